@@ -1,0 +1,35 @@
+/* Transport of this process: libcurl (opened on first use) on the loop, connection pools, TLS
+ * and proxy settings, the wire trace.
+ * Layer: net. Loop thread only. */
+#ifndef ZK_NET_NET_H
+#define ZK_NET_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+
+struct zk_loop;
+struct zk_metrics;
+struct zk_net;
+
+struct zk_net_conf {
+	int64_t connect_timeout_ms, request_timeout_ms;
+	const char *proxy; /* NULL = environment, "" = none */
+	const char *ca_file, *client_cert, *client_key;
+	bool tls_verify;
+	unsigned max_connections, max_per_host; /* 0 = 256, 32 */
+	const char *user_agent;			/* NULL = "zk/VERSION" */
+	const char *trace;			/* --trace list, NULL = off */
+	const char *trace_file;			/* NULL = stderr */
+};
+
+/* Strings are copied. libcurl is opened by the first request, not here. */
+struct zk_net *zk_net_new(struct zk_loop *l, const struct zk_net_conf *conf, struct zk_metrics *m);
+/* Cancels what runs (without calling back) and frees. */
+void zk_net_free(struct zk_net *n);
+struct zk_loop *zk_net_loop(struct zk_net *n);
+
+#endif
