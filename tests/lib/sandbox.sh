@@ -1,0 +1,44 @@
+#!/bin/bash
+# usage: sandbox.sh COMMAND [ARG...]
+#
+# Runs one test in a private world and passes its exit status on:
+#   - the environment is empty but for PATH, the locale, TZ and what the build passes on
+#     (ZK, TEST_*, ZK_UPDATE, *_OPTIONS of the sanitizers, MALLOC_PERTURB_);
+#   - HOME and TMPDIR lie in a fresh directory that is removed afterwards;
+#   - each report of a sanitizer, from whatever process of the test, fails the test with
+#     status 99. (A leak in a Criterion test would leave status 0 otherwise.)
+# The program under test may be wrapped: TEST_WRAP='valgrind -q' sandbox.sh ./test_buf
+set -euo pipefail
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/zk-test.XXXXXX")
+trap 'rm -rf "$dir"' EXIT
+mkdir "$dir/home" "$dir/tmp"
+
+vars=(
+	PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
+	HOME="$dir/home" TMPDIR="$dir/tmp" LC_ALL=C.UTF-8 TZ=UTC TERM=dumb
+	ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$dir/san:quarantine_size_mb=16:detect_stack_use_after_return=1:strict_string_checks=1:exitcode=86"
+	UBSAN_OPTIONS="${UBSAN_OPTIONS:+$UBSAN_OPTIONS:}log_path=$dir/san:print_stacktrace=1"
+	LSAN_OPTIONS="${LSAN_OPTIONS:+$LSAN_OPTIONS:}exitcode=86"
+	TSAN_OPTIONS="${TSAN_OPTIONS:+$TSAN_OPTIONS:}log_path=$dir/san:halt_on_error=0:second_deadlock_stack=1:exitcode=86"
+)
+while IFS='=' read -r name _; do
+	case $name in
+	ZK | ZK_UPDATE | TEST_* | MALLOC_PERTURB_) vars+=("$name=${!name}") ;;
+	esac
+done < <(env)
+
+ulimit -c 0
+status=0
+# shellcheck disable=SC2086  # TEST_WRAP is a command line of its own
+env -i "${vars[@]}" ${TEST_WRAP:-} "$@" || status=$?
+
+for report in "$dir"/san.*; do
+	[ -e "$report" ] || continue
+	{
+		echo "# sanitizer report of process ${report##*.}:"
+		sed 's/^/# /' "$report"
+	} >&2
+	status=99
+done
+exit "$status"
