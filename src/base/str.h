@@ -62,9 +62,13 @@ ptrdiff_t zk_str_find(zk_str s, zk_str needle);
 bool zk_str_glob(zk_str pattern, zk_str s);
 /* True when every byte is valid UTF-8 (no surrogates, no overlong forms, max U+10FFFF). */
 bool zk_utf8_valid(zk_str s);
+/* Length (1 to 4) of the valid UTF-8 sequence at the start of the `n` bytes at `p`; 0 when there
+ * is none. */
+size_t zk_utf8_seq(const char *p, size_t n);
 /* Number of code points of valid UTF-8. */
 size_t zk_utf8_len(zk_str s);
-/* Damerau-Levenshtein distance (optimal string alignment), at most `max` + 1. */
+/* Damerau-Levenshtein distance (optimal string alignment), at most `max` + 1. Texts of more than
+ * 128 bytes are similar to nothing but themselves. */
 unsigned zk_str_distance(zk_str a, zk_str b, unsigned max);
 
 /* Whole-slice parsers: 0, or -ZK_E_DATA with a message that quotes the text. Nothing is
