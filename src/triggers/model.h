@@ -1,0 +1,80 @@
+/* What the triggers API is about: organizations, keys, events, deliveries.
+ * Layer: triggers. Plain data. specs/triggers.md §1, §11.2. Times are microseconds since 1970;
+ * 0 means "none" where the column may be NULL. */
+#ifndef ZK_TRIGGERS_MODEL_H
+#define ZK_TRIGGERS_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/rand.h"
+#include "base/str.h"
+
+enum zk_trig_tier { ZK_TRIG_FREE, ZK_TRIG_PRO, ZK_TRIG_BUSINESS, ZK_TRIG_ENTERPRISE, ZK_TRIG_TIERS };
+
+enum zk_trig_status { ZK_TRIG_PENDING, ZK_TRIG_RETRYING, ZK_TRIG_DELIVERED, ZK_TRIG_FAILED };
+
+/* What `status=` of the inbox selects (§1.1). */
+enum zk_trig_filter {
+	ZK_TRIG_ANY,
+	ZK_TRIG_ONLY_PENDING, /* pending and retrying */
+	ZK_TRIG_ONLY_RETRYING,
+	ZK_TRIG_ONLY_DELIVERED,
+	ZK_TRIG_ONLY_ACKNOWLEDGED,
+	ZK_TRIG_ONLY_FAILED,
+};
+
+#define ZK_TRIG_KEY_ID 16 /* hex digits */
+
+struct zk_trig_org {
+	zk_uuid id;
+	char *name;
+	enum zk_trig_tier tier;
+	int64_t rate_limit; /* events per minute; -1 = that of the tier, 0 = unlimited */
+	char *webhook_url;  /* NULL = none */
+	bool webhook_enabled;
+	char *webhook_disabled_reason; /* NULL = not disabled */
+	bool webhook_ordered;
+	int64_t secret_version; /* 0 = no signing secret was made yet */
+	int64_t old_secret_expires_us;
+	int64_t created_us, updated_us;
+};
+
+/* Copies deeply; frees the strings. */
+void zk_trig_org_copy(struct zk_trig_org *to, const struct zk_trig_org *from);
+void zk_trig_org_done(struct zk_trig_org *org);
+
+struct zk_trig_key {
+	char key_id[ZK_TRIG_KEY_ID + 1];
+	zk_uuid org;
+	char hash[160]; /* PHC string */
+	uint8_t mac[32];
+	bool has_mac;
+	int64_t created_us, expires_us, last_used_us;
+};
+
+/* One inbox row as the store hands it out; slices are valid during the callback only. */
+struct zk_trig_row {
+	zk_uuid id, org;
+	zk_str type, dedup_id, payload;
+	enum zk_trig_status status;
+	int64_t attempts;
+	int response_status; /* 0 = none */
+	zk_str last_error;
+	int64_t created_us, updated_us, next_attempt_us, delivered_us, acknowledged_us;
+};
+
+struct zk_trig_attempt {
+	int64_t attempt, started_us;
+	double duration_ms;
+	int response_status;
+	zk_str error, response_body;
+};
+
+const char *zk_trig_tier_name(enum zk_trig_tier t);
+/* False for anything but the four names. */
+bool zk_trig_tier_parse(zk_str s, enum zk_trig_tier *ret);
+const char *zk_trig_status_name(enum zk_trig_status s);
+bool zk_trig_filter_parse(zk_str s, enum zk_trig_filter *ret);
+
+#endif
