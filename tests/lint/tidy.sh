@@ -1,0 +1,33 @@
+#!/bin/bash
+# clang-tidy with the list in .clang-tidy, every finding an error. A file that was clean, with
+# the same list, is not looked at again (.cache/tidy).
+set -euo pipefail
+# shellcheck source=tests/lint/lib.sh
+. "$(dirname "$0")/lib.sh"
+need clang-tidy-14 clang-14
+[ -z "${TEST_QUICK:-}" ] || skip "clang-tidy is left out of a quick run"
+
+export cache="$root/.cache/tidy"
+export flags="-std=c17 -D_GNU_SOURCE -Isrc -Itests/lib -Wno-everything"
+mkdir -p "$cache"
+
+# shellcheck disable=SC2317  # called through xargs
+one() {
+	local key
+	# shellcheck disable=SC2086  # flags is a list
+	key=$(cat .clang-tidy - < <(clang-14 $flags -E "$1" 2>&1) | sha256sum | cut -c1-40)
+	[ ! -e "$cache/$key" ] || return 0
+	# shellcheck disable=SC2086
+	if out=$(clang-tidy-14 --quiet "$1" -- $flags 2>/dev/null); then
+		: >"$cache/$key"
+	fi
+	grep -E '(warning|error): ' <<<"$out" | sed "s,^$PWD/,," || true
+}
+export -f one
+
+# shellcheck disable=SC2016  # expanded by the inner shell
+findings_from < <(tree_files 'src/*.c' 'tests/*.c' |
+	xargs -r -P "$(nproc)" -I '{}' bash -c 'one "$1"' one '{}' | sort -u)
+# Keys of files that have changed since are of no use.
+find "$cache" -type f -mtime +14 -delete
+finish
