@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/str.h"
 
 #include "base/ban.h"
@@ -93,14 +94,22 @@ static bool is_decimal(zk_str s)
 
 int zk_parse_double(zk_str s, double *ret, struct zk_error *err)
 {
-	char text[512];
+	char text[64];
+	char *copy;
 	double v;
 
-	if (s.n >= sizeof(text) || !is_decimal(s))
+	if (!is_decimal(s))
 		return zk_fail(err, ZK_E_DATA, "'%.*s' is not a number", SHOW(s));
-	memcpy(text, s.p, s.n);
-	text[s.n] = '\0';
-	v = strtod(text, NULL); /* zk never leaves the "C" numeric locale */
+	/* zk never leaves the "C" numeric locale. */
+	if (s.n < sizeof(text)) {
+		memcpy(text, s.p, s.n);
+		text[s.n] = '\0';
+		v = strtod(text, NULL);
+	} else {
+		copy = zk_strndup(s.p, s.n);
+		v = strtod(copy, NULL);
+		free(copy);
+	}
 	if (!isfinite(v))
 		return zk_fail(err, ZK_E_DATA, "the number '%.*s' is too large", SHOW(s));
 	*ret = v;

@@ -1,0 +1,108 @@
+/* jbytes: what jscan.c and jslice.c share: classes of JSON bytes, the inner loop over
+ * strings. Layer: codec, private. */
+#ifndef ZK_CODEC_JBYTES_H
+#define ZK_CODEC_JBYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include "base/attr.h"
+#include "codec/jscan.h"
+
+static inline bool zk_jb_is_space(char c)
+{
+	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static inline bool zk_jb_is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* What a value is that begins with `c`; ZK_J_NONE when none does. */
+static inline enum zk_jtype zk_jb_type(char c)
+{
+	static const uint8_t types[256] = {
+		['n'] = ZK_J_NULL,   ['t'] = ZK_J_BOOL,   ['f'] = ZK_J_BOOL,
+		['"'] = ZK_J_STRING, ['['] = ZK_J_ARRAY,  ['{'] = ZK_J_OBJECT,
+		['-'] = ZK_J_NUMBER, ['0'] = ZK_J_NUMBER, ['1'] = ZK_J_NUMBER,
+		['2'] = ZK_J_NUMBER, ['3'] = ZK_J_NUMBER, ['4'] = ZK_J_NUMBER,
+		['5'] = ZK_J_NUMBER, ['6'] = ZK_J_NUMBER, ['7'] = ZK_J_NUMBER,
+		['8'] = ZK_J_NUMBER, ['9'] = ZK_J_NUMBER,
+	};
+
+	return (enum zk_jtype)types[(unsigned char)c];
+}
+
+/* True for bytes that stand for themselves inside a string: ASCII but '"', '\\' and
+ * controls. */
+static inline bool zk_jb_is_plain(char c)
+{
+	return (signed char)c >= 0x20 && c != '"' && c != '\\';
+}
+
+/* The first byte that is not plain, or `end`. */
+static inline const char *zk_jb_skip_plain(const char *p, const char *end)
+{
+#if defined(__SSE2__)
+	const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
+	const __m128i first = _mm_set1_epi8(0x20);
+
+	for (; end - p >= 16; p += 16) {
+		__m128i v = _mm_loadu_si128((const void *)p);
+		/* The comparison is signed, so that bytes above 0x7f are less too. */
+		__m128i bad = _mm_or_si128(
+		        _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
+		        _mm_cmplt_epi8(v, first));
+		unsigned mask = (unsigned)_mm_movemask_epi8(bad);
+
+		if (mask)
+			return p + __builtin_ctz(mask);
+	}
+#endif
+	while (p < end && zk_jb_is_plain(*p))
+		p++;
+	return p;
+}
+
+/* The value of four hexadecimal digits at `p`, or -1. */
+static inline int zk_jb_hex4(const char *p)
+{
+	int v = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		char c = p[i];
+		int d = zk_jb_is_digit(c)      ? c - '0'
+		        : c >= 'a' && c <= 'f' ? c - 'a' + 10
+		        : c >= 'A' && c <= 'F' ? c - 'A' + 10
+		                               : -1;
+
+		if (d < 0)
+			return -1;
+		v = v << 4 | d;
+	}
+	return v;
+}
+
+/* The unit of a \uXXXX escape that begins at `p`, or -1 when there is none. */
+static inline int zk_jb_unit(const char *p, const char *end)
+{
+	return end - p >= 6 && p[0] == '\\' && p[1] == 'u' ? zk_jb_hex4(p + 2) : -1;
+}
+
+static inline bool zk_jb_is_high(int unit)
+{
+	return unit >= 0xd800 && unit <= 0xdbff;
+}
+
+static inline bool zk_jb_is_low(int unit)
+{
+	return unit >= 0xdc00 && unit <= 0xdfff;
+}
+
+#endif
