@@ -1,6 +1,5 @@
-/* Transport of this process: libcurl (opened on first use) on the loop, connection pools, TLS
- * and proxy settings, the wire trace.
- * Layer: net. Loop thread only. */
+/* Transport of this process: libcurl (opened on first use) on the loop, connection pools,
+ * TLS and proxy settings, the wire trace. Layer: net. Loop thread only. */
 #ifndef ZK_NET_NET_H
 #define ZK_NET_NET_H
 
@@ -21,15 +20,23 @@ struct zk_net_conf {
 	const char *ca_file, *client_cert, *client_key;
 	bool tls_verify;
 	unsigned max_connections, max_per_host; /* 0 = 256, 32 */
-	const char *user_agent;			/* NULL = "zk/VERSION" */
-	const char *trace;			/* --trace list, NULL = off */
-	const char *trace_file;			/* NULL = stderr */
+	const char *user_agent;                 /* NULL = "zk/VERSION" */
+	const char *trace;                      /* --trace list, NULL = off */
+	const char *trace_file;                 /* NULL = stderr */
+	const char *traceparent; /* W3C trace context sent with every request; NULL or
+	                            malformed = none */
 };
 
 /* Strings are copied. libcurl is opened by the first request, not here. */
-struct zk_net *zk_net_new(struct zk_loop *l, const struct zk_net_conf *conf, struct zk_metrics *m);
+struct zk_net *zk_net_new(struct zk_loop *l, const struct zk_net_conf *conf,
+                          struct zk_metrics *m);
 /* Cancels what runs (without calling back) and frees. */
 void zk_net_free(struct zk_net *n);
 struct zk_loop *zk_net_loop(struct zk_net *n);
+
+/* Whether `text` is a traceparent of W3C Trace Context §3.2: version (not ff), trace id
+ * and parent id (not all zero), flags, as 2, 32, 16 and 2 lower-case hex digits joined by
+ * '-'. Pure. */
+bool zk_net_traceparent_ok(const char *text);
 
 #endif

@@ -16,7 +16,7 @@ zlib.h                codec/press*.c
 zstd.h                codec/press*.c
 argon2.h              codec/argon2.c
 msgpack.h             codec/msgpack.c
-curl/*                net/curl*.c net/http.c net/net.c net/conn.c net/url.c
+curl/*                net/curl*.c net/http.c net/http_*.c net/net.c net/conn.c net/url.c
 nghttp2/*             net/h2.c
 libwebsockets.h       net/ws*.c
 jq.h                  codec/jq.c
