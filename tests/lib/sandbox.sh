@@ -7,9 +7,11 @@
 #   - HOME and TMPDIR lie in a fresh directory that is removed afterwards;
 #   - each report of a sanitizer, from whatever process of the test, fails the test with
 #     status 99. (A leak in a Criterion test would leave status 0 otherwise.)
-# The program under test may be wrapped: TEST_WRAP='valgrind -q' sandbox.sh ./test_buf
+# TEST_WRAP='valgrind -q' puts a command line before the test program itself, TEST_ZK_WRAP
+# before each run of $ZK that the test makes.
 set -euo pipefail
 
+here=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d "${TMPDIR:-/tmp}/zk-test.XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 mkdir "$dir/home" "$dir/tmp"
@@ -17,6 +19,7 @@ mkdir "$dir/home" "$dir/tmp"
 vars=(
 	PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
 	HOME="$dir/home" TMPDIR="$dir/tmp" LC_ALL=C.UTF-8 TZ=UTC TERM=dumb
+	PYTHONPATH="$here" PYTHONDONTWRITEBYTECODE=1
 	ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$dir/san:quarantine_size_mb=16:detect_stack_use_after_return=1:strict_string_checks=1:exitcode=86"
 	UBSAN_OPTIONS="${UBSAN_OPTIONS:+$UBSAN_OPTIONS:}log_path=$dir/san:print_stacktrace=1"
 	LSAN_OPTIONS="${LSAN_OPTIONS:+$LSAN_OPTIONS:}exitcode=86"
@@ -24,9 +27,17 @@ vars=(
 )
 while IFS='=' read -r name _; do
 	case $name in
+	TEST_WRAP | TEST_ZK_WRAP) ;;
 	ZK | ZK_UPDATE | TEST_* | MALLOC_PERTURB_) vars+=("$name=${!name}") ;;
 	esac
 done < <(env)
+
+if [ -n "${TEST_ZK_WRAP:-}" ]; then
+	mkdir "$dir/bin"
+	printf '#!/bin/sh\nexec %s %q "$@"\n' "$TEST_ZK_WRAP" "$ZK" >"$dir/bin/zk"
+	chmod +x "$dir/bin/zk"
+	vars+=("ZK=$dir/bin/zk")
+fi
 
 ulimit -c 0
 status=0

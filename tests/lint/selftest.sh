@@ -174,12 +174,12 @@ finds tidy 'clang-analyzer-core.NullDereference' 'a null dereference'
 into_c 'if (n == 3) n++; else n++;'
 finds tidy 'bugprone-branch-clone' 'two equal branches'
 
-printf 'This is teh end.\n' | file NEWS.md
+printf 'This is t%s end.\n' eh | file NEWS.md
 finds words 'teh ==> the' 'a misspelling'
 printf '/* TO%s: later */\n' DO | file src/base/x.h
 finds words 'needs an issue number' 'a reminder without an issue'
 printf 'see /wor%s/main/x\n' k | file NEWS.md
 finds words 'path of one machine' 'a path of one machine'
-printf '"resolved": "https://registr%s.npmjs.org/x"\n' y | file tests/peer/package-lock.json
+printf '"resolved": "https://registr%s.%s.org/x"\n' y npmjs | file tests/peer/package-lock.json
 finds words 'host of a registry' 'a registry in a lock file'
 finish
