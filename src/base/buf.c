@@ -207,6 +207,44 @@ void zk_buf_percent(struct zk_buf *b, zk_str s)
 	}
 }
 
+/* 1 to 3 bytes to four symbols. */
+static void base64_group(const unsigned char *p, size_t n, bool url, char out[4])
+{
+	static const char std[] =
+	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_";
+	unsigned v = (unsigned)p[0] << 16 | (n > 1 ? (unsigned)p[1] << 8 : 0) |
+	             (n > 2 ? p[2] : 0);
+
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned at = v >> (18 - 6 * i) & 63;
+
+		if (url && at > 61)
+			at += 2;
+		out[i] = i <= n ? std[at] : '=';
+	}
+}
+
+void zk_buf_base64(struct zk_buf *b, zk_str bytes, bool url, bool pad)
+{
+	const unsigned char *p = (const unsigned char *)bytes.p;
+	size_t whole = bytes.n / 3, left = bytes.n % 3;
+	size_t tail = !left ? 0 : pad ? 4 : left + 1;
+	char last[4], *to;
+
+	to = bytes.n > SIZE_MAX / 2 ? NULL : zk_buf_reserve(b, whole * 4 + tail);
+	if (!to) {
+		b->failed = true;
+		return;
+	}
+	for (size_t i = 0; i < whole; i++)
+		base64_group(p + 3 * i, 3, url, to + 4 * i);
+	if (left) {
+		base64_group(p + 3 * whole, left, url, last);
+		memcpy(to + 4 * whole, last, tail);
+	}
+	b->n += whole * 4 + tail;
+}
+
 void zk_buf_consume(struct zk_buf *b, size_t n)
 {
 	size_t left;

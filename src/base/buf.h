@@ -16,12 +16,12 @@
 #include "base/str.h"
 
 struct zk_buf {
-	char *p;	/* NULL until the first byte */
-	size_t n;	/* bytes in use */
-	size_t room;	/* bytes allocated */
-	size_t cap;	/* never more than this */
-	bool failed;	/* an append did not fit */
-	bool secret;	/* wiped before memory goes back */
+	char *p;     /* NULL until the first byte */
+	size_t n;    /* bytes in use */
+	size_t room; /* bytes allocated */
+	size_t cap;  /* never more than this */
+	bool failed; /* an append did not fit */
+	bool secret; /* wiped before memory goes back */
 };
 
 void zk_buf_init(struct zk_buf *b, size_t cap_bytes);
@@ -69,6 +69,8 @@ void zk_buf_printf(struct zk_buf *b, const char *fmt, ...) ZK_PRINTF(2, 3);
 void zk_buf_vprintf(struct zk_buf *b, const char *fmt, va_list ap) ZK_PRINTF(2, 0);
 /* `s` as a JSON string with quotes; bytes that are not UTF-8 become U+FFFD. */
 void zk_buf_json_str(struct zk_buf *b, zk_str s);
+/* Base64 (RFC 4648) with + and /, or - and _ when `url`; padded with = when `pad`. */
+void zk_buf_base64(struct zk_buf *b, zk_str bytes, bool url, bool pad);
 /* Everything outside [A-Za-z0-9-._~] as %XX. */
 void zk_buf_percent(struct zk_buf *b, zk_str s);
 /* Drops `n` bytes from the front. */

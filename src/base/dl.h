@@ -33,22 +33,26 @@ struct zk_dl {
 	int state; /* 0 not tried, 1 open, -1 failed */
 };
 
-#define ZK_DL_FIELD(s)	   __typeof__(&s) s;
+#define ZK_DL_FIELD(s)     __typeof__(&s) s;
 #define ZK_DL_ROW_OF(t, s) { #s, offsetof(__typeof__(t), s) },
-#define ZK_DL_INIT(so, pkg, tab, rows) \
-	{ .soname = (so), .package = (pkg), .table = (tab), .syms = (rows), \
-	  .n_syms = ZK_ARRAY_LEN(rows) }
+#define ZK_DL_INIT(so, pkg, tab, rows)                                            \
+	{                                                                         \
+		.soname = (so), .package = (pkg), .table = (tab), .syms = (rows), \
+		.n_syms = ZK_ARRAY_LEN(rows)                                      \
+	}
 
 /* Opens the library and fills its table; at once when it is open already. It is never closed
  * (a dlclose hides leak reports). 0, or -ZK_E_LIBRARY naming library and package. Any thread. */
 int zk_dl_open(struct zk_dl *dl, struct zk_error *err) ZK_MUST_USE;
 
 /* Metadata for packagers (the .note.dlopen ELF note). At file scope. */
-#define ZK_DL_NOTE(feature, descr, prio, soname) \
-	__asm__(".pushsection .note.dlopen,\"a\",%note\n.balign 4\n" \
-		".4byte 2f-1f\n.4byte 4f-3f\n.4byte 0x407c0c0a\n1: .asciz \"FDO\"\n2: .balign 4\n" \
-		"3: .asciz \"[{\\\"feature\\\":\\\"" feature "\\\",\\\"description\\\":\\\"" descr \
-		"\\\",\\\"priority\\\":\\\"" prio "\\\",\\\"soname\\\":[\\\"" soname "\\\"]}]\"\n" \
-		"4: .balign 4\n.popsection\n")
+#define ZK_DL_NOTE(feature, descr, prio, soname)                                        \
+	__asm__(".pushsection .note.dlopen,\"a\",%note\n.balign 4\n"                    \
+	        ".4byte 2f-1f\n.4byte 4f-3f\n.4byte 0x407c0c0a\n1: .asciz \"FDO\"\n2: " \
+	        ".balign 4\n"                                                           \
+	        "3: .asciz \"[{\\\"feature\\\":\\\"" feature                            \
+	        "\\\",\\\"description\\\":\\\"" descr "\\\",\\\"priority\\\":\\\"" prio \
+	        "\\\",\\\"soname\\\":[\\\"" soname "\\\"]}]\"\n"                        \
+	        "4: .balign 4\n.popsection\n")
 
 #endif

@@ -212,40 +212,39 @@ static size_t column_at(zk_str s, size_t col)
 }
 
 #define EXCERPT_COLS 72u
+#define CARETS_8     "^^^^^^^^"
+
+/* The part of a line around a column, made printable: 72 columns from `skip` on. */
+static size_t show_line(zk_str line, size_t skip, char text[EXCERPT_COLS * 4 + 4])
+{
+	zk_str part = zk_str_from(line, column_at(line, skip + 1));
+	size_t n = column_at(part, EXCERPT_COLS + 1);
+
+	n = ZK_MIN(n, (size_t)EXCERPT_COLS * 4); /* not UTF-8 */
+	for (size_t i = 0; i < n; i++)
+		text[i] = part.p[i] && part.p[i] != '\t' ? part.p[i] : ' ';
+	text[n] = '\0';
+	tidy(text, EXCERPT_COLS * 4, 0);
+	n = n < part.n ? n : 0;
+	if (n)
+		memcpy(text + strlen(text), "...", 4);
+	return zk_utf8_len(zk_str_of(text)) - (n ? 3 : 0);
+}
 
 int zk_err_at(struct zk_error *err, const char *file, unsigned line, unsigned col,
               zk_str line_text, unsigned span, const char *note)
 {
+	static const char carets[] = CARETS_8 CARETS_8 CARETS_8 CARETS_8 CARETS_8 CARETS_8
+	        CARETS_8 CARETS_8 CARETS_8;
 	/* A long line is shown from a little before the column on. */
 	size_t skip = col > EXCERPT_COLS - 24 ? col - 24 : 0;
-	size_t at = column_at(line_text, skip + 1);
-	zk_str part = zk_str_from(line_text, at);
-	char text[EXCERPT_COLS * 4 + 1];
-	size_t pad = col > skip ? col - skip - 1 : 0, width;
-	int head, n;
+	char text[EXCERPT_COLS * 4 + 4];
+	size_t width = show_line(line_text, skip, text);
+	size_t pad = ZK_MIN(col > skip ? col - skip - 1 : 0, width);
 
-	part.n = column_at(part, EXCERPT_COLS + 1);
-	if (part.n)
-		memcpy(text, part.p, part.n);
-	text[part.n] = '\0';
-	for (size_t i = 0; i < part.n; i++)
-		if (text[i] == '\t' || text[i] == '\0')
-			text[i] = ' ';
-	tidy(text, sizeof(text), 0);
-	width = zk_utf8_len(zk_str_of(text));
-	pad = ZK_MIN(pad, width);
-	span = span ? span : 1;
-	if (span > width - pad)
-		span = width > pad ? (unsigned)(width - pad) : 1;
-
-	head = snprintf(err->excerpt, sizeof(err->excerpt), "%5u | %s%s", line, text,
-	                part.n < line_text.n - at ? "..." : "");
-	n = head < 0 || (size_t)head >= sizeof(err->excerpt) ? 0 : head;
-	if (n > 0)
-		(void)snprintf(err->excerpt + n, sizeof(err->excerpt) - (size_t)n,
-		               "\n      | %*s%.*s%s%s", (int)pad, "", (int)span,
-		               "^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^"
-		               "^^^^^^^^^^^^^^^",
-		               note ? " " : "", note ? note : "");
+	span = ZK_MAX(ZK_MIN(span, (unsigned)(width - pad)), 1u);
+	(void)snprintf(err->excerpt, sizeof(err->excerpt),
+	               "%5u | %s\n      | %*s%.*s%s%s", line, text, (int)pad, "",
+	               (int)span, carets, note ? " " : "", note ? note : "");
 	return zk_err_where(err, "%s:%u:%u", file, line, col);
 }

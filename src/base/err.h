@@ -39,14 +39,14 @@ enum zk_code {
 
 struct zk_error {
 	enum zk_code code;
-	bool retryable;		/* decided where the cause is known, nowhere else */
-	int sys_errno;		/* 0 = none */
-	int http_status;	/* 0 = none */
+	bool retryable;         /* decided where the cause is known, nowhere else */
+	int sys_errno;          /* 0 = none */
+	int http_status;        /* 0 = none */
 	int64_t retry_after_ms; /* 0 = none */
 	char msg[512];
 	char where[256]; /* "file:line:col" or "POST https://host/path" */
 	char why[256];
-	char hint[256];	 /* printed as `fix:`; empty when we do not know */
+	char hint[256];    /* printed as `fix:`; empty when we do not know */
 	char excerpt[512]; /* lines to print under `-->`, may be empty */
 	char remote_id[80];
 };
@@ -69,10 +69,11 @@ enum zk_exit zk_code_exit(int code);
 int zk_exit_worse(int a, int b);
 
 /* Fills `err` afresh and returns -code. */
-int zk_fail(struct zk_error *err, enum zk_code code, const char *fmt, ...) ZK_PRINTF(3, 4);
+int zk_fail(struct zk_error *err, enum zk_code code, const char *fmt, ...)
+        ZK_PRINTF(3, 4);
 /* The same with ": strerror(errnum)" behind the message and sys_errno set. */
-int zk_fail_errno(struct zk_error *err, enum zk_code code, int errnum, const char *fmt, ...)
-	ZK_PRINTF(4, 5);
+int zk_fail_errno(struct zk_error *err, enum zk_code code, int errnum, const char *fmt,
+                  ...) ZK_PRINTF(4, 5);
 /* Puts "TEXT: " in front of the message, keeps everything else; returns -err->code. */
 int zk_wrap(struct zk_error *err, const char *fmt, ...) ZK_PRINTF(2, 3);
 /* Set one of the other lines; truncation is silent. All return -err->code. */
@@ -81,7 +82,7 @@ int zk_err_why(struct zk_error *err, const char *fmt, ...) ZK_PRINTF(2, 3);
 int zk_err_hint(struct zk_error *err, const char *fmt, ...) ZK_PRINTF(2, 3);
 /* where = "file:line:col" (1-based) and an excerpt of `line_text` with carets under `span`
  * columns, followed by `note` (may be NULL), as ux.md §7 draws it. */
-int zk_err_at(struct zk_error *err, const char *file, unsigned line, unsigned col, zk_str line_text,
-	      unsigned span, const char *note);
+int zk_err_at(struct zk_error *err, const char *file, unsigned line, unsigned col,
+              zk_str line_text, unsigned span, const char *note);
 
 #endif

@@ -62,7 +62,7 @@ static inline struct zk_list *zk_list_pop(struct zk_list *head)
 #define ZK_LIST_ENTRY(e, type, member) ZK_CONTAINER_OF(e, type, member)
 
 /* Walks `head`; the current element may be removed in the body. */
-#define ZK_LIST_EACH(it, head) \
+#define ZK_LIST_EACH(it, head)                                                       \
 	for (struct zk_list *it = (head)->next, *it##_next = it->next; it != (head); \
 	     it = it##_next, it##_next = it->next)
 

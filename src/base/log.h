@@ -34,7 +34,7 @@ struct zk_log_conf {
 	enum zk_log_level level;
 	enum zk_log_format format;
 	const char *file; /* NULL = fd 2; appended, mode 0600 */
-	bool color;	  /* text format only */
+	bool color;       /* text format only */
 	/* Lines go through a bounded memory queue to a writer thread, so that no caller waits for
 	 * a terminal; when it is full lines are dropped and counted ("dropped 12 lines"). */
 	bool threaded;
@@ -54,27 +54,42 @@ void zk_log_level_set(enum zk_log_level level);
 bool zk_log_level_parse(zk_str s, enum zk_log_level *ret);
 
 /* `logger` is the module's short name ("triggers"); each .c defines ZK_LOGGER before use. */
-void zk_log_write(enum zk_log_level level, const char *logger, const char *msg, const char *fmt,
-		  ...) ZK_PRINTF(4, 5);
+void zk_log_write(enum zk_log_level level, const char *logger, const char *msg,
+                  const char *fmt, ...) ZK_PRINTF(4, 5);
 
 #ifndef ZK_LOGGER
 #define ZK_LOGGER "zk"
 #endif
 
-#define ZK_LOG_AT(level, msg, ...) \
-	do { \
-		if (zk_log_enabled(level)) \
-			zk_log_write((level), ZK_LOGGER, (msg), "" __VA_ARGS__); \
+/* zk_warn("message") or zk_warn("message", "key=%s …", …), at most 24 arguments. */
+#define zk_debug(...)  ZK_LOG_AT(ZK_LOG_DEBUG, __VA_ARGS__)
+#define zk_info(...)   ZK_LOG_AT(ZK_LOG_INFO, __VA_ARGS__)
+#define zk_notice(...) ZK_LOG_AT(ZK_LOG_NOTICE, __VA_ARGS__)
+#define zk_warn(...)   ZK_LOG_AT(ZK_LOG_WARN, __VA_ARGS__)
+#define zk_logerr(...) ZK_LOG_AT(ZK_LOG_ERROR, __VA_ARGS__)
+
+/* ISO C17 has no optional variadic arguments: the form is picked by their number. */
+#define ZK_LOG_M_ ZK_LOG_MANY_
+#define ZK_LOG_AT(level, ...)                                                            \
+	ZK_LOG_PICK_(__VA_ARGS__, ZK_LOG_M_, ZK_LOG_M_, ZK_LOG_M_, ZK_LOG_M_, ZK_LOG_M_, \
+	             ZK_LOG_M_, ZK_LOG_M_, ZK_LOG_M_, ZK_LOG_M_, ZK_LOG_M_, ZK_LOG_M_,   \
+	             ZK_LOG_M_, ZK_LOG_M_, ZK_LOG_M_, ZK_LOG_M_, ZK_LOG_M_, ZK_LOG_M_,   \
+	             ZK_LOG_M_, ZK_LOG_M_, ZK_LOG_M_, ZK_LOG_M_, ZK_LOG_M_, ZK_LOG_M_,   \
+	             ZK_LOG_ONE_, 0)                                                     \
+	(level, __VA_ARGS__)
+#define ZK_LOG_PICK_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, \
+                     w, x, name, ...)                                                  \
+	name
+#define ZK_LOG_ONE_(level, msg) ZK_LOG_MANY_(level, msg, " ")
+#define ZK_LOG_MANY_(level, msg, ...)                                         \
+	do {                                                                  \
+		if (zk_log_enabled(level))                                    \
+			zk_log_write((level), ZK_LOGGER, (msg), __VA_ARGS__); \
 	} while (0)
-#define zk_debug(msg, ...)  ZK_LOG_AT(ZK_LOG_DEBUG, msg, __VA_ARGS__)
-#define zk_info(msg, ...)   ZK_LOG_AT(ZK_LOG_INFO, msg, __VA_ARGS__)
-#define zk_notice(msg, ...) ZK_LOG_AT(ZK_LOG_NOTICE, msg, __VA_ARGS__)
-#define zk_warn(msg, ...)   ZK_LOG_AT(ZK_LOG_WARN, msg, __VA_ARGS__)
-#define zk_logerr(msg, ...) ZK_LOG_AT(ZK_LOG_ERROR, msg, __VA_ARGS__)
 
 /* Logs `err` with code, message and where at `level`. */
 void zk_log_error(enum zk_log_level level, const char *logger, const char *msg,
-		  const struct zk_error *err);
+                  const struct zk_error *err);
 
 /* Redaction: from now on this value (and its base64 and percent-encoded forms) never appears in
  * a log line, a trace or an error; values shorter than 6 bytes are ignored. The bytes are

@@ -22,11 +22,11 @@ char *zk_asprintf(const char *fmt, ...) ZK_PRINTF(1, 2) __attribute__((returns_n
 #define zk_new0(type) ((type *)zk_alloc0(sizeof(type)))
 
 /* Moves a pointer out of the variable `p`, which becomes NULL. */
-#define ZK_TAKE(p) \
-	__extension__({ \
+#define ZK_TAKE(p)                             \
+	__extension__({                        \
 		__typeof__(p) zk_taken_ = (p); \
-		(p) = NULL; \
-		zk_taken_; \
+		(p) = NULL;                    \
+		zk_taken_;                     \
 	})
 
 /* For ZK_CLEANUP on a pointer that free() releases. */

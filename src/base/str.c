@@ -121,31 +121,31 @@ static inline bool is_cont(unsigned char c)
 	return (c & 0xc0) == 0x80;
 }
 
+/* The second byte excludes overlong forms, surrogates and what lies above U+10FFFF. */
+static bool is_second(unsigned char first, unsigned char c)
+{
+	unsigned low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+	unsigned high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+
+	return c >= low && c <= high;
+}
+
 size_t zk_utf8_seq(const char *p, size_t n)
 {
 	const unsigned char *s = (const unsigned char *)p;
+	size_t len;
 
 	if (n == 0)
 		return 0;
 	if (s[0] < 0x80)
 		return 1;
-	if (s[0] < 0xc2 || s[0] > 0xf4 || n < 2 || !is_cont(s[1]))
+	len = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+	if (s[0] < 0xc2 || s[0] > 0xf4 || n < len || !is_second(s[0], s[1]))
 		return 0;
-	if (s[0] < 0xe0)
-		return 2;
-	if (n < 3 || !is_cont(s[2]))
-		return 0;
-	if (s[0] < 0xf0) {
-		bool overlong = s[0] == 0xe0 && s[1] < 0xa0;
-		bool surrogate = s[0] == 0xed && s[1] > 0x9f;
-
-		return overlong || surrogate ? 0 : 3;
-	}
-	if (n < 4 || !is_cont(s[3]))
-		return 0;
-	if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return 4;
+	for (size_t i = 2; i < len; i++)
+		if (!is_cont(s[i]))
+			return 0;
+	return len;
 }
 
 bool zk_utf8_valid(zk_str s)

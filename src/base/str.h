@@ -18,9 +18,12 @@ typedef struct {
 	size_t n;
 } zk_str;
 
-#define ZK_STR(lit)      ((zk_str){ (lit), sizeof(lit) - 1 })
-#define ZK_STR_INIT(lit) { (lit), sizeof(lit) - 1 }
-#define ZK_STR_NULL      ((zk_str){ NULL, 0 })
+#define ZK_STR(lit) ((zk_str){ (lit), sizeof(lit) - 1 })
+#define ZK_STR_INIT(lit)               \
+	{                              \
+		(lit), sizeof(lit) - 1 \
+	}
+#define ZK_STR_NULL ((zk_str){ NULL, 0 })
 /* For printf: "%.*s". */
 #define ZK_STR_ARG(s) (int)(s).n, (s).n ? (s).p : ""
 
@@ -38,7 +41,7 @@ static inline zk_str zk_str_n(const char *p, size_t n)
 static inline zk_str zk_str_from(zk_str s, size_t from)
 {
 	return from >= s.n ? (zk_str){ s.p ? s.p + s.n : NULL, 0 }
-			   : (zk_str){ s.p + from, s.n - from };
+	                   : (zk_str){ s.p + from, s.n - from };
 }
 
 static inline bool zk_str_eq(zk_str a, zk_str b)
@@ -47,7 +50,7 @@ static inline bool zk_str_eq(zk_str a, zk_str b)
 }
 
 bool zk_str_eq_nocase(zk_str a, zk_str b); /* ASCII only */
-int zk_str_cmp(zk_str a, zk_str b);	   /* bytewise, like strcmp */
+int zk_str_cmp(zk_str a, zk_str b);        /* bytewise, like strcmp */
 bool zk_str_starts(zk_str s, zk_str prefix);
 bool zk_str_ends(zk_str s, zk_str suffix);
 bool zk_str_starts_nocase(zk_str s, zk_str prefix);

@@ -8,18 +8,6 @@
 
 #include "base/ban.h"
 
-static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-
-static char symbol(unsigned v, enum zk_b64 kind)
-{
-	if (v < 62)
-		return alphabet[v];
-	if (kind == ZK_B64_URL)
-		return v == 62 ? '-' : '_';
-	return v == 62 ? '+' : '/';
-}
-
 /* 0 to 63, or 64. */
 static unsigned value(char c, enum zk_b64 kind)
 {
@@ -36,34 +24,9 @@ static unsigned value(char c, enum zk_b64 kind)
 	return 64;
 }
 
-/* 1 to 3 bytes to 2 to 4 symbols. */
-static void put_group(const unsigned char *p, size_t n, enum zk_b64 kind, char out[4])
-{
-	unsigned v = (unsigned)p[0] << 16 | (n > 1 ? (unsigned)p[1] << 8 : 0) |
-	             (n > 2 ? p[2] : 0);
-
-	for (unsigned i = 0; i < 4; i++)
-		out[i] = i <= n ? symbol(v >> (18 - 6 * i) & 63, kind) : '=';
-}
-
 void zk_b64_encode(zk_str bytes, enum zk_b64 kind, struct zk_buf *b)
 {
-	const unsigned char *p = (const unsigned char *)bytes.p;
-	size_t i = 0, left = bytes.n % 3;
-	char *to;
-
-	to = bytes.n > SIZE_MAX / 2 ? NULL : zk_buf_reserve(b, (bytes.n + 2) / 3 * 4);
-	if (!to) {
-		b->failed = true;
-		return;
-	}
-	for (; i + 3 <= bytes.n; i += 3, to += 4)
-		put_group(p + i, 3, kind, to);
-	b->n += bytes.n / 3 * 4;
-	if (left) {
-		put_group(p + i, left, kind, to);
-		b->n += kind == ZK_B64_STD ? 4 : left + 1;
-	}
+	zk_buf_base64(b, bytes, kind == ZK_B64_URL, kind == ZK_B64_STD);
 }
 
 /* 2 to 4 symbols to 1 to 3 bytes; false for a wrong symbol or bits that are left over. */
