@@ -28,7 +28,7 @@ libpq-fe.h            store/pg.c
 hiredis/*             store/redis.c
 '
 
-# Part of the C library or of the kernel.
+# Part of the C library, the kernel or the compiler.
 system='
 alloca.h arpa/* assert.h complex.h ctype.h dirent.h dlfcn.h elf.h endian.h errno.h error.h
 execinfo.h fcntl.h fenv.h float.h fnmatch.h fts.h ftw.h getopt.h glob.h grp.h ifaddrs.h inttypes.h
@@ -36,6 +36,7 @@ iso646.h langinfo.h libgen.h limits.h link.h linux/* locale.h malloc.h math.h ne
 netinet/* paths.h poll.h pthread.h pwd.h regex.h sched.h semaphore.h signal.h spawn.h stdalign.h
 stdarg.h stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h stdnoreturn.h string.h strings.h
 sys/* sysexits.h syslog.h termios.h time.h uchar.h ucontext.h unistd.h utime.h wchar.h wctype.h
+emmintrin.h immintrin.h
 '
 
 findings_from < <(
