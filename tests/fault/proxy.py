@@ -88,11 +88,19 @@ class Connection:
         self._over = threading.Event()   # no more bytes pass
         self._stall = threading.Event()  # pass no more, but stay open
         self._halves = 2
+        self._threads = []
         self._lock = threading.Lock()
 
     def start(self):
         for args in ((self._client, self._server, "up"), (self._server, self._client, "down")):
-            threading.Thread(target=self._pump, args=args, daemon=True).start()
+            thread = threading.Thread(target=self._pump, args=args, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def join(self):
+        """After end(): waits until nothing more passes or is recorded."""
+        for thread in self._threads:
+            thread.join()
 
     def end(self, reset):
         """Ends both sides; with a reset the peers see ECONNRESET."""
@@ -194,6 +202,8 @@ class Proxy:
         self._thread.join()
         for c in self.connections:
             c.end(reset=False)
+        for c in self.connections:
+            c.join()
 
     def reset_all(self):
         for c in list(self.connections):
