@@ -6,10 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
+#include <string.h>
 
 #include "base/attr.h"
 #include "codec/jscan.h"
@@ -46,20 +43,28 @@ static inline bool zk_jb_is_plain(char c)
 	return (signed char)c >= 0x20 && c != '"' && c != '\\';
 }
 
+#if defined(__SSE2__)
+typedef char zk_jb_vec __attribute__((vector_size(16)));
+typedef signed char zk_jb_signed __attribute__((vector_size(16)));
+
+/* One bit per byte of the 16 at `p` that is not plain. */
+static inline unsigned zk_jb_unplain16(const char *p)
+{
+	zk_jb_signed v;
+
+	memcpy(&v, p, sizeof(v));
+	/* The comparison is signed: bytes above 0x7f are less than a space too. */
+	v = (v == '"') | (v == '\\') | (v < 0x20);
+	return (unsigned)__builtin_ia32_pmovmskb128((zk_jb_vec)v);
+}
+#endif
+
 /* The first byte that is not plain, or `end`. */
 static inline const char *zk_jb_skip_plain(const char *p, const char *end)
 {
 #if defined(__SSE2__)
-	const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
-	const __m128i first = _mm_set1_epi8(0x20);
-
 	for (; end - p >= 16; p += 16) {
-		__m128i v = _mm_loadu_si128((const void *)p);
-		/* The comparison is signed, so that bytes above 0x7f are less too. */
-		__m128i bad = _mm_or_si128(
-		        _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
-		        _mm_cmplt_epi8(v, first));
-		unsigned mask = (unsigned)_mm_movemask_epi8(bad);
+		unsigned mask = zk_jb_unplain16(p);
 
 		if (mask)
 			return p + __builtin_ctz(mask);

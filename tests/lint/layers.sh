@@ -13,7 +13,6 @@ sqlite3.h             store/sqlite*.c
 cjson/*               codec/json.c
 yaml.h                conf/file.c
 zlib.h                codec/press*.c codec/digest.c
-emmintrin.h           codec/jbytes.h
 immintrin.h           codec/sha256.c
 cpuid.h               codec/sha256.c
 zstd.h                codec/press*.c
