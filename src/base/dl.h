@@ -3,7 +3,8 @@
  *
  *	#define CURL_SYMS(X) X(curl_global_init) X(curl_easy_init)
  *	static struct { CURL_SYMS(ZK_DL_FIELD) } cu;
- *	static const struct zk_dl_sym syms[] = { CURL_SYMS(ZK_DL_ROW) };   // uses `cu`
+ *	#define ROW(s) ZK_DL_ROW_OF(cu, s)
+ *	static const struct zk_dl_sym syms[] = { CURL_SYMS(ROW) };
  *	ZK_DL_NOTE("http", "HTTP client", "recommended", "libcurl.so.4");
  *	static struct zk_dl lib = ZK_DL_INIT("libcurl.so.4", "libcurl4", &cu, syms);
  *	…
