@@ -20,11 +20,12 @@
 struct zk_timer;
 
 enum zk_trig_endpoint_flags {
-	ZK_TRIG_E_KEY = 1 << 0,	   /* needs an API key */
-	ZK_TRIG_E_COUNTED = 1 << 1, /* one event against the rate limit, before the body */
-	ZK_TRIG_E_INGEST = 1 << 2,  /* 503 while the writer's queue is full */
-	ZK_TRIG_E_BODY = 1 << 3,    /* has a request body */
-	ZK_TRIG_E_NDJSON = 1 << 4,  /* may be application/x-ndjson */
+	ZK_TRIG_E_KEY = 1 << 0, /* needs an API key */
+	ZK_TRIG_E_COUNTED =
+	        1 << 1,            /* one event against the rate limit, before the body */
+	ZK_TRIG_E_INGEST = 1 << 2, /* 503 while the writer's queue is full */
+	ZK_TRIG_E_BODY = 1 << 3,   /* has a request body */
+	ZK_TRIG_E_NDJSON = 1 << 4, /* may be application/x-ndjson */
 	ZK_TRIG_E_DRAINING = 1 << 5, /* answered during shutdown as well */
 };
 
@@ -56,8 +57,8 @@ struct zk_trig_server {
 	struct zk_trig_limit *limit, *keygen_limit;
 	struct zk_trig_deliver *deliver;
 	struct zk_trig_api_metrics *m;
-	struct zk_buf head;   /* scratch: header lines of the answer being written */
-	struct zk_buf body;   /* scratch: its body */
+	struct zk_buf head; /* scratch: header lines of the answer being written */
+	struct zk_buf body; /* scratch: its body */
 	struct zk_list streams;
 	struct zk_timer *beat; /* comments on event streams */
 	bool draining;
@@ -90,8 +91,8 @@ struct zk_trig_call *zk_trig_call_of(struct zk_trig_server *s, struct zk_httpd_r
  * is over. */
 void zk_trig_reply(struct zk_trig_call *c, int status, zk_str extra, zk_str body);
 /* The same with another Content-Type ("" = none). */
-void zk_trig_reply_type(struct zk_trig_call *c, int status, const char *type, zk_str extra,
-			zk_str body);
+void zk_trig_reply_type(struct zk_trig_call *c, int status, const char *type,
+                        zk_str extra, zk_str body);
 /* The common header lines into s->head (also for event streams). */
 void zk_trig_common_headers(struct zk_trig_call *c, const char *type, zk_str extra);
 
@@ -103,22 +104,23 @@ struct zk_trig_problem {
 	zk_str members, extra;
 	bool close;
 };
-void zk_trig_fail(struct zk_trig_call *c, const struct zk_trig_problem *p, const char *fmt, ...)
-	ZK_PRINTF(3, 4);
+void zk_trig_fail(struct zk_trig_call *c, const struct zk_trig_problem *p,
+                  const char *fmt, ...) ZK_PRINTF(3, 4);
 
 /* Frequent ones. */
 void zk_trig_fail_json(struct zk_trig_call *c, size_t position, const char *why);
 void zk_trig_fail_request(struct zk_trig_call *c, const char *error, const char *message);
 void zk_trig_fail_store(struct zk_trig_call *c, const struct zk_trig_op *op);
 void zk_trig_fail_not_found(struct zk_trig_call *c); /* event_not_found */
-void zk_trig_fail_busy(struct zk_trig_call *c);	     /* system_capacity_exceeded */
+void zk_trig_fail_busy(struct zk_trig_call *c);      /* system_capacity_exceeded */
 
 /* 422: fields are added one by one, then the answer is sent. */
 struct zk_trig_invalid {
 	struct zk_buf json; /* array elements */
 	unsigned n;
 };
-void zk_trig_invalid_add(struct zk_trig_invalid *v, const char *field, const char *message);
+void zk_trig_invalid_add(struct zk_trig_invalid *v, const char *field,
+                         const char *message);
 void zk_trig_invalid_reply(struct zk_trig_call *c, struct zk_trig_invalid *v);
 
 /* After the queue refused or an operation failed while another loop turn passed. */
@@ -142,7 +144,7 @@ void zk_trig_org_changed(struct zk_trig_server *s, const zk_uuid *org, bool rese
 /* Endpoints, by file. */
 void zk_trig_api_event_post(struct zk_trig_call *c);  /* api_event.c */
 void zk_trig_api_event_batch(struct zk_trig_call *c); /* api_batch.c */
-void zk_trig_api_inbox(struct zk_trig_call *c);	      /* api_inbox.c */
+void zk_trig_api_inbox(struct zk_trig_call *c);       /* api_inbox.c */
 void zk_trig_api_event_get(struct zk_trig_call *c);
 void zk_trig_api_ack_one(struct zk_trig_call *c); /* api_ack.c */
 void zk_trig_api_ack_many(struct zk_trig_call *c);
@@ -169,7 +171,7 @@ void zk_trig_api_root(struct zk_trig_call *c);
 enum zk_httpd_next zk_trig_on_head(void *ctx, struct zk_httpd_req *req);
 void zk_trig_on_body(void *ctx, struct zk_httpd_req *req);
 void zk_trig_on_error(void *ctx, struct zk_httpd_req *req, int status, const char *detail,
-		      const char *allow);
+                      const char *allow);
 bool zk_trig_on_options(void *ctx, struct zk_httpd_req *req, const char *allow);
 void zk_trig_on_finish(void *ctx, struct zk_httpd_req *req, int status, int64_t micros);
 /* Wakes the event streams of `org` (api_stream.c); closes all of them. */
@@ -180,8 +182,8 @@ void zk_trig_streams_close(struct zk_trig_server *s);
 /* Metrics of the API (api_metrics.c). */
 struct zk_trig_api_metrics *zk_trig_api_metrics_new(struct zk_trig_server *s);
 void zk_trig_api_metrics_free(struct zk_trig_api_metrics *m);
-void zk_trig_metric_request(struct zk_trig_server *s, const struct zk_trig_endpoint *e, int status,
-			    int64_t micros);
+void zk_trig_metric_request(struct zk_trig_server *s, const struct zk_trig_endpoint *e,
+                            int status, int64_t micros);
 void zk_trig_metric_auth(struct zk_trig_server *s, bool ok, int64_t micros);
 void zk_trig_metric_limit(struct zk_trig_server *s, bool ok);
 void zk_trig_metric_accepted(struct zk_trig_server *s, uint64_t n, int64_t micros);

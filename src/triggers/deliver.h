@@ -37,21 +37,31 @@ struct zk_trig_deliver_conf {
 };
 
 /* "5s,30s,2m", "seed", "standard" into steps; -ZK_E_DATA otherwise. */
-int zk_trig_schedule_parse(zk_str s, struct zk_trig_deliver_conf *conf, struct zk_error *err)
-	ZK_MUST_USE;
+int zk_trig_schedule_parse(zk_str s, struct zk_trig_deliver_conf *conf,
+                           struct zk_error *err) ZK_MUST_USE;
 
 int zk_trig_deliver_new(struct zk_loop *l, struct zk_net *net, struct zk_metrics *m,
-			struct zk_trig_repo *repo, const struct zk_trig_deliver_conf *conf,
-			struct zk_trig_deliver **ret, struct zk_error *err) ZK_MUST_USE;
+                        struct zk_trig_repo *repo,
+                        const struct zk_trig_deliver_conf *conf,
+                        struct zk_trig_deliver **ret, struct zk_error *err) ZK_MUST_USE;
 /* Something of `org` may be due now (fresh events, replay, configuration changed). */
 void zk_trig_deliver_wake(struct zk_trig_deliver *d, const zk_uuid *org);
 /* Drops the cached organization and closes its circuit when `reset`. */
-void zk_trig_deliver_org_changed(struct zk_trig_deliver *d, const zk_uuid *org, bool reset);
+void zk_trig_deliver_org_changed(struct zk_trig_deliver *d, const zk_uuid *org,
+                                 bool reset);
+/* The event was acknowledged: an attempt that waits is dropped, one that others wait for in
+ * strict order holds them no longer. */
+void zk_trig_deliver_acked(struct zk_trig_deliver *d, const zk_uuid *org,
+                           const zk_uuid *event);
 /* New limits, schedule, guard (HUP). */
-void zk_trig_deliver_reload(struct zk_trig_deliver *d, const struct zk_trig_deliver_conf *conf);
+void zk_trig_deliver_reload(struct zk_trig_deliver *d,
+                            const struct zk_trig_deliver_conf *conf);
 /* No new attempts; fn(ctx) when none is in flight. */
 void zk_trig_deliver_drain(struct zk_trig_deliver *d, void (*fn)(void *ctx), void *ctx);
-/* Cuts what is in flight (counts as not made) and frees. */
+/* Cuts what is in flight (counts as not made); nothing is started or called back any more. Comes
+ * before the store is closed. */
+void zk_trig_deliver_stop(struct zk_trig_deliver *d);
+/* Frees; after the store was closed, because its operations end in this stage. NULL is fine. */
 void zk_trig_deliver_free(struct zk_trig_deliver *d);
 
 struct zk_trig_circuit {
@@ -61,7 +71,7 @@ struct zk_trig_circuit {
 	char last_error[200];
 };
 void zk_trig_deliver_circuit(const struct zk_trig_deliver *d, const zk_uuid *org,
-			     struct zk_trig_circuit *ret);
+                             struct zk_trig_circuit *ret);
 
 struct zk_trig_deliver_stats {
 	unsigned in_flight;
@@ -69,7 +79,8 @@ struct zk_trig_deliver_stats {
 	int64_t oldest_due_us;
 	unsigned circuits_open;
 };
-void zk_trig_deliver_stats(const struct zk_trig_deliver *d, struct zk_trig_deliver_stats *ret);
+void zk_trig_deliver_stats(const struct zk_trig_deliver *d,
+                           struct zk_trig_deliver_stats *ret);
 
 /* One synthetic event ("zk.test") to the organization's URL now, on the same path as real ones
  * (POST /api/webhook/test). */
@@ -81,7 +92,7 @@ struct zk_trig_test_result {
 	char address[64];
 };
 int zk_trig_deliver_test(struct zk_trig_deliver *d, const struct zk_trig_org *org,
-			 void (*done)(void *ctx, const struct zk_trig_test_result *res), void *ctx,
-			 struct zk_error *err) ZK_MUST_USE;
+                         void (*done)(void *ctx, const struct zk_trig_test_result *res),
+                         void *ctx, struct zk_error *err) ZK_MUST_USE;
 
 #endif

@@ -34,25 +34,27 @@ void zk_trig_caller_ref(struct zk_trig_caller *c);
 void zk_trig_caller_unref(struct zk_trig_caller *c);
 
 int zk_trig_keys_new(struct zk_loop *l, struct zk_metrics *m, struct zk_trig_repo *repo,
-		     const struct zk_trig_keys_conf *conf, struct zk_trig_keys **ret,
-		     struct zk_error *err) ZK_MUST_USE;
+                     const struct zk_trig_keys_conf *conf, struct zk_trig_keys **ret,
+                     struct zk_error *err) ZK_MUST_USE;
 void zk_trig_keys_free(struct zk_trig_keys *k);
 
 enum zk_trig_auth {
 	ZK_TRIG_AUTH_OK,
-	ZK_TRIG_AUTH_BAD,      /* 401 Invalid API key */
-	ZK_TRIG_AUTH_BUSY,     /* 503, Retry-After 1: hashing lane full */
-	ZK_TRIG_AUTH_FLOOD,    /* 429: too many failed verifications of this key id */
-	ZK_TRIG_AUTH_STORE,    /* 503 storage_unavailable */
-	ZK_TRIG_AUTH_PENDING,  /* `done` will be called */
+	ZK_TRIG_AUTH_BAD,     /* 401 Invalid API key */
+	ZK_TRIG_AUTH_BUSY,    /* 503, Retry-After 1: hashing lane full */
+	ZK_TRIG_AUTH_FLOOD,   /* 429: too many failed verifications of this key id */
+	ZK_TRIG_AUTH_STORE,   /* 503 storage_unavailable */
+	ZK_TRIG_AUTH_PENDING, /* `done` will be called */
 };
 
-typedef void (*zk_trig_auth_fn)(void *ctx, enum zk_trig_auth result, struct zk_trig_caller *caller);
+typedef void (*zk_trig_auth_fn)(void *ctx, enum zk_trig_auth result,
+                                struct zk_trig_caller *caller);
 
 /* Checks a presented key. Answers at once (caller set on OK) or PENDING; then `done` comes once,
  * unless zk_trig_keys_cancel(ctx) came first. */
-enum zk_trig_auth zk_trig_keys_check(struct zk_trig_keys *k, zk_str key, struct zk_trig_caller **caller,
-				     zk_trig_auth_fn done, void *ctx);
+enum zk_trig_auth zk_trig_keys_check(struct zk_trig_keys *k, zk_str key,
+                                     struct zk_trig_caller **caller, zk_trig_auth_fn done,
+                                     void *ctx);
 void zk_trig_keys_cancel(struct zk_trig_keys *k, void *ctx);
 /* Drops every cached entry of the organization (all = NULL). */
 void zk_trig_keys_forget(struct zk_trig_keys *k, const zk_uuid *org);
@@ -66,7 +68,8 @@ struct zk_trig_key_made {
 	int code; /* 0 or negative */
 };
 bool zk_trig_keys_make(struct zk_trig_keys *k, const zk_uuid *org,
-		       void (*done)(void *ctx, struct zk_trig_key_made *made), void *ctx) ZK_MUST_USE;
+                       void (*done)(void *ctx, struct zk_trig_key_made *made),
+                       void *ctx) ZK_MUST_USE;
 
 /* Pure: is this an ordinary key by its looks (zap_…, 20–128 of [A-Za-z0-9_-])? */
 bool zk_trig_key_plausible(zk_str key);

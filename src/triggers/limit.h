@@ -23,7 +23,7 @@ struct zk_trig_verdict {
 /* Counts `n` requests of `key` (16 bytes: an organization id, or an address) against `limit` per
  * window; 0 = unlimited (ok, nothing counted). All n or none are counted. */
 struct zk_trig_verdict zk_trig_limit_take(struct zk_trig_limit *l, const uint8_t key[16],
-					  uint64_t limit, uint64_t n, int64_t now_ms);
+                                          uint64_t limit, uint64_t n, int64_t now_ms);
 size_t zk_trig_limit_entries(const struct zk_trig_limit *l);
 
 #endif

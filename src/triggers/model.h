@@ -10,9 +10,20 @@
 #include "base/rand.h"
 #include "base/str.h"
 
-enum zk_trig_tier { ZK_TRIG_FREE, ZK_TRIG_PRO, ZK_TRIG_BUSINESS, ZK_TRIG_ENTERPRISE, ZK_TRIG_TIERS };
+enum zk_trig_tier {
+	ZK_TRIG_FREE,
+	ZK_TRIG_PRO,
+	ZK_TRIG_BUSINESS,
+	ZK_TRIG_ENTERPRISE,
+	ZK_TRIG_TIERS
+};
 
-enum zk_trig_status { ZK_TRIG_PENDING, ZK_TRIG_RETRYING, ZK_TRIG_DELIVERED, ZK_TRIG_FAILED };
+enum zk_trig_status {
+	ZK_TRIG_PENDING,
+	ZK_TRIG_RETRYING,
+	ZK_TRIG_DELIVERED,
+	ZK_TRIG_FAILED
+};
 
 /* What `status=` of the inbox selects (§1.1). */
 enum zk_trig_filter {

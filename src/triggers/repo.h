@@ -26,8 +26,8 @@ struct zk_trig_repo;
 
 struct zk_trig_op {
 	struct zk_job job; /* for stores that work in lanes */
-	uint8_t kind;	   /* the store's */
-	int code;	   /* 0 or negative */
+	uint8_t kind;      /* the store's */
+	int code;          /* 0 or negative */
 	char reason[160];
 	void (*done)(struct zk_trig_op *op);
 	void *ctx; /* the caller's */
@@ -38,13 +38,14 @@ struct zk_trig_ingest {
 	zk_uuid id, org;
 	zk_str type, dedup_id /* p NULL = none */, payload;
 	int64_t created_us;
-	bool due;	/* the organization has an enabled webhook: next_attempt = now */
+	bool due; /* the organization has an enabled webhook: next_attempt = now */
 	bool delivered; /* delivery is switched off and there is a webhook: stored as delivered */
 	/* out */
 	bool duplicate;
 	zk_uuid first_id; /* of the event that has the dedup_id */
 	int64_t first_created_us;
-	struct zk_trig_ingest *next; /* batch: the events of one call, committed together */
+	struct zk_trig_ingest
+	        *next; /* batch: the events of one call, committed together */
 };
 
 struct zk_trig_create {
@@ -90,10 +91,12 @@ enum zk_trig_webhook_set {
 	ZK_TRIG_SET_URL = 1 << 0, /* url NULL removes it; clears disabled_reason */
 	ZK_TRIG_SET_ENABLED = 1 << 1,
 	ZK_TRIG_SET_ORDERED = 1 << 2,
-	ZK_TRIG_SET_REASON = 1 << 3,	/* disabled_reason (410) */
-	ZK_TRIG_SET_SECRET = 1 << 4,	/* secret_version + 1, old one ends at old_secret_expires */
-	ZK_TRIG_SET_BACKLOG = 1 << 5,	/* pending rows without a plan become due now */
-	ZK_TRIG_SET_UNPLAN = 1 << 6,	/* pending rows lose their plan (webhook removed, off or gone) */
+	ZK_TRIG_SET_REASON = 1 << 3, /* disabled_reason (410) */
+	ZK_TRIG_SET_SECRET =
+	        1 << 4, /* secret_version + 1, old one ends at old_secret_expires */
+	ZK_TRIG_SET_BACKLOG = 1 << 5, /* pending rows without a plan become due now */
+	ZK_TRIG_SET_UNPLAN =
+	        1 << 6, /* pending rows lose their plan (webhook removed, off or gone) */
 };
 
 struct zk_trig_webhook {
@@ -104,8 +107,8 @@ struct zk_trig_webhook {
 	bool enabled, ordered;
 	int64_t old_secret_expires_us, now_us;
 	struct zk_trig_org result; /* out: after the change; zk_trig_org_done */
-	uint64_t planned;	   /* out: rows that became due */
-	bool first;		   /* out: a signing secret was made for the first time */
+	uint64_t planned;          /* out: rows that became due */
+	bool first;                /* out: a signing secret was made for the first time */
 };
 
 struct zk_trig_page {
@@ -117,7 +120,7 @@ struct zk_trig_page {
 	zk_uuid cursor; /* rows strictly older (descending) or newer (ascending) */
 	uint64_t offset, limit;
 	int64_t since_us, until_us; /* 0 = open */
-	size_t max_bytes;	    /* stop early after so many payload bytes */
+	size_t max_bytes;           /* stop early after so many payload bytes */
 	/* Reading thread, once per row in order. */
 	void (*row)(struct zk_trig_page *p, const struct zk_trig_row *row);
 	struct zk_buf *out; /* the caller's, for `row` */
@@ -132,7 +135,7 @@ struct zk_trig_event {
 	struct zk_trig_op op;
 	zk_uuid org, id;
 	void (*row)(struct zk_trig_event *e, const struct zk_trig_row *row,
-		    const struct zk_trig_attempt *attempts, size_t n);
+	            const struct zk_trig_attempt *attempts, size_t n);
 	struct zk_buf *out;
 	bool found; /* out */
 };
@@ -141,8 +144,9 @@ enum zk_trig_acked { ZK_TRIG_ACK_NEW, ZK_TRIG_ACK_AGAIN, ZK_TRIG_ACK_UNKNOWN };
 struct zk_trig_ack_one {
 	zk_uuid id;
 	/* out */
-	enum zk_trig_acked result; /* AGAIN: acknowledged before, or delivered by the webhook */
-	int64_t acknowledged_us;   /* first time */
+	enum zk_trig_acked
+	        result; /* AGAIN: acknowledged before, or delivered by the webhook */
+	int64_t acknowledged_us; /* first time */
 };
 struct zk_trig_ack {
 	struct zk_trig_op op;
@@ -191,8 +195,8 @@ struct zk_trig_claim {
 	struct zk_trig_due *rows; /* the caller frees with zk_trig_claim_done */
 	size_t n;
 	int64_t next_due_us; /* earliest row that is not due yet; 0 = none */
-	bool more;	     /* due rows were left */
-	uint64_t due;	     /* rows due now (capped at 100,000), for the gauge */
+	bool more;           /* due rows were left */
+	uint64_t due;        /* rows due now (capped at 100,000), for the gauge */
 	int64_t oldest_due_us;
 };
 void zk_trig_claim_done(struct zk_trig_claim *c);
@@ -219,7 +223,7 @@ struct zk_trig_count {
 
 /* Kept in memory by the store; nothing here touches the database. */
 struct zk_trig_health {
-	bool writable;	/* last commit and last probe worked */
+	bool writable; /* last commit and last probe worked */
 	bool connected;
 	char reason[160];
 	uint64_t queue_events, queue_bytes; /* waiting for the writer */
@@ -261,13 +265,13 @@ struct zk_trig_repo {
 };
 
 struct zk_trig_repo_conf {
-	const char *db; /* path or URL */
-	bool full;	/* --durability full */
+	const char *db;          /* path or URL */
+	bool full;               /* --durability full */
 	int64_t dedup_window_us; /* 0 = for ever */
 	int64_t retain_delivered_us, retain_failed_us, retain_pending_us; /* 0 = never */
 	uint64_t queue_events, queue_bytes; /* 10,000 and 64 MiB */
 	int connections;
-	bool read_only; /* for `check` */
+	bool read_only;           /* for `check` */
 	uint8_t secret_check[32]; /* HMAC of a fixed text under the server secret */
 	bool accept_new_secret;
 };
@@ -275,7 +279,7 @@ struct zk_trig_repo_conf {
 /* Opens, migrates and starts the lanes of the store that conf->db names. Errors: as
  * store/sqlite.h, and -ZK_E_STORE_SECRET when the check value differs. */
 int zk_trig_repo_open(struct zk_loop *loop, struct zk_metrics *metrics,
-		      const struct zk_trig_repo_conf *conf, struct zk_trig_repo **ret,
-		      struct zk_error *err) ZK_MUST_USE;
+                      const struct zk_trig_repo_conf *conf, struct zk_trig_repo **ret,
+                      struct zk_error *err) ZK_MUST_USE;
 
 #endif

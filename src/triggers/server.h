@@ -27,10 +27,12 @@ struct zk_trig_server;
 struct zk_trig_server_conf {
 	const char *const *listen; /* addresses; n_listen of them */
 	size_t n_listen;
-	const int *listen_fds; /* inherited sockets; used instead of `listen` when there are any */
+	const int *
+	        listen_fds; /* inherited sockets; used instead of `listen` when there are any */
 	size_t n_listen_fds;
 	const char *metrics_listen; /* NULL = /metrics on the main listener */
-	struct zk_httpd_conf http;  /* limits, deadlines, TLS; ctx, routes and hooks are ours */
+	struct zk_httpd_conf
+	        http; /* limits, deadlines, TLS; ctx, routes and hooks are ours */
 	struct zk_trig_repo_conf repo;
 	struct zk_trig_keys_conf keys;
 	struct zk_trig_deliver_conf deliver;
@@ -49,16 +51,17 @@ struct zk_trig_server_conf {
 
 /* Opens the store, starts listening. 0, or an error and nothing is left running. */
 int zk_trig_server_start(struct zk_loop *l, struct zk_net *net, struct zk_metrics *m,
-			 const struct zk_trig_server_conf *conf, struct zk_trig_server **ret,
-			 struct zk_error *err) ZK_MUST_USE;
+                         const struct zk_trig_server_conf *conf,
+                         struct zk_trig_server **ret, struct zk_error *err) ZK_MUST_USE;
 /* Bound address i, NULL past the end; then the metrics listener's. */
 const char *zk_trig_server_address(const struct zk_trig_server *s, size_t i);
 const char *zk_trig_server_metrics_address(const struct zk_trig_server *s);
 const struct zk_trig_health *zk_trig_server_health(const struct zk_trig_server *s);
 /* New limits, tiers, CORS, TLS files, admin token, schedule (§12.2 HUP). On failure the old
  * values stay. */
-int zk_trig_server_reload(struct zk_trig_server *s, const struct zk_trig_server_conf *conf,
-			  struct zk_error *err) ZK_MUST_USE;
+int zk_trig_server_reload(struct zk_trig_server *s,
+                          const struct zk_trig_server_conf *conf,
+                          struct zk_error *err) ZK_MUST_USE;
 /* Closes the listeners, answers what is in progress, lets attempts end; then fn(ctx) (§12.2). */
 void zk_trig_server_drain(struct zk_trig_server *s, void (*fn)(void *ctx), void *ctx);
 /* Commits the queue, cuts what is left, checkpoints, frees. NULL is fine. */
@@ -67,7 +70,9 @@ void zk_trig_server_free(struct zk_trig_server *s);
 void zk_trig_server_snapshot(struct zk_trig_server *s, struct zk_buf *b);
 /* Makes an organization and its key without HTTP (--dev, demo): `done` gets the key text, or
  * NULL. */
-void zk_trig_server_make_org(struct zk_trig_server *s, const char *name, enum zk_trig_tier tier,
-			     void (*done)(void *ctx, const char *key, const char *org_id), void *ctx);
+void zk_trig_server_make_org(struct zk_trig_server *s, const char *name,
+                             enum zk_trig_tier tier,
+                             void (*done)(void *ctx, const char *key, const char *org_id),
+                             void *ctx);
 
 #endif
