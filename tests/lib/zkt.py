@@ -584,7 +584,7 @@ def metrics(text):
 
 # ---- main ------------------------------------------------------------------------------------
 
-def _clean_up():
+def clean_up():
     for thing in list(_running):
         if isinstance(thing, Process):
             thing.kill()
@@ -619,6 +619,6 @@ def main():
                     note(f"stderr of {' '.join(p.args)}:")
                     note(p.err[-4000:])
         finally:
-            _clean_up()
+            clean_up()
     print(f"1..{_count}", flush=True)
     sys.exit(1 if _failed or not _count else 0)

@@ -54,6 +54,10 @@ END
 END
 	printf "zk_sources += files(\n  'num.c',\n)\n" | file src/base/meson.build
 	printf '#!/bin/bash\nset -euo pipefail\necho ok\n' | file scripts/say
+	{
+		printf '[Unit]\nDescription=x\n[Service]\nExecStart=@bindir@/zk\nDynamicUser=yes\n'
+		sed -n '/^NoNewPrivileges/,/^UMask/p' "$root/contrib/systemd/zk-triggers.service.in"
+	} | file contrib/systemd/x.service.in
 	file man/zk.1 <<-'END'
 		.Dd January 2, 2025
 		.Dt ZK 1
@@ -93,7 +97,7 @@ into_c() {
 }
 
 sound
-quiet ban format headers layers man registered shell sizes tidy words
+quiet ban format headers layers man registered shell sizes tidy units words
 
 sed -i '/ban\.h/d' "$tree/src/base/num.c"
 finds ban 'base/ban.h' 'a missing ban.h'
@@ -173,6 +177,11 @@ into_c 'int *p = 0; n += *p;'
 finds tidy 'clang-analyzer-core.NullDereference' 'a null dereference'
 into_c 'if (n == 3) n++; else n++;'
 finds tidy 'bugprone-branch-clone' 'two equal branches'
+
+sed -i 's/^DynamicUser=.*/&\nSurprise=yes/' "$tree/contrib/systemd/x.service.in"
+finds units 'Surprise' 'an unknown key of a unit'
+sed -i '/^Protect/d' "$tree/contrib/systemd/x.service.in"
+finds units 'exposure level' 'a service with much access'
 
 printf 'This is t%s end.\n' eh | file NEWS.md
 finds words 'teh ==> the' 'a misspelling'
