@@ -18,6 +18,13 @@
 #define ZK_MIN(a, b)    ((a) < (b) ? (a) : (b))
 #define ZK_MAX(a, b)    ((a) > (b) ? (a) : (b))
 
+/* Drops the result of a ZK_MUST_USE function where a failure changes nothing; say why beside. */
+#define ZK_IGNORE(expr)     \
+	do {                \
+		if (expr) { \
+		}           \
+	} while (0)
+
 /* The object of type `type` whose member `member` is at `ptr`. */
 #define ZK_CONTAINER_OF(ptr, type, member) \
 	((type *)(void *)((char *)(ptr)-offsetof(type, member)))

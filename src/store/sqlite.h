@@ -15,9 +15,9 @@ struct zk_db;
 struct zk_stmt;
 
 enum zk_db_flags {
-	ZK_DB_CREATE = 1 << 0,	/* made with mode 0600 when missing */
+	ZK_DB_CREATE = 1 << 0, /* made with mode 0600 when missing */
 	ZK_DB_READONLY = 1 << 1,
-	ZK_DB_FULL = 1 << 2,	/* synchronous=FULL, else NORMAL */
+	ZK_DB_FULL = 1 << 2, /* synchronous=FULL, else NORMAL */
 	ZK_DB_NO_AUTO_CHECKPOINT = 1 << 3,
 	ZK_DB_QUERY_ONLY = 1 << 4,
 };
@@ -25,15 +25,16 @@ enum zk_db_flags {
 struct zk_db_conf {
 	const char *path;
 	unsigned flags;
-	int64_t busy_ms;     /* busy timeout */
-	int cache_kib;	     /* 0 = 2 MiB */
-	int page_bytes;	     /* of a fresh file; 0 = 4096 */
+	int64_t busy_ms;         /* busy timeout */
+	int cache_kib;           /* 0 = 2 MiB */
+	int page_bytes;          /* of a fresh file; 0 = 4096 */
 	bool incremental_vacuum; /* of a fresh file */
 };
 
 /* WAL, foreign_keys=ON, mmap_size=0, trusted_schema=OFF. Errors: -ZK_E_STORE,
  * -ZK_E_STORE_FULL, -ZK_E_STORE_CORRUPT, -ZK_E_STORE_LOCKED, -ZK_E_CREATE. */
-int zk_db_open(const struct zk_db_conf *conf, struct zk_db **ret, struct zk_error *err) ZK_MUST_USE;
+int zk_db_open(const struct zk_db_conf *conf, struct zk_db **ret,
+               struct zk_error *err) ZK_MUST_USE;
 /* Finalises every statement prepared through it. NULL is fine. */
 void zk_db_close(struct zk_db *db);
 void zk_db_closep(struct zk_db **db);
@@ -46,8 +47,8 @@ bool zk_db_in_transaction(struct zk_db *db);
 void zk_db_interrupt(struct zk_db *db);
 
 /* Statements live as long as the connection unless finalised earlier. */
-int zk_db_prepare(struct zk_db *db, const char *sql, struct zk_stmt **ret, struct zk_error *err)
-	ZK_MUST_USE;
+int zk_db_prepare(struct zk_db *db, const char *sql, struct zk_stmt **ret,
+                  struct zk_error *err) ZK_MUST_USE;
 void zk_stmt_free(struct zk_stmt *st);
 /* Parameters are 1-based; text and blobs are borrowed until the next reset. */
 void zk_bind_i64(struct zk_stmt *st, int i, int64_t v);
@@ -72,14 +73,14 @@ const char *zk_col_name(struct zk_stmt *st, int i);
 
 /* Schema steps: sql[i] brings user_version from i to i + 1, each in a transaction. A higher
  * version than n is -ZK_E_STORE_VERSION. `*from` (may be NULL) is the version found. */
-int zk_db_migrate(struct zk_db *db, const char *const *sql, int n, int *from, struct zk_error *err)
-	ZK_MUST_USE;
+int zk_db_migrate(struct zk_db *db, const char *const *sql, int n, int *from,
+                  struct zk_error *err) ZK_MUST_USE;
 
 enum zk_checkpoint { ZK_CHECKPOINT_PASSIVE, ZK_CHECKPOINT_FULL, ZK_CHECKPOINT_TRUNCATE };
 /* *wal_pages and *moved may be -1 when the connection does not know (it has not read yet). BUSY
  * is not an error: *busy says so. */
-int zk_db_checkpoint(struct zk_db *db, enum zk_checkpoint mode, int *wal_pages, int *moved, bool *busy,
-		     struct zk_error *err) ZK_MUST_USE;
+int zk_db_checkpoint(struct zk_db *db, enum zk_checkpoint mode, int *wal_pages,
+                     int *moved, bool *busy, struct zk_error *err) ZK_MUST_USE;
 /* Called on the writing thread after each commit with the pages now in the WAL. */
 void zk_db_on_wal(struct zk_db *db, void (*fn)(void *ctx, int pages), void *ctx);
 

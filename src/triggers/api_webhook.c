@@ -154,48 +154,61 @@ static bool read_bool(const struct zk_jwant *w, bool *value, struct zk_trig_inva
 	return true;
 }
 
+/* The flags of the request into the operation. */
+static void read_flags(const struct zk_jwant *want, struct change *ch,
+                       struct zk_trig_invalid *bad)
+{
+	bool backlog = false;
+
+	if (read_bool(&want[0], &backlog, bad) && backlog)
+		ch->op.set |= ZK_TRIG_SET_BACKLOG;
+	if (read_bool(&want[1], &ch->op.ordered, bad))
+		ch->op.set |= ZK_TRIG_SET_ORDERED;
+	if (read_bool(&want[2], &ch->op.enabled, bad))
+		ch->op.set |= ZK_TRIG_SET_ENABLED;
+}
+
 /* Fills the operation; false when it has answered. */
 static bool read_config(struct zk_trig_call *c, struct change *ch)
 {
 	struct zk_jwant want[] = {
-		{ .name = ZK_STR_INIT("webhook_url") },
-		{ .name = ZK_STR_INIT("url") },
 		{ .name = ZK_STR_INIT("deliver_backlog") },
 		{ .name = ZK_STR_INIT("ordered") },
 		{ .name = ZK_STR_INIT("enabled") },
+		{ .name = ZK_STR_INIT("webhook_url") },
+		{ .name = ZK_STR_INIT("url") },
 	};
 	struct zk_trig_invalid bad = { 0 };
 	struct zk_buf text ZK_CLEANUP(zk_buf_done) = { 0 };
 	zk_str url = ZK_STR_NULL;
-	bool backlog = false;
 
 	if (!zk_trig_body_object(c, false, want, ZK_ARRAY_LEN(want)))
 		return false;
-	const struct zk_jval *u =
-	        want[0].val.type != ZK_J_NONE ? &want[0].val : &want[1].val;
+	enum zk_jtype type = want[3].val.type;
+	zk_str raw = want[3].val.raw;
 
-	if (read_bool(&want[2], &backlog, &bad) && backlog)
-		ch->op.set |= ZK_TRIG_SET_BACKLOG;
-	if (read_bool(&want[3], &ch->op.ordered, &bad))
-		ch->op.set |= ZK_TRIG_SET_ORDERED;
-	if (read_bool(&want[4], &ch->op.enabled, &bad))
-		ch->op.set |= ZK_TRIG_SET_ENABLED;
-	if (u->type == ZK_J_NONE &&
-	    !(ch->op.set & (ZK_TRIG_SET_ENABLED | ZK_TRIG_SET_ORDERED)))
-		zk_trig_invalid_add(&bad, "webhook_url", "is required");
-	else if (u->type != ZK_J_NONE && u->type != ZK_J_NULL &&
-	         (u->type != ZK_J_STRING || !zk_trig_text_of(u->raw, &text, &url)))
-		zk_trig_invalid_add(&bad, "webhook_url", "must be a string or null");
+	if (type == ZK_J_NONE) {
+		type = want[4].val.type;
+		raw = want[4].val.raw;
+	}
+	read_flags(want, ch, &bad);
+	if (type == ZK_J_NONE) {
+		if (!(ch->op.set & (ZK_TRIG_SET_ENABLED | ZK_TRIG_SET_ORDERED)))
+			zk_trig_invalid_add(&bad, "webhook_url", "is required");
+	} else {
+		ch->op.set |= ZK_TRIG_SET_URL;
+		if (type != ZK_J_NULL &&
+		    (type != ZK_J_STRING || !zk_trig_text_of(raw, &text, &url)))
+			zk_trig_invalid_add(&bad, "webhook_url",
+			                    "must be a string or null");
+	}
 	if (bad.n) {
 		zk_trig_invalid_reply(c, &bad);
 		return false;
 	}
-	if (u->type != ZK_J_NONE)
-		ch->op.set |= ZK_TRIG_SET_URL;
-	if (u->type == ZK_J_STRING && !read_url(c, url, ch))
+	if (type == ZK_J_STRING && !read_url(c, url, ch))
 		return false;
-	if (u->type == ZK_J_NULL ||
-	    ((ch->op.set & ZK_TRIG_SET_ENABLED) && !ch->op.enabled))
+	if (type == ZK_J_NULL || ((ch->op.set & ZK_TRIG_SET_ENABLED) && !ch->op.enabled))
 		ch->op.set = (ch->op.set & ~(unsigned)ZK_TRIG_SET_BACKLOG) |
 		             ZK_TRIG_SET_UNPLAN;
 	return true;

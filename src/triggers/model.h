@@ -54,6 +54,16 @@ struct zk_trig_org {
 /* Copies deeply; frees the strings. */
 void zk_trig_org_copy(struct zk_trig_org *to, const struct zk_trig_org *from);
 void zk_trig_org_done(struct zk_trig_org *org);
+/* True when fresh events of the organization are to be pushed: it has a webhook that is enabled
+ * and was not disabled by a 410. */
+bool zk_trig_org_pushes(const struct zk_trig_org *org);
+
+/* The millisecond inside a version-7 id. */
+int64_t zk_trig_id_ms(const zk_uuid *id);
+/* `created_us` moved into the millisecond of the event's id, so that the order of ids is the order
+ * of creation times and a range of times is a range of ids. Differs from `created_us` by the few
+ * microseconds between the two readings of the clock, or more after the clock was set back. */
+int64_t zk_trig_event_time(const zk_uuid *id, int64_t created_us);
 
 struct zk_trig_key {
 	char key_id[ZK_TRIG_KEY_ID + 1];

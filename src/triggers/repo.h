@@ -37,7 +37,7 @@ struct zk_trig_ingest {
 	struct zk_trig_op op;
 	zk_uuid id, org;
 	zk_str type, dedup_id /* p NULL = none */, payload;
-	int64_t created_us;
+	int64_t created_us; /* the store moves it into the millisecond of the id (model.h) */
 	bool due; /* the organization has an enabled webhook: next_attempt = now */
 	bool delivered; /* delivery is switched off and there is a webhook: stored as delivered */
 	/* out */
