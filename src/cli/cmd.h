@@ -12,6 +12,7 @@
 #include "conf/opt.h"
 
 struct zk_app;
+struct zk_cli;
 struct zk_conf;
 struct zk_loop;
 struct zk_metrics;
@@ -22,54 +23,84 @@ struct zk_stop;
 
 enum zk_cmd_flags {
 	ZK_CMD_HIDDEN = 1 << 0,
-	ZK_CMD_NO_CONFIG = 1 << 1,    /* runs with a broken configuration (help, version, explain) */
-	ZK_CMD_READS_INPUT = 1 << 2,  /* takes FILE... or "-"; a terminal as stdin prints -h, exit 64 */
-	ZK_CMD_SERVER = 1 << 3,	      /* long-running: notice-level log, ready contract, HUP reload */
-	ZK_CMD_DESTRUCTIVE = 1 << 4,  /* asks on a `protected` profile (ux.md §5) */
-	ZK_CMD_OWN_STDOUT = 1 << 5,   /* stdout is a protocol (procwire worker) */
-	ZK_CMD_STOP_AT_ARG = 1 << 6,  /* options end at the first positional argument (trace exec) */
-	ZK_CMD_READER = 1 << 7,	      /* closed stdout ends it quietly with 0 (list tail query show) */
+	ZK_CMD_NO_CONFIG =
+	        1 << 1, /* runs with a broken configuration (help, version, explain) */
+	ZK_CMD_READS_INPUT =
+	        1 << 2, /* takes FILE... or "-"; a terminal as stdin prints -h, exit 64 */
+	ZK_CMD_SERVER =
+	        1 << 3, /* long-running: notice-level log, ready contract, HUP reload */
+	ZK_CMD_DESTRUCTIVE = 1 << 4, /* asks on a `protected` profile (ux.md §5) */
+	ZK_CMD_OWN_STDOUT = 1 << 5,  /* stdout is a protocol (procwire worker) */
+	ZK_CMD_STOP_AT_ARG =
+	        1 << 6, /* options end at the first positional argument (trace exec) */
+	ZK_CMD_READER =
+	        1 << 7, /* closed stdout ends it quietly with 0 (list tail query show) */
 };
 
-/* Groups of shared options; each fills its struct inside zk_app. COMMON is always there. */
+/* Groups of shared options; each fills its struct inside zk_app. COMMON is always there. Their
+ * keys and variables are global, those of SERVE belong to the command ("triggers.tls_cert"). */
 enum zk_opt_groups {
-	ZK_OPTS_OUTPUT = 1 << 0, /* --output --fields --jq --format --limit --all --cursor */
-	ZK_OPTS_HTTP = 1 << 1,	 /* --connect-timeout --request-timeout, proxy, TLS client options */
-	ZK_OPTS_RETRY = 1 << 2,	 /* --retries --retry-base --retry-cap --retry-max-time */
-	ZK_OPTS_SPOOL = 1 << 3,	 /* --spool --no-spool --durable --receipts --rejects --on-error */
-	ZK_OPTS_SERVE = 1 << 4,	 /* --grace --admin … of servers; TLS server options */
+	ZK_OPTS_OUTPUT =
+	        1 << 0, /* --output --fields --jq --format --limit --all --cursor */
+	ZK_OPTS_HTTP =
+	        1
+	        << 1, /* --connect-timeout --request-timeout, proxy, TLS client options */
+	ZK_OPTS_RETRY = 1 << 2, /* --retries --retry-base --retry-cap --retry-max-time */
+	ZK_OPTS_SPOOL =
+	        1 << 3, /* --spool --no-spool --durable --receipts --rejects --on-error */
+	ZK_OPTS_SERVE = 1 << 4, /* --grace --admin … of servers; TLS server options */
 };
 
 struct zk_cmd {
-	const char *path;      /* "zerobus send"; a group row has no run */
-	const char *args;      /* "[FILE...]" */
+	const char *path;       /* "zerobus send"; a group row has no run */
+	const char *args;       /* "[FILE...]" */
 	int min_args, max_args; /* ZK_ANY = no upper bound */
-	const char *help;      /* one line, lower case, no full stop */
-	const char *about;     /* paragraphs for --help and man, may be NULL */
-	const char *examples;  /* lines, each without leading blanks */
-	const char *args_help; /* "FILE    YAML, JSON …" lines or NULL */
-	const char *output;    /* what stdout holds, or NULL */
-	const char *exits;     /* exit statuses used: "0 all sent · 3 some rejected · 75" */
-	const char *see;       /* "man zk-triggers · zk schema event" */
-	const char *section;   /* of `zk --help`: "Workflows" "Data" "Operate" "Set up"; groups only */
-	unsigned groups;       /* enum zk_opt_groups */
+	const char *help;       /* one line, lower case, no full stop */
+	const char *about;      /* paragraphs for --help and man, may be NULL */
+	const char *examples;   /* lines, each without leading blanks */
+	const char *args_help;  /* "FILE    YAML, JSON …" lines or NULL */
+	const char *output;     /* what stdout holds, or NULL */
+	const char *exits; /* exit statuses used: "0 all sent · 3 some rejected · 75" */
+	const char *see;   /* "man zk-triggers · zk schema event" */
+	const char *
+	        section; /* of `zk --help`: "Workflows" "Data" "Operate" "Set up"; groups only */
+	unsigned groups; /* enum zk_opt_groups */
 	const struct zk_opt *opts;
 	size_t opts_size; /* of the struct the rows write into */
-	const char *conf; /* config prefix when it is not the path with dots ("triggers") */
+	const char
+	        *conf; /* config prefix when it is not the path with dots ("triggers") */
 	unsigned flags;
 	const char *complete_arg; /* completer of positional arguments or NULL */
 	/* Values from foreign variables (DATABASE_URL, PORT, …), lowest of the environment: calls
 	 * `set(app, option name, value, variable name)` for each. May be NULL. */
 	int (*env)(struct zk_app *app,
-		   int (*set)(struct zk_app *, const char *opt, const char *value, const char *var,
-			      struct zk_error *),
-		   struct zk_error *err);
+	           int (*set)(struct zk_app *, const char *opt, const char *value,
+	                      const char *var, struct zk_error *),
+	           struct zk_error *err);
 	/* Runs the command. `opts` is the filled struct (zeroed memory plus values). Returns an
 	 * exit status ≥ 0, or a negative code with `err` filled, which main prints. */
-	int (*run)(struct zk_app *app, void *opts, int argc, char **argv, struct zk_error *err);
+	int (*run)(struct zk_app *app, void *opts, int argc, char **argv,
+	           struct zk_error *err);
 };
 
 #define ZK_ANY 0x7fffffff
+
+/* Indexes of --log-level; auto = info for servers, notice otherwise, debug with -v, warn with -q. */
+enum zk_loglevel_opt {
+	ZK_LOGOPT_AUTO,
+	ZK_LOGOPT_ERROR,
+	ZK_LOGOPT_WARN,
+	ZK_LOGOPT_NOTICE,
+	ZK_LOGOPT_INFO,
+	ZK_LOGOPT_DEBUG
+};
+enum zk_color_opt { ZK_COLOR_AUTO, ZK_COLOR_ALWAYS, ZK_COLOR_NEVER };
+enum zk_progress_opt {
+	ZK_PROGRESS_AUTO,
+	ZK_PROGRESS_BAR,
+	ZK_PROGRESS_PLAIN,
+	ZK_PROGRESS_NONE
+};
 
 struct zk_common_opts {
 	const char *profile;
@@ -89,7 +120,7 @@ struct zk_common_opts {
 	bool yes, no_input;
 	const char *status_fd; /* number or file */
 	const char *ready_file;
-	const char *report;
+	bool help, version; /* -h and -V; parse.c acts on them */
 };
 
 struct zk_output_opts {
@@ -104,10 +135,10 @@ struct zk_output_opts {
 
 struct zk_http_opts {
 	int64_t connect_timeout_ms, request_timeout_ms;
-	const char *proxy;	 /* NULL = environment */
+	const char *proxy; /* NULL = environment */
 	const char *ca_file;
 	const char *client_cert, *client_key;
-	bool tls_verify;	 /* default true */
+	bool tls_verify; /* default true */
 };
 
 struct zk_retry_opts {
@@ -116,13 +147,13 @@ struct zk_retry_opts {
 };
 
 struct zk_spool_opts {
-	const char *spool;    /* directory, default under the state directory */
-	bool enabled;	      /* --no-spool turns it off */
+	const char *spool; /* directory, default under the state directory */
+	bool enabled;      /* --no-spool turns it off */
 	bool durable;
 	const char *receipts, *rejects;
-	int on_error;	      /* stop skip */
+	int on_error; /* stop skip */
 	uint64_t max_bytes;
-	int when_full;	      /* block drop-newest fail */
+	int when_full; /* block drop-newest fail */
 };
 
 struct zk_serve_opts {
@@ -132,8 +163,8 @@ struct zk_serve_opts {
 };
 
 struct zk_app {
-	const struct zk_cmd *cmds; /* the whole table, ends with path == NULL */
-	const struct zk_cmd *cmd;  /* the one that runs */
+	const struct zk_cmd *const *cmds; /* the whole table, ends with NULL */
+	const struct zk_cmd *cmd;         /* the one that runs */
 	struct zk_common_opts common;
 	struct zk_output_opts output;
 	struct zk_http_opts http;
@@ -149,6 +180,9 @@ struct zk_app {
 	struct zk_stop *stop;
 	struct zk_status *status;
 	void *opts; /* the command's struct, kept for reload */
+	/* How many of the positional arguments stood before "--"; -1 without one. */
+	int args_before_dashes;
+	struct zk_cli *cli; /* cli's own state */
 };
 
 /* Each makes its object on the first call and returns the same one later; they live until the

@@ -5,9 +5,9 @@
 
 struct zk_cmd;
 
-/* Finds the command in `cmds` (ends with a row without a path), loads the configuration, runs
+/* Finds the command in `cmds` (ends with NULL), loads the configuration, runs
  * it, prints an error if there is one and returns the exit status; re-raises a signal that
  * interrupted a one-shot command (ux.md §7). */
-int zk_main(int argc, char **argv, const struct zk_cmd *cmds);
+int zk_main(int argc, char **argv, const struct zk_cmd *const *cmds);
 
 #endif

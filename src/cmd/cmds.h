@@ -5,7 +5,11 @@
 
 #include "cli/cmd.h"
 
-/* Sorted as `zk --help` lists them; ends with a row without a path. */
-extern const struct zk_cmd zk_cmds[];
+/* Groups are followed by their verbs; in the order of `zk --help`; ends with NULL. A command is
+ * linked in, documented and completed by its line here. */
+extern const struct zk_cmd *const zk_cmds[];
+
+extern const struct zk_cmd zk_cmd_help;
+extern const struct zk_cmd zk_cmd_version;
 
 #endif
