@@ -1,5 +1,5 @@
 /* Inside of the SQLite wrapper.
- * Layer: store, private to sqlite.c and stmt.c. */
+ * Layer: store, private to sqlite.c and sqlite_stmt.c. */
 #ifndef ZK_STORE_SQLITE_INT_H
 #define ZK_STORE_SQLITE_INT_H
 
@@ -12,7 +12,8 @@ struct sqlite3_stmt;
 struct zk_db {
 	struct sqlite3 *h;
 	char *path;
-	struct zk_list stmts;
+	struct zk_list stmts; /* struct zk_stmt.entry */
+	bool auto_checkpoint;
 	void (*wal_fn)(void *ctx, int pages);
 	void *wal_ctx;
 };
@@ -24,7 +25,8 @@ struct zk_stmt {
 	int bind_rc; /* first failed bind since the last reset */
 };
 
-/* Fills `err` from the connection's state after `rc`; returns the negative code. */
+/* Fills `err` from the connection's state after `rc`: "WHAT 'PATH': REASON"; returns the
+ * negative code. */
 int zk_db_fail(struct zk_db *db, int rc, const char *what, struct zk_error *err);
 
 #endif

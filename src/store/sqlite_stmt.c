@@ -1,6 +1,5 @@
 /* Prepared statements of SQLite: bind, step, columns.
  * Layer: store. */
-#include <limits.h>
 #include <stdlib.h>
 
 #include <sqlite3.h>
@@ -21,6 +20,7 @@ int zk_db_prepare(struct zk_db *db, const char *sql, struct zk_stmt **ret,
 		free(st);
 		return zk_db_fail(db, rc, "cannot prepare a statement for", err);
 	}
+	ZK_ASSERT(st->h != NULL); /* an empty text is a mistake of the caller */
 	st->db = db;
 	zk_list_push(&db->stmts, &st->entry);
 	*ret = st;
@@ -38,6 +38,8 @@ void zk_stmt_free(struct zk_stmt *st)
 
 static void note(struct zk_stmt *st, int rc)
 {
+	/* A parameter that does not exist, or a statement that was not reset. */
+	ZK_ASSERT(rc != SQLITE_RANGE && rc != SQLITE_MISUSE);
 	if (rc != SQLITE_OK && st->bind_rc == SQLITE_OK)
 		st->bind_rc = rc;
 }
@@ -126,7 +128,9 @@ zk_str zk_col_blob(struct zk_stmt *st, int i)
 {
 	const char *p = sqlite3_column_blob(st->h, i);
 
-	return zk_str_n(p, p ? (size_t)sqlite3_column_bytes(st->h, i) : 0);
+	if (p)
+		return zk_str_n(p, (size_t)sqlite3_column_bytes(st->h, i));
+	return zk_col_is_null(st, i) ? ZK_STR_NULL : ZK_STR("");
 }
 
 bool zk_col_is_null(struct zk_stmt *st, int i)
