@@ -169,7 +169,9 @@ bool zk_jscan_get(zk_str text, zk_str path, struct zk_jval *ret)
 
 	if (!zk_jscan_value(text, &at))
 		return false;
-	while (path.p && path.n) {
+	if (!path.n)
+		path = ZK_STR_NULL;
+	while (path.p) {
 		bool found = false;
 		zk_str name;
 

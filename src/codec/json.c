@@ -128,9 +128,9 @@ static const struct zk_json *child_of(const struct zk_json *j, zk_str name)
 
 const struct zk_json *zk_json_at(const struct zk_json *j, const char *path)
 {
-	zk_str rest = zk_str_of(path);
+	zk_str rest = *path ? zk_str_of(path) : ZK_STR_NULL;
 
-	while (j && rest.n) {
+	while (j && rest.p) {
 		zk_str name;
 
 		rest = zk_str_cut(rest, '.', &name);
