@@ -9,7 +9,7 @@ need python3
 # HEADER PATTERN, then the files under src/ that may include it.
 owners='
 uv.h                  rt/*.c net/*.c
-sqlite3.h             store/sqlite*.c
+sqlite3.h             store/sqlite*.c  store/stmt.c
 cjson/*               codec/json.c
 yaml.h                conf/file.c
 zlib.h                codec/press*.c codec/digest.c

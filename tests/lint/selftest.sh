@@ -173,6 +173,9 @@ finds sizes 'zk_f has 84 lines, at most 80' 'a long function'
 } | file src/base/func.c
 finds sizes 'zk_f has complexity 16, at most 15' 'a tangled function'
 
+printf 'int zk_f(void)\n{\n	struct {\n		LIST(X)\n	} x;\n}\n' | file src/base/func.c
+finds sizes 'func.c' 'a file that pmccabe cannot follow'
+
 into_c 'int *p = 0; n += *p;'
 finds tidy 'clang-analyzer-core.NullDereference' 'a null dereference'
 into_c 'if (n == 3) n++; else n++;'

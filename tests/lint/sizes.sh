@@ -12,10 +12,18 @@ for file in "${files[@]}"; do
 	lines=$(wc -l <"$file")
 	[ "$lines" -le 1000 ] || finding "$file:1: $lines lines, at most 1000"
 done
+# pmccabe knows no macro that stands for members of a struct; and what it says about a file it
+# cannot follow is a finding, not a reason to pass over the rest.
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+for file in "${files[@]}"; do
+	mkdir -p "$tmp/$(dirname "$file")"
+	sed 's/^\(\s*[A-Z0-9_]*_SYMS(ZK_DL_FIELD)\)$/\1;/' "$file" >"$tmp/$file"
+done
 # Fields: modified complexity, complexity, statements, first line, lines, FILE(LINE): NAME
-findings_from < <(pmccabe "${files[@]}" | awk '{
-	sub(/\([0-9]+\):$/, "", $6)
-	if ($5 > 80) printf "%s:%d: %s has %d lines, at most 80\n", $6, $4, $7, $5
-	if ($1 > 15) printf "%s:%d: %s has complexity %d, at most 15\n", $6, $4, $7, $1
-}')
+findings_from < <(cd "$tmp" && pmccabe "${files[@]}" 2>&1 | awk '
+	!/^[0-9]+\t/ { print; next }
+	{ sub(/\([0-9]+\):$/, "", $6) }
+	$5 > 80 { printf "%s:%d: %s has %d lines, at most 80\n", $6, $4, $7, $5 }
+	$1 > 15 { printf "%s:%d: %s has complexity %d, at most 15\n", $6, $4, $7, $1 }')
 finish
