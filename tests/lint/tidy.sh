@@ -21,7 +21,7 @@ one() {
 	src/base/err.c) flags+=" -DZK_LINT_ERR_C $knows" ;;
 	src/*) flags+=" $knows" ;;
 	# The macros of Criterion open blocks of their own, and sanitizers run the tests.
-	tests/*) checks=-readability-function-size,-clang-analyzer-* ;;
+	tests/*) checks='-readability-function-size,-clang-analyzer-*' ;;
 	esac
 	# shellcheck disable=SC2086  # flags is a list
 	key=$(cat .clang-tidy - < <(clang-14 $flags -E "$1" 2>&1) | sha256sum | cut -c1-40)
