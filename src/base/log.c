@@ -159,12 +159,28 @@ static void put_line(struct zk_buf *b, enum zk_log_level level, const char *logg
 	zk_logline_put(b, &l);
 }
 
+static void put_dropped(struct zk_buf *b);
+
+/* Writes without a thread, and says before the line how many were lost. Locked. */
+static void write_now(zk_str text)
+{
+	ZK_CLEANUP(zk_buf_done)
+	struct zk_buf note;
+	uint64_t lost = dropped;
+
+	zk_buf_init(&note, QUEUE_SPARE);
+	put_dropped(&note);
+	if (!write_all(out_fd, zk_buf_str(&note), STALL_MS))
+		dropped = lost;
+	if (dropped || !write_all(out_fd, text, STALL_MS))
+		dropped += count_lines(text);
+}
+
 /* Hands a finished line to the thread or the descriptor. Locked. */
 static void emit(zk_str line)
 {
 	if (!threaded) {
-		if (!write_all(out_fd, line, STALL_MS))
-			dropped++;
+		write_now(line);
 		return;
 	}
 	if (line.n > QUEUE_MAX - queue.n) {
@@ -364,6 +380,8 @@ static void start_thread(void)
 	(void)pthread_sigmask(SIG_SETMASK, &was, NULL);
 }
 
+/* Ends the thread; what other threads logged meanwhile is written here. Enters and leaves
+ * locked. */
 static void stop_thread(void)
 {
 	if (!threaded)
@@ -374,6 +392,8 @@ static void stop_thread(void)
 	(void)pthread_join(thread, NULL);
 	take_lock();
 	threaded = false;
+	if (queue.n)
+		write_now(zk_buf_str(&queue));
 	zk_buf_done(&queue);
 }
 
@@ -427,8 +447,11 @@ int zk_log_setup(const struct zk_log_conf *conf, struct zk_error *err)
 	if (format == ZK_LOG_AUTO)
 		format = !conf->file && is_journal() ? ZK_LOG_JOURNALD : ZK_LOG_TEXT;
 
-	zk_log_stop();
+	zk_log_flush();
 	take_lock();
+	stop_thread();
+	fold_expire(zk_mono_us(), true);
+	close_file();
 	out_fd = fd;
 	color = conf->color;
 	atomic_store(&format_now, format);
@@ -446,14 +469,8 @@ void zk_log_flush(void)
 	take_lock();
 	fold_expire(zk_mono_us(), true);
 	drain();
-	if (!threaded && dropped) {
-		ZK_CLEANUP(zk_buf_done)
-		struct zk_buf line;
-
-		zk_buf_init(&line, ZK_LOGLINE_MAX);
-		put_dropped(&line);
-		emit(zk_buf_str(&line));
-	}
+	if (!threaded && dropped)
+		write_now(ZK_STR_NULL);
 	give_lock();
 	errno = saved;
 }
@@ -463,6 +480,7 @@ void zk_log_stop(void)
 	zk_log_flush();
 	take_lock();
 	stop_thread();
+	fold_expire(zk_mono_us(), true);
 	close_file();
 	for (size_t i = 0; i < FOLD_SLOTS; i++) {
 		zk_buf_done(&folds[i].msg);
@@ -507,16 +525,19 @@ static ZK_PRINTF(4, 0) void write_v(enum zk_log_level level, const char *logger,
 {
 	ZK_CLEANUP(zk_buf_done)
 	struct zk_buf clean, fields;
+	enum zk_log_format format = zk_log_format_get();
 	int saved = errno;
 
 	zk_buf_init(&clean, ZK_LOGLINE_MAX / 4);
 	zk_buf_init(&fields, ZK_LOGLINE_MAX / 2);
 	zk_redact_into(&clean, zk_str_of(msg));
-	zk_logline_fields(&fields, zk_log_format_get(), fmt, ap);
+	zk_logline_fields(&fields, format, fmt, ap);
 	if (fields.failed)
 		zk_buf_clear(&fields);
 
 	take_lock();
+	if (format != zk_log_format_get()) /* set up afresh meanwhile */
+		zk_buf_clear(&fields);
 	if (!folded(level, logger, zk_buf_str(&clean), zk_buf_str(&fields)))
 		emit_parts(level, logger, zk_buf_str(&clean), zk_buf_str(&fields));
 	give_lock();
