@@ -1,9 +1,11 @@
-/* A worker thread with a bounded inbox; results come back to the loop in whole batches.
+/* A lane: worker thread, inbox handed over once per turn, results handed back once per
+ * batch.
  * Layer: rt. */
 #include "rt/lane.h"
 
 #include <pthread.h>
-#include <stdio.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -13,279 +15,328 @@
 
 #include "base/ban.h"
 
-#define CLASSES      4
-#define DEFAULT_JOBS 1000
+#define CLASSES          4
+#define MAX_JOBS_DEFAULT 1000
 
-struct fifo {
+struct joblist {
 	struct zk_job *head, **tail;
+	size_t n;
+};
+
+struct waiter {
+	void (*fn)(void *ctx);
+	void *ctx;
 };
 
 struct zk_lane {
-	struct zk_loop *loop;
 	struct zk_lane_conf conf;
+	struct zk_loop *loop;
 	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	/* Under lock. */
-	struct fifo inbox[CLASSES];
-	struct fifo finished; /* on their way back */
-	size_t waiting;       /* jobs in the inbox */
-	bool sleeping, stopping, posted;
+
 	/* Loop thread. */
-	size_t jobs, bytes; /* pushed and not yet done */
-	void (*when_empty)(void *ctx);
-	void *when_empty_ctx;
-	bool freeing;
+	struct joblist local; /* pushed in this turn */
+	size_t jobs, bytes;   /* waiting or running */
+	bool flush_waits;     /* on_turn_end is deferred */
+	bool held;            /* the loop waits for us */
+	bool stopping;
+	struct waiter *waiters;
+	size_t n_waiters;
+
+	pthread_mutex_t lock;
+	pthread_cond_t work; /* monotonic clock */
+	pthread_cond_t back;
+	/* Under `lock`: */
+	struct joblist in, out;
+	bool asleep;       /* the thread waits for `work` */
+	bool posted;       /* on_results was posted and has not run */
+	bool collect, end; /* stop: signal `back` instead of posting; leave */
+
+	/* Lane thread. */
+	struct joblist classes[CLASSES];
+	size_t n_classed;
 };
 
-static void fifo_init(struct fifo *f)
+/* ---- lists of jobs ---- */
+
+static void list_init(struct joblist *l)
 {
-	f->head = NULL;
-	f->tail = &f->head;
+	l->head = NULL;
+	l->tail = &l->head;
+	l->n = 0;
 }
 
-static void fifo_push(struct fifo *f, struct zk_job *job)
+static void list_add(struct joblist *l, struct zk_job *job)
 {
 	job->next = NULL;
-	*f->tail = job;
-	f->tail = &job->next;
+	*l->tail = job;
+	l->tail = &job->next;
+	l->n++;
 }
 
-static struct zk_job *fifo_pop(struct fifo *f)
+/* Moves all of `from` to the end of `to`. */
+static void list_move(struct joblist *to, struct joblist *from)
 {
-	struct zk_job *job = f->head;
+	if (!from->head)
+		return;
+	*to->tail = from->head;
+	to->tail = from->tail;
+	to->n += from->n;
+	list_init(from);
+}
 
-	f->head = job->next;
-	if (!f->head)
-		f->tail = &f->head;
+static struct zk_job *list_pop(struct joblist *l)
+{
+	struct zk_job *job = l->head;
+
+	l->head = job->next;
+	l->n--;
+	if (!l->head)
+		l->tail = &l->head;
+	job->next = NULL;
 	return job;
 }
 
-/* ---- lane thread ----------------------------------------------------------------------- */
+/* ---- lane thread ---- */
 
-/* The class to take from next: one that waited too long, else the first that has jobs. */
-static struct fifo *next_fifo(struct zk_lane *l, int64_t now_us)
+/* The class whose first job comes next: of class 0 and of those whose first job waited
+ * too long the one that waits longest, otherwise the lowest. */
+static struct joblist *next_class(struct zk_lane *l, int64_t now_us)
 {
-	struct fifo *first = NULL;
+	struct joblist *first = NULL, *due = NULL;
 
 	for (size_t i = 0; i < CLASSES; i++) {
-		struct fifo *f = &l->inbox[i];
+		struct joblist *c = &l->classes[i];
 
-		if (!f->head)
+		if (!c->head)
 			continue;
 		if (!first)
-			first = f;
-		else if (l->conf.max_wait_ms &&
-		         now_us - f->head->pushed_us > l->conf.max_wait_ms * 1000)
-			return f;
+			first = c;
+		if (i > 0 && (l->conf.max_wait_ms <= 0 ||
+		              now_us - c->head->pushed_us <= l->conf.max_wait_ms * 1000))
+			continue;
+		if (!due || c->head->pushed_us < due->head->pushed_us)
+			due = c;
 	}
-	return first;
+	return due ? due : first;
 }
 
-/* Under lock. Takes a batch within its limits (at least one job). */
-static size_t take_batch(struct zk_lane *l, struct fifo *batch)
+static void take_batch(struct zk_lane *l, struct joblist *batch)
 {
-	size_t n = 0, bytes = 0;
+	size_t max = ZK_MAX(l->conf.batch_jobs, (size_t)1), bytes = 0;
 	int64_t now_us = zk_mono_us();
 
-	fifo_init(batch);
-	while (n < l->conf.batch_jobs) {
-		struct fifo *f = next_fifo(l, now_us);
+	while (l->n_classed && batch->n < max) {
+		struct joblist *c = next_class(l, now_us);
 
-		if (!f)
+		bytes += c->head->bytes;
+		if (batch->n && l->conf.batch_bytes && bytes > l->conf.batch_bytes)
 			break;
-		if (n && l->conf.batch_bytes &&
-		    bytes + f->head->bytes > l->conf.batch_bytes)
-			break;
-		struct zk_job *job = fifo_pop(f);
-
-		bytes += job->bytes;
-		fifo_push(batch, job);
-		n++;
+		list_add(batch, list_pop(c));
+		l->n_classed--;
 	}
-	l->waiting -= n;
-	return n;
 }
 
-static void deliver(void *ctx);
-
-/* Under lock. Hands the batch back; the loop is woken once until it has looked. */
-static void give_back(struct zk_lane *l, struct zk_job *batch)
+static void sort_in(struct zk_lane *l, struct joblist *in)
 {
-	while (batch) {
-		struct zk_job *next = batch->next;
+	while (in->head) {
+		struct zk_job *job = list_pop(in);
 
-		fifo_push(&l->finished, batch);
-		batch = next;
-	}
-	if (!l->posted) {
-		l->posted = true;
-		zk_loop_post(l->loop, deliver, l);
+		list_add(&l->classes[job->class_], job);
+		l->n_classed++;
 	}
 }
 
+static struct timespec real_time_in(int64_t ms)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += ms / 1000;
+	ts.tv_nsec += ms % 1000 * 1000000;
+	if (ts.tv_nsec >= 1000000000) {
+		ts.tv_sec++;
+		ts.tv_nsec -= 1000000000;
+	}
+	return ts;
+}
+
+/* With the lock held: waits until there is work or the end has come; runs `idle` on the
+ * way. */
 static void wait_for_work(struct zk_lane *l)
 {
-	struct timespec until;
+	bool idle_due = l->conf.idle != NULL;
+	struct timespec until = real_time_in(l->conf.idle_ms);
 
-	l->sleeping = true;
-	if (!l->conf.idle || !l->conf.idle_ms) {
-		pthread_cond_wait(&l->cond, &l->lock);
-		l->sleeping = false;
-		return;
-	}
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += l->conf.idle_ms / 1000;
-	until.tv_nsec += (l->conf.idle_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
-	int r = pthread_cond_timedwait(&l->cond, &l->lock, &until);
+	while (!l->in.head && !l->end) {
+		int r = 0;
 
-	l->sleeping = false;
-	if (r != 0 && !l->waiting && !l->stopping) {
-		pthread_mutex_unlock(&l->lock);
+		l->asleep = true;
+		if (idle_due)
+			r = pthread_cond_timedwait(&l->work, &l->lock, &until);
+		else
+			(void)pthread_cond_wait(&l->work, &l->lock);
+		l->asleep = false;
+		if (r == 0 || l->in.head || l->end)
+			continue;
+		idle_due = false;
+		(void)pthread_mutex_unlock(&l->lock);
 		l->conf.idle(l->conf.ctx);
-		pthread_mutex_lock(&l->lock);
+		(void)pthread_mutex_lock(&l->lock);
 	}
+}
+
+static void on_results(void *ctx);
+
+/* Gives the results of `batch` back and takes what came in; both under one lock. False
+ * at the end. */
+static bool exchange(struct zk_lane *l, struct joblist *batch)
+{
+	struct joblist in;
+	bool post = false, end;
+
+	list_init(&in);
+	(void)pthread_mutex_lock(&l->lock); /* fails only for misuse */
+	if (batch->head) {
+		list_move(&l->out, batch);
+		if (l->collect)
+			(void)pthread_cond_signal(&l->back);
+		else
+			post = !l->posted;
+		l->posted |= post;
+	}
+	/* The post comes before the sleep, without the lock. */
+	if (!post && !l->n_classed)
+		wait_for_work(l);
+	list_move(&in, &l->in);
+	end = l->end && !in.head && !l->n_classed;
+	(void)pthread_mutex_unlock(&l->lock);
+	if (post)
+		zk_loop_post(l->loop, on_results, l);
+	sort_in(l, &in);
+	return !end;
 }
 
 static void *lane_main(void *arg)
 {
 	struct zk_lane *l = arg;
+	struct joblist batch;
 
+	list_init(&batch);
 	if (l->conf.begin)
 		l->conf.begin(l->conf.ctx);
-	pthread_mutex_lock(&l->lock);
-	for (;;) {
-		struct fifo batch;
-
-		while (!l->waiting && !l->stopping)
-			wait_for_work(l);
-		if (!l->waiting)
-			break;
-		size_t n = take_batch(l, &batch);
-
-		pthread_mutex_unlock(&l->lock);
-		l->conf.run(l->conf.ctx, batch.head, n);
-		pthread_mutex_lock(&l->lock);
-		give_back(l, batch.head);
+	while (exchange(l, &batch)) {
+		take_batch(l, &batch);
+		if (batch.head)
+			l->conf.run(l->conf.ctx, batch.head, batch.n);
 	}
-	pthread_mutex_unlock(&l->lock);
 	if (l->conf.end)
 		l->conf.end(l->conf.ctx);
 	return NULL;
 }
 
-/* ---- loop thread ----------------------------------------------------------------------- */
+/* ---- loop thread ---- */
 
-static void check_empty(struct zk_lane *l)
+static void deliver(struct zk_lane *l, struct joblist *out)
 {
-	if (l->jobs || !l->when_empty)
-		return;
-	void (*fn)(void *) = l->when_empty;
-
-	l->when_empty = NULL;
-	fn(l->when_empty_ctx);
-}
-
-static void deliver_all(struct zk_lane *l)
-{
-	struct zk_job *job;
-
-	pthread_mutex_lock(&l->lock);
-	job = l->finished.head;
-	fifo_init(&l->finished);
-	pthread_mutex_unlock(&l->lock);
-	while (job) {
-		struct zk_job *next = job->next;
+	while (out->head) {
+		struct zk_job *job = list_pop(out);
 
 		l->jobs--;
 		l->bytes -= job->bytes;
-		job->next = NULL;
 		job->done(job);
-		job = next;
 	}
 }
 
-static void lane_free(struct zk_lane *l)
-{
-	pthread_cond_destroy(&l->cond);
-	pthread_mutex_destroy(&l->lock);
-	free(l);
-}
-
-static void deliver(void *ctx)
+static void run_waiters(void *ctx)
 {
 	struct zk_lane *l = ctx;
+	struct waiter *w = ZK_TAKE(l->waiters);
+	size_t n = l->n_waiters;
 
-	if (l->freeing) {
-		lane_free(l);
+	/* Work may have come since; then they wait for the next time. */
+	if (l->jobs) {
+		l->waiters = w;
 		return;
 	}
-	pthread_mutex_lock(&l->lock);
+	l->n_waiters = 0;
+	for (size_t i = 0; i < n; i++)
+		w[i].fn(w[i].ctx);
+	free(w);
+}
+
+/* After results were delivered. */
+static void check_empty(struct zk_lane *l)
+{
+	if (l->jobs || !l->held)
+		return;
+	l->held = false;
+	zk_loop_release(l->loop);
+	if (l->n_waiters)
+		zk_loop_defer(l->loop, run_waiters, l);
+}
+
+static void on_results(void *ctx)
+{
+	struct zk_lane *l = ctx;
+	struct joblist out;
+
+	list_init(&out);
+	(void)pthread_mutex_lock(&l->lock);
+	list_move(&out, &l->out);
 	l->posted = false;
-	pthread_mutex_unlock(&l->lock);
-	deliver_all(l);
+	(void)pthread_mutex_unlock(&l->lock);
+	deliver(l, &out);
 	check_empty(l);
 }
 
-int zk_lane_start(struct zk_loop *loop, const struct zk_lane_conf *conf,
-                  struct zk_lane **ret, struct zk_error *err)
+/* Hands over what was pushed in this turn. */
+static void flush_local(struct zk_lane *l)
 {
-	struct zk_lane *l = zk_new0(struct zk_lane);
-	pthread_condattr_t attr;
+	bool wake;
 
-	l->loop = loop;
-	l->conf = *conf;
-	if (!l->conf.max_jobs)
-		l->conf.max_jobs = DEFAULT_JOBS;
-	if (!l->conf.batch_jobs)
-		l->conf.batch_jobs = 1;
-	for (size_t i = 0; i < CLASSES; i++)
-		fifo_init(&l->inbox[i]);
-	fifo_init(&l->finished);
-	pthread_mutex_init(&l->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&l->cond, &attr);
-	pthread_condattr_destroy(&attr);
-	int r = pthread_create(&l->thread, NULL, lane_main, l);
+	if (!l->local.head)
+		return;
+	(void)pthread_mutex_lock(&l->lock);
+	list_move(&l->in, &l->local);
+	wake = l->asleep;
+	l->asleep = false;
+	(void)pthread_mutex_unlock(&l->lock);
+	if (wake)
+		(void)pthread_cond_signal(&l->work);
+}
 
-	if (r) {
-		lane_free(l);
-		return zk_fail_errno(err, ZK_E_SYSTEM, r, "cannot start the thread '%s'",
-		                     conf->name);
-	}
-	char name[16];
+static void on_turn_end(void *ctx)
+{
+	struct zk_lane *l = ctx;
 
-	(void)snprintf(name, sizeof(name), "%s", conf->name);
-	(void)pthread_setname_np(l->thread, name);
-	*ret = l;
-	return 0;
+	l->flush_waits = false;
+	flush_local(l);
 }
 
 void zk_lane_push_always(struct zk_lane *l, struct zk_job *job)
 {
-	ZK_ASSERT(job->class_ < CLASSES);
+	ZK_ASSERT(job->done && job->class_ < CLASSES);
 	job->pushed_us = zk_mono_us();
+	list_add(&l->local, job);
 	l->jobs++;
 	l->bytes += job->bytes;
-	pthread_mutex_lock(&l->lock);
-	fifo_push(&l->inbox[job->class_], job);
-	l->waiting++;
-	bool wake = l->sleeping;
-
-	pthread_mutex_unlock(&l->lock);
-	if (wake)
-		pthread_cond_signal(&l->cond);
+	if (!l->held) {
+		l->held = true;
+		zk_loop_hold(l->loop);
+	}
+	if (!l->flush_waits) {
+		l->flush_waits = true;
+		zk_loop_defer(l->loop, on_turn_end, l);
+	}
 }
 
 bool zk_lane_push(struct zk_lane *l, struct zk_job *job)
 {
-	if (l->jobs >= l->conf.max_jobs ||
-	    (l->conf.max_bytes && l->bytes + job->bytes > l->conf.max_bytes))
+	if (l->stopping || l->jobs >= l->conf.max_jobs)
+		return false;
+	/* One job always fits, or a large one would never be taken. */
+	if (l->conf.max_bytes && l->jobs &&
+	    (job->bytes > l->conf.max_bytes || l->bytes > l->conf.max_bytes - job->bytes))
 		return false;
 	zk_lane_push_always(l, job);
 	return true;
@@ -301,41 +352,113 @@ size_t zk_lane_bytes(const struct zk_lane *l)
 	return l->bytes;
 }
 
-void zk_lane_stop(struct zk_lane *l)
-{
-	if (!l)
-		return;
-	/* A `done` may push more; the thread goes on until nothing comes any more. */
-	for (;;) {
-		pthread_mutex_lock(&l->lock);
-		l->stopping = true;
-		pthread_mutex_unlock(&l->lock);
-		pthread_cond_signal(&l->cond);
-		pthread_join(l->thread, NULL);
-		deliver_all(l);
-		if (!l->waiting)
-			break;
-		l->stopping = false;
-		ZK_ASSERT(pthread_create(&l->thread, NULL, lane_main, l) == 0);
-	}
-	check_empty(l);
-	/* A wake-up may still be on its way to `deliver`, which frees the lane then. */
-	l->freeing = true;
-	if (!l->posted)
-		lane_free(l);
-}
-
 void zk_lane_when_empty(struct zk_lane *l, void (*fn)(void *ctx), void *ctx)
 {
-	l->when_empty = fn;
-	l->when_empty_ctx = ctx;
-	if (l->jobs)
-		return;
-	/* Through `deliver`, so that a lane that is stopped meanwhile is not touched. */
-	pthread_mutex_lock(&l->lock);
-	if (!l->posted) {
-		l->posted = true;
-		zk_loop_post(l->loop, deliver, l);
+	l->waiters = zk_realloc(l->waiters, (l->n_waiters + 1) * sizeof(*l->waiters));
+	l->waiters[l->n_waiters++] = (struct waiter){ fn, ctx };
+	if (!l->jobs && l->n_waiters == 1)
+		zk_loop_defer(l->loop, run_waiters, l);
+}
+
+/* ---- start and stop ---- */
+
+static void lane_free(struct zk_lane *l)
+{
+	(void)pthread_cond_destroy(&l->work);
+	(void)pthread_cond_destroy(&l->back);
+	(void)pthread_mutex_destroy(&l->lock);
+	free(l->waiters);
+	free(l);
+}
+
+static int start_thread(struct zk_lane *l)
+{
+	sigset_t all, old;
+	int r;
+
+	/* Signals belong to the loop thread. */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&l->thread, NULL, lane_main, l);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r == 0 && l->conf.name)
+		(void)pthread_setname_np(l->thread,
+		                         l->conf.name); /* only for ps and gdb */
+	return r;
+}
+
+int zk_lane_start(struct zk_loop *loop, const struct zk_lane_conf *conf,
+                  struct zk_lane **ret, struct zk_error *err)
+{
+	struct zk_lane *l = zk_new0(struct zk_lane);
+	pthread_condattr_t attr;
+	int r;
+
+	l->conf = *conf;
+	l->loop = loop;
+	if (!l->conf.max_jobs)
+		l->conf.max_jobs = MAX_JOBS_DEFAULT;
+	list_init(&l->local);
+	list_init(&l->in);
+	list_init(&l->out);
+	for (size_t i = 0; i < CLASSES; i++)
+		list_init(&l->classes[i]);
+	(void)pthread_mutex_init(&l->lock, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&l->work, &attr);
+	(void)pthread_cond_init(&l->back, NULL);
+	(void)pthread_condattr_destroy(&attr);
+	r = start_thread(l);
+	if (r != 0) {
+		lane_free(l);
+		return zk_fail_errno(err, ZK_E_SYSTEM, r, "cannot start the thread '%s'",
+		                     conf->name ? conf->name : "lane");
 	}
-	pthread_mutex_unlock(&l->lock);
+	*ret = l;
+	return 0;
+}
+
+/* Waits for results while jobs are outstanding, and delivers them. */
+static void drain(struct zk_lane *l)
+{
+	while (l->jobs) {
+		struct joblist out;
+
+		list_init(&out);
+		flush_local(l);
+		(void)pthread_mutex_lock(&l->lock);
+		l->collect = true;
+		while (!l->out.head)
+			(void)pthread_cond_wait(&l->back, &l->lock);
+		list_move(&out, &l->out);
+		(void)pthread_mutex_unlock(&l->lock);
+		deliver(l, &out);
+	}
+	check_empty(l);
+}
+
+void zk_lane_stop(struct zk_lane *l)
+{
+	struct waiter *w;
+
+	if (!l)
+		return;
+	ZK_ASSERT(!l->stopping);
+	l->stopping = true;
+	drain(l);
+	(void)pthread_mutex_lock(&l->lock);
+	l->end = true;
+	(void)pthread_mutex_unlock(&l->lock);
+	(void)pthread_cond_signal(&l->work);
+	(void)pthread_join(l->thread, NULL);
+	/* The thread is gone, so nothing is posted any more. */
+	zk_loop_forget(l->loop, on_results, l);
+	zk_loop_forget(l->loop, on_turn_end, l);
+	zk_loop_forget(l->loop, run_waiters, l);
+	w = ZK_TAKE(l->waiters);
+	for (size_t i = 0; i < l->n_waiters; i++)
+		w[i].fn(w[i].ctx);
+	free(w);
+	lane_free(l);
 }

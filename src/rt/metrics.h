@@ -16,17 +16,19 @@ struct zk_metrics;
 struct zk_metrics *zk_metrics_new(void);
 void zk_metrics_free(struct zk_metrics *m);
 
-/* One series of the family `name`; the same name and labels give the same series. `labels` is
- * NULL or alternating names and values ended by NULL: (const char *[]){"route", "/x", NULL}.
- * The registry owns the result. Families hold at most 1,000 series; beyond that the series with
- * every label value "other" is returned. */
-struct zk_counter *zk_metrics_counter(struct zk_metrics *m, const char *name, const char *help,
-				      const char *const *labels);
-struct zk_gauge *zk_metrics_gauge(struct zk_metrics *m, const char *name, const char *help,
-				  const char *const *labels);
-/* `bounds` are n ascending upper bounds in the base unit; static or living as long as `m`. */
-struct zk_histogram *zk_metrics_histogram(struct zk_metrics *m, const char *name, const char *help,
-					  const double *bounds, size_t n, const char *const *labels);
+/* One series of the family `name`; the same name and labels give the same series.
+ * `labels` is NULL or alternating names and values ended by NULL: (const char
+ * *[]){"route", "/x", NULL}. The registry owns the result. Families hold at most 1,000
+ * series; beyond that the series with every label value "other" is returned. */
+struct zk_counter *zk_metrics_counter(struct zk_metrics *m, const char *name,
+                                      const char *help, const char *const *labels);
+struct zk_gauge *zk_metrics_gauge(struct zk_metrics *m, const char *name,
+                                  const char *help, const char *const *labels);
+/* `bounds` are n ascending upper bounds in the base unit; static or living as long as
+ * `m`. */
+struct zk_histogram *zk_metrics_histogram(struct zk_metrics *m, const char *name,
+                                          const char *help, const double *bounds,
+                                          size_t n, const char *const *labels);
 /* The buckets of specs/triggers.md §12.4, in seconds. */
 extern const double zk_buckets_seconds[14];
 

@@ -1,4 +1,5 @@
-/* Shutdown phases RUN → DRAIN → FLUSH → CLOSED and the signals that drive them (style.md §1.7).
+/* Shutdown phases RUN → DRAIN → FLUSH → CLOSED and the signals that drive them
+ * (style.md §1.7).
  * Layer: rt. Loop thread only. */
 #ifndef ZK_RT_STOP_H
 #define ZK_RT_STOP_H
@@ -17,21 +18,23 @@ enum zk_stop_phase { ZK_RUN, ZK_DRAIN, ZK_FLUSH, ZK_CLOSED };
 struct zk_stop_conf {
 	void *ctx;
 	int64_t grace_ms;
-	/* First INT or TERM, or zk_stop_begin: stop the intake and drain. Call zk_stop_drained when
-	 * nothing is left, which may be at once. */
+	/* First INT or TERM, or zk_stop_begin: stop the intake and drain. Call
+	 * zk_stop_drained when nothing is left, which may be at once. */
 	void (*drain)(void *ctx);
-	/* Drained, or the grace time is over (`expired`): persist, spool, close; then call
-	 * zk_stop_done, which makes zk_loop_run return. */
+	/* Drained, or the grace time is over (`expired`): persist, spool, close; then
+	 * call zk_stop_done, which makes zk_loop_run return. Called at the end of a
+	 * turn. */
 	void (*flush)(void *ctx, bool expired);
-	void (*reload)(void *ctx);   /* HUP; NULL = ignored by one-shots: default action */
-	void (*snapshot)(void *ctx); /* USR1; may be NULL */
-	bool ignore_int;	     /* procwire worker */
+	void (*reload)(void *ctx);   /* HUP; NULL = the signal keeps its action */
+	void (*snapshot)(void *ctx); /* USR1; NULL = ignored */
+	bool ignore_int;             /* procwire worker */
 };
 
-/* Installs the handlers; PIPE is ignored from now on. A second INT or TERM ends the process at
- * once with 128+n after zk_log_flush. */
+/* Installs the handlers; PIPE is ignored from now on. A second INT or TERM ends the
+ * process at once with 128+n after zk_log_flush, even when the loop thread hangs. One
+ * per process. */
 int zk_stop_new(struct zk_loop *l, const struct zk_stop_conf *conf, struct zk_stop **ret,
-		struct zk_error *err) ZK_MUST_USE;
+                struct zk_error *err) ZK_MUST_USE;
 void zk_stop_free(struct zk_stop *s);
 enum zk_stop_phase zk_stop_phase(const struct zk_stop *s);
 /* The signal that started the stop, 0 = none. A one-shot re-raises it at the very end. */
