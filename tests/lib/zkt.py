@@ -555,6 +555,21 @@ def webhook_signature(secret, message_id, timestamp, body):
     return "v1," + base64.b64encode(hmac.new(key, text, hashlib.sha256).digest()).decode()
 
 
+def peer_verifies(secret, request):
+    """Whether the reference implementation (npm, tests/peer) accepts a recorded webhook; the
+    reason for a refusal goes to a note."""
+    tool = SRC / "tests/peer/tools/standardwebhooks.mjs"
+    line = json.dumps({"secret": secret, "headers": {k.lower(): v for k, v in request.headers},
+                       "body": base64.b64encode(request.body).decode()})
+    p = subprocess.run(["node", tool], input=line + "\n", capture_output=True, text=True,
+                       check=False)
+    need(p.returncode == 0, f"standardwebhooks.mjs failed: {p.stderr}")
+    answer = json.loads(p.stdout)
+    if not answer["ok"]:
+        note(f"standardwebhooks: {answer['error']}")
+    return answer["ok"]
+
+
 def certificate(folder=None, name="localhost"):
     """A self-signed certificate for the name and 127.0.0.1: (cert path, key path)."""
     folder = folder or tmp()
