@@ -5,8 +5,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 need clang-format-14
 
-while IFS= read -r file; do
-	clang-format-14 --dry-run --Werror "$file" 2>/dev/null ||
-		finding "$file:1: not formatted: scripts/format $file"
-done < <(tree_files 'src/*.[ch]' 'tests/*.[ch]')
+findings_from < <(tree_files 'src/*.[ch]' 'tests/*.[ch]' |
+	xargs -r -n 10 -P "$(nproc)" clang-format-14 --dry-run --Werror 2>&1 |
+	sed -n 's/^\([^ :]*\):\([0-9]*\):[0-9]*: error: code should.*/\1:\2: not formatted: scripts\/format \1/p' |
+	sort -u -t : -k 1,1)
 finish
