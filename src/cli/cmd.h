@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "conf/opt.h"
+#include "rt/progress.h"
 
 struct zk_app;
 struct zk_cli;
@@ -95,12 +96,6 @@ enum zk_loglevel_opt {
 	ZK_LOGOPT_DEBUG
 };
 enum zk_color_opt { ZK_COLOR_AUTO, ZK_COLOR_ALWAYS, ZK_COLOR_NEVER };
-enum zk_progress_opt {
-	ZK_PROGRESS_AUTO,
-	ZK_PROGRESS_BAR,
-	ZK_PROGRESS_PLAIN,
-	ZK_PROGRESS_NONE
-};
 
 struct zk_common_opts {
 	const char *profile;
