@@ -37,6 +37,9 @@ static struct zk_dl lib = ZK_DL_INIT("libzstd.so.1", "libzstd1", &zs, syms);
  * asks for no more). */
 #define STEP       (16u << 10)
 #define WINDOW_LOG 23
+/* Sizes of a frame's head (RFC 8878 §3.1.1). */
+#define HEAD_MIN 6
+#define HEAD_MAX 18
 
 struct zk_zdict {
 	ZSTD_DDict *d;
@@ -45,16 +48,17 @@ struct zk_zdict {
 struct zk_unpress {
 	enum zk_press kind;
 	size_t cap, made; /* what this stream may expand to, and has */
-	bool begun;       /* bytes were taken */
 	bool whole;       /* the last of them ended a member or frame */
 	bool broken;
-	/* zlib: the two bytes that tell zlib from raw deflate are waited for. */
+	/* The first bytes are looked at before anything is fed: two of a zlib stream, the head
+	 * of each zstd frame. */
+	char head[HEAD_MAX];
+	size_t head_n;
 	z_stream z;
 	bool z_ready;
-	char head[2];
-	size_t head_n;
-	/* zstd */
 	ZSTD_DCtx *d;
+	bool in_frame;
+	unsigned long long frame_size, frame_made; /* what it says it holds, and did */
 };
 
 bool zk_press_parse(zk_str name, enum zk_press *ret)
@@ -164,7 +168,7 @@ void zk_unpress_free(struct zk_unpress *u)
 void zk_unpress_reset(struct zk_unpress *u)
 {
 	u->made = u->head_n = 0;
-	u->begun = u->whole = u->broken = false;
+	u->whole = u->broken = u->in_frame = false;
 	if (u->kind == ZK_PRESS_ZSTD)
 		(void)zs.ZSTD_DCtx_reset(u->d, ZSTD_reset_session_only); /* cannot fail */
 }
@@ -300,30 +304,41 @@ static int put_any_zlib(struct zk_unpress *u, zk_str in, struct zk_buf *out,
 	return r;
 }
 
-/* How much a frame at the start of `in` says it holds, if it does. */
-static size_t zstd_wish(const struct zk_unpress *u, zk_str in)
+/* Only frames of RFC 8878: libzstd may know older formats, whose decoders nobody looks at. */
+static bool is_frame(const char *p)
 {
-	unsigned long long n;
+	uint32_t magic = (uint32_t)(unsigned char)p[3] << 24 |
+	                 (uint32_t)(unsigned char)p[2] << 16 |
+	                 (uint32_t)(unsigned char)p[1] << 8 | (unsigned char)p[0];
 
-	if (u->begun && !u->whole)
-		return STEP;
-	n = zs.ZSTD_getFrameContentSize(in.p, in.n);
-	return n > STEP && n < u->cap ? (size_t)n : STEP;
+	return magic == ZSTD_MAGICNUMBER ||
+	       (magic & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START;
 }
 
-static int put_zstd(struct zk_unpress *u, zk_str in, struct zk_buf *out,
-                    struct zk_error *err)
+/* Whether the head of a frame is complete, and what it says the frame holds. */
+static bool read_head(struct zk_unpress *u, zk_str head)
 {
-	ZSTD_inBuffer from = { in.p, in.n, 0 };
-	size_t wish = zstd_wish(u, in);
+	if (head.n < HEAD_MIN)
+		return false;
+	u->frame_size = zs.ZSTD_getFrameContentSize(head.p, head.n);
+	return u->frame_size != ZSTD_CONTENTSIZE_ERROR;
+}
+
+/* Feeds from the front of `in` until it is used up or the frame ends. */
+static int put_frame(struct zk_unpress *u, zk_str *in, struct zk_buf *out,
+                     struct zk_error *err)
+{
 	bool full = false;
 
-	while (from.pos < from.size || full) {
-		struct room room;
+	while (u->in_frame && (in->n || full)) {
+		bool known = u->frame_made == 0 && u->frame_size > STEP &&
+		             u->frame_size < u->cap;
+		ZSTD_inBuffer from = { in->p, in->n, 0 };
 		ZSTD_outBuffer to = { 0 };
+		struct room room;
 		size_t r;
 
-		make_room(u, out, wish, &room);
+		make_room(u, out, known ? (size_t)u->frame_size : STEP, &room);
 		to.dst = room.p;
 		to.size = ZK_MAX(room.n, (size_t)1);
 		r = zs.ZSTD_decompressStream(u->d, &to, &from);
@@ -331,25 +346,66 @@ static int put_zstd(struct zk_unpress *u, zk_str in, struct zk_buf *out,
 			return damaged(u, zs.ZSTD_getErrorName(r), err);
 		if (!keep(u, out, &room, to.pos))
 			return too_large(u, err);
-		u->whole = r == 0;
-		full = !u->whole && to.pos == to.size;
-		wish = STEP;
+		*in = zk_str_from(*in, from.pos);
+		u->frame_made += to.pos;
+		u->in_frame = r != 0;
+		full = to.pos == to.size;
 	}
+	u->whole = !u->in_frame;
+	/* The library itself looks at this in most cases only. */
+	if (u->whole && u->frame_size != ZSTD_CONTENTSIZE_UNKNOWN &&
+	    u->frame_size != u->frame_made)
+		return damaged(u, "a frame does not hold what it says", err);
 	return 0;
+}
+
+/* Looks at the head of a frame, whose bytes may come one by one, before anything is fed. */
+static int begin_frame(struct zk_unpress *u, zk_str *in, struct zk_buf *out,
+                       struct zk_error *err)
+{
+	bool apart = u->head_n > 0 || !read_head(u, *in);
+	zk_str head = *in;
+
+	u->whole = false;
+	while (apart && u->head_n < HEAD_MAX && in->n) {
+		u->head[u->head_n++] = in->p[0];
+		*in = zk_str_from(*in, 1);
+		head = zk_str_n(u->head, u->head_n);
+		if (read_head(u, head))
+			break;
+	}
+	if (head.n >= 4 && !is_frame(head.p))
+		return damaged(u, "not a zstd frame", err);
+	if (u->head_n == HEAD_MAX && !read_head(u, head))
+		return damaged(u, "the head of a frame is not valid", err);
+	if (apart && !read_head(u, head))
+		return 0; /* more is needed */
+	u->in_frame = true;
+	u->frame_made = 0;
+	u->head_n = 0;
+	return apart ? put_frame(u, &head, out, err) : 0;
+}
+
+static int put_zstd(struct zk_unpress *u, zk_str in, struct zk_buf *out,
+                    struct zk_error *err)
+{
+	int r = 0;
+
+	while (r == 0 && in.n) {
+		if (!u->in_frame)
+			r = begin_frame(u, &in, out, err);
+		if (r == 0 && u->in_frame)
+			r = put_frame(u, &in, out, err);
+	}
+	return r;
 }
 
 int zk_unpress_put(struct zk_unpress *u, zk_str in, struct zk_buf *out,
                    struct zk_error *err)
 {
-	int r;
-
 	ZK_ASSERT(!u->broken);
-	if (!in.n)
-		return 0;
-	r = u->kind == ZK_PRESS_ZSTD ? put_zstd(u, in, out, err)
-	                             : put_any_zlib(u, in, out, err);
-	u->begun = true;
-	return r;
+	return u->kind == ZK_PRESS_ZSTD ? put_zstd(u, in, out, err)
+	                                : put_any_zlib(u, in, out, err);
 }
 
 int zk_unpress_end(struct zk_unpress *u, struct zk_error *err)

@@ -266,6 +266,49 @@ Test(press, zstd_window_is_bounded)
 	zk_buf_done(&out);
 }
 
+/* libzstd of Debian reads the formats of before version 1 as well; zk does not. */
+Test(press, zstd_legacy_frames_are_refused)
+{
+	struct zk_unpress *u = make(ZK_PRESS_ZSTD, NULL, 1000);
+	zk_str old = ZK_STR("\x25\xb5\x2f\xfd\x04\xff\xfd\x65");
+
+	for (size_t chunk = 1; chunk <= old.n; chunk++) {
+		struct zk_error err;
+		struct zk_buf out;
+
+		zk_buf_init(&out, 1000);
+		cr_expect_eq(feed(u, old, chunk, &out, &err), -ZK_E_DATA);
+		cr_expect_str_eq(err.msg, "the zstd data is damaged: not a zstd frame");
+		zk_buf_done(&out);
+	}
+	zk_unpress_free(u);
+}
+
+Test(press, zstd_skippable_frames_are_skipped)
+{
+	static const char skippable[] = "\x50\x2a\x4d\x18\x04\x00\x00\x00"
+	                                "abcd";
+	struct zk_unpress *u = make(ZK_PRESS_ZSTD, NULL, 1000);
+	struct zk_buf in;
+
+	zk_buf_init(&in, 1000);
+	zk_buf_lit(&in, skippable);
+	zk_buf_add(&in, zstd);
+	zk_buf_lit(&in, skippable);
+	for (size_t chunk = 1; chunk <= in.n; chunk++) {
+		struct zk_error err;
+		struct zk_buf out;
+
+		zk_buf_init(&out, 1000);
+		cr_expect_eq(feed(u, zk_buf_str(&in), chunk, &out, &err), 0, "%zu",
+		             chunk);
+		cr_expect_str_eq(zk_buf_cstring(&out), HELLO);
+		zk_buf_done(&out);
+	}
+	zk_buf_done(&in);
+	zk_unpress_free(u);
+}
+
 Test(press, zstd_dictionary)
 {
 	struct zk_buf bytes, in, out, want;
