@@ -75,14 +75,17 @@ char *zk_app_config_dir(struct zk_app *app, bool make, struct zk_error *err)
 	return dir_of("XDG_CONFIG_HOME", ".config", make, err);
 }
 
-const char *zk_app_profile(const struct zk_app *app)
+int zk_app_done(struct zk_app *app, int status, int *ret_signal)
 {
-	return app->common.profile ? app->common.profile : "default";
-}
+	struct zk_cli *cli = app->cli;
 
-int zk_app_done(struct zk_app *app, int status)
-{
-	zk_parse_done(&app->cli->parse);
-	zk_optpool_done(&app->cli->pool);
+	zk_app_rt_done(app, ret_signal);
+	zk_conf_free(app->conf);
+	app->conf = NULL;
+	zk_all_rows_done(&cli->rows);
+	zk_parse_done(&cli->parse);
+	zk_optpool_done(&cli->pool);
+	for (size_t i = 0; i < ZK_ARRAY_LEN(cli->reloads); i++)
+		zk_optpool_done(&cli->reloads[i]);
 	return status;
 }

@@ -113,6 +113,7 @@ struct zk_common_opts {
 	int64_t grace_ms;
 	bool dry_run;
 	bool yes, no_input;
+	const char *confirm;
 	const char *status_fd; /* number or file */
 	const char *ready_file;
 	bool help, version; /* -h and -V; parse.c acts on them */
@@ -186,7 +187,12 @@ struct zk_loop *zk_app_loop(struct zk_app *app, struct zk_error *err);
 struct zk_net *zk_app_net(struct zk_app *app, struct zk_error *err);
 struct zk_out *zk_app_out(struct zk_app *app, struct zk_error *err);
 struct zk_metrics *zk_app_metrics(struct zk_app *app);
-struct zk_stop *zk_app_stop(struct zk_app *app, struct zk_error *err);
+/* The shutdown phases with the callbacks of `conf` (grace_ms 0 = --grace); a one-shot that was
+ * stopped by a signal ends by it. --timeout begins the stop. Called once. */
+struct zk_stop_conf;
+struct zk_stop *zk_app_stop(struct zk_app *app, const struct zk_stop_conf *conf,
+                            struct zk_error *err);
+/* Never NULL; without --status-fd and --ready-file only the service manager is told. */
 struct zk_status *zk_app_status(struct zk_app *app);
 
 /* Parses the configuration again and writes the rows marked ZK_OPT_RELOAD of the running

@@ -150,6 +150,10 @@ static int run_command(struct zk_app *app, struct zk_error *err)
 	r = zk_cli_fill(app, err);
 	if (r == 0)
 		r = setup_log(app, err);
+	if (r == 0)
+		r = zk_confirm_profile(app, err);
+	if (r == 0)
+		r = zk_app_status_start(app, err);
 	if (r < 0)
 		return r;
 	return app->cmd->run(app, app->opts, p->n_args, p->args, err);
@@ -182,25 +186,56 @@ static bool is_quiet_end(const struct zk_app *app, const struct zk_error *err)
 	       err->code == ZK_E_OUTPUT && err->sys_errno == EPIPE;
 }
 
+/* The error on stderr and on the status channel; the exit status of the process. */
+static int conclude(struct zk_app *app, int r, struct zk_error *err)
+{
+	int status = r;
+
+	if (r < 0 && is_quiet_end(app, err))
+		status = r = 0;
+	if (r < 0)
+		status = (int)zk_code_exit((int)err->code);
+	if (r >= 0 && app->cli->timed_out && !(app->cmd->flags & ZK_CMD_SERVER)) {
+		status = zk_exit_worse(status, ZK_EXIT_TEMPFAIL);
+		r = zk_fail(err, ZK_E_TIMEOUT,
+		            "the command did not end within --timeout");
+	}
+	if (r < 0)
+		zk_report(err, app->common.color);
+	zk_app_status_end(app, r < 0 ? err : NULL, status);
+	return status;
+}
+
+/* The caller of an interrupted one-shot sees the signal, so that a loop of it stops too. */
+static void die_by(int sig)
+{
+	struct sigaction sa = { .sa_handler = SIG_DFL };
+	sigset_t set;
+
+	sigemptyset(&sa.sa_mask);
+	(void)sigaction(sig, &sa, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+	(void)raise(sig);
+}
+
 int zk_main(int argc, char **argv, const struct zk_cmd *const *cmds)
 {
 	struct zk_cli cli = { .parse.cmds = cmds };
 	struct zk_app app = { .cmds = cmds, .cli = &cli };
 	struct zk_error err = { 0 };
-	int r;
+	int r, sig = 0;
 
 	fill_std_fds();
 	ignore_sigpipe();
 	r = run(&app, argc, argv, &err);
-	if (r < 0 && is_quiet_end(&app, &err))
-		r = 0;
-	if (r < 0) {
-		if (!cli.is_filled)
-			setup_early(&app, argc, argv);
-		zk_report(&err, app.common.color);
-		r = zk_code_exit((int)err.code);
-	}
-	r = zk_app_done(&app, r);
+	if (r < 0 && !cli.is_filled)
+		setup_early(&app, argc, argv);
+	r = conclude(&app, r, &err);
+	r = zk_app_done(&app, r, &sig);
 	zk_log_stop();
+	if (sig && !(app.cmd->flags & ZK_CMD_SERVER))
+		die_by(sig);
 	return r;
 }

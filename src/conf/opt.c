@@ -379,7 +379,7 @@ int zk_opt_check(const struct zk_opt *row, zk_str text, struct zk_error *err)
 	int r;
 
 	here.off = 0;
-	if (zk_str_starts(text, ZK_STR("arg:")))
+	if (row->type == ZK_OPT_SECRET_REF && zk_str_starts(text, ZK_STR("arg:")))
 		value.secret.kind = ZK_SECRET_COMMAND;
 	r = zk_opt_set(&pool, &here, &value, text, err);
 	zk_optpool_done(&pool);
@@ -406,6 +406,48 @@ void zk_opt_reset(const struct zk_opt *row, void *base)
 		*(struct zk_strlist *)at(row, base) = (struct zk_strlist){ 0 };
 	if (row->type == ZK_OPT_SECRET_REF)
 		*(struct zk_secret *)at(row, base) = (struct zk_secret){ 0 };
+}
+
+static size_t size_of(const struct zk_opt *row)
+{
+	switch (row->type) {
+	case ZK_OPT_NONE:
+		return 0;
+	case ZK_OPT_BOOL:
+		return sizeof(bool);
+	case ZK_OPT_COUNT:
+	case ZK_OPT_ENUM:
+		return sizeof(int);
+	case ZK_OPT_UINT:
+	case ZK_OPT_SIZE:
+		return sizeof(uint64_t);
+	case ZK_OPT_INT:
+	case ZK_OPT_DURATION:
+		return sizeof(int64_t);
+	case ZK_OPT_FLOAT:
+		return sizeof(double);
+	case ZK_OPT_LIST:
+	case ZK_OPT_MAP:
+		return sizeof(struct zk_strlist);
+	case ZK_OPT_SECRET_REF:
+		return sizeof(struct zk_secret);
+	case ZK_OPT_STR:
+	case ZK_OPT_PATH:
+	case ZK_OPT_URL:
+	case ZK_OPT_OPTARG:
+		break;
+	}
+	return sizeof(const char *);
+}
+
+void zk_opt_clear(const struct zk_opt *row, void *base)
+{
+	memset(at(row, base), 0, size_of(row));
+}
+
+void zk_opt_copy(const struct zk_opt *row, void *to, const void *from)
+{
+	memcpy(at(row, to), at_const(row, from), size_of(row));
 }
 
 static void format_duration(int64_t ms, struct zk_buf *b)

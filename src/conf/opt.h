@@ -103,6 +103,10 @@ int zk_opt_defaults(struct zk_optpool *pool, const struct zk_opt *rows, void *ba
                     struct zk_error *err) ZK_MUST_USE;
 /* Empties a LIST, MAP or SECRET_REF (a higher layer replaces the lower one's as a whole). */
 void zk_opt_reset(const struct zk_opt *row, void *base);
+/* Makes a value what it is in zeroed memory. */
+void zk_opt_clear(const struct zk_opt *row, void *base);
+/* Copies a value between two structs of the table; strings stay shared. */
+void zk_opt_copy(const struct zk_opt *row, void *to, const void *from);
 /* The value as text for `config show` and help; appended to `b`. Never a secret. */
 struct zk_buf;
 void zk_opt_format(const struct zk_opt *row, const void *base, struct zk_buf *b);

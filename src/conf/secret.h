@@ -38,6 +38,12 @@ struct zk_secret {
  * -ZK_E_SECRET too when the kind is NONE (ask first with `kind`). Blocks. */
 int zk_secret_load(const struct zk_secret *s, struct zk_buf *ret,
                    struct zk_error *err) ZK_MUST_USE;
+/* A credential helper is a command whose name begins with zk-credential-. It is run with `verb`
+ * (get, store, erase) as its last argument, reads lines KEY=VALUE (for get: name=, the option's)
+ * ended by an empty one from stdin, and answers get with a line secret=TEXT. `ret` (may be NULL)
+ * gets that text. 0 or -ZK_E_SECRET. Blocks. */
+int zk_credential_run(char *const *argv, size_t argc, const char *verb, zk_str fields,
+                      struct zk_buf *ret, struct zk_error *err) ZK_MUST_USE;
 /* "file ~/x", "command: pass show x", "$NAME", … for messages and `config show`; appended. */
 void zk_secret_describe(const struct zk_secret *s, struct zk_buf *b);
 
