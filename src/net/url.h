@@ -3,22 +3,32 @@
 #ifndef ZK_NET_URL_H
 #define ZK_NET_URL_H
 
+#include <stdbool.h>
+
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/str.h"
 
+struct zk_buf;
+
 struct zk_url {
-	char *scheme, *host, *path, *query, *user; /* NUL-terminated; user NULL when none */
-	int port;				    /* default of the scheme filled in */
-	char *text;				    /* normalised, without fragment */
+	char *scheme; /* lower case */
+	char *host; /* as the parser normalised it, lower case; IPv6 without brackets and zone */
+	char *path, *query; /* query NULL when none */
+	char *user; /* NULL when the URL has neither user name nor password; may be "" */
+	int port;   /* default of the scheme filled in */
+	char *text; /* normalised, without fragment */
 };
 
 /* http and https only, host not empty, at most 2,048 bytes, no white space or control
- * characters. 0 or -ZK_E_URL with a message naming the rule. */
+ * characters, UTF-8. 0 or -ZK_E_URL with a message naming the rule; -ZK_E_LIBRARY. */
 int zk_url_parse(zk_str s, struct zk_url *ret, struct zk_error *err) ZK_MUST_USE;
 void zk_url_done(struct zk_url *u);
-/* "https://host:port" of a parsed URL. */
-struct zk_buf;
+/* "https://host:port" of a parsed URL, port always there. */
 void zk_url_origin(const struct zk_url *u, struct zk_buf *b);
+/* Whether a credential for one may be sent to the other: scheme, host and port are the same. */
+bool zk_url_same_origin(const struct zk_url *a, const struct zk_url *b);
+/* Whether the host is an IPv4 or IPv6 address and no name. */
+bool zk_url_has_address(const struct zk_url *u);
 
 #endif
