@@ -59,8 +59,6 @@ static const struct row rows[] = {
 	  "the certificate revocation list cannot be used" },
 	{ CURLE_WEIRD_SERVER_REPLY, PLAIN, ZK_E_PROTOCOL, false,
 	  "the answer is not one of HTTP" },
-	{ CURLE_BAD_CONTENT_ENCODING, PLAIN, ZK_E_PROTOCOL, false,
-	  "the content encoding of the answer is damaged or unknown" },
 	{ CURLE_OUT_OF_MEMORY, PLAIN, ZK_E_SYSTEM, false,
 	  "libcurl could not get memory for the transfer" },
 	{ CURLE_HTTP2, BROKEN, ZK_E_TRANSFER, true, NULL },
@@ -239,8 +237,13 @@ static int fail_broken(const struct zk_http_fault *f, const struct row *row,
 	return f->detail[0] ? zk_err_why(err, "%s", f->detail) : -(int)row->code;
 }
 
-static const struct row *find_row(int curl)
+static const struct row *find_row(const struct zk_http_fault *f)
 {
+	int curl = f->curl;
+
+	/* The same number for a URL of another scheme and for an answer of another protocol. */
+	if (curl == CURLE_UNSUPPORTED_PROTOCOL && f->connected)
+		curl = CURLE_WEIRD_SERVER_REPLY;
 	for (size_t i = 0; i < ZK_ARRAY_LEN(rows); i++)
 		if (rows[i].curl == curl)
 			return &rows[i];
@@ -250,7 +253,7 @@ static const struct row *find_row(int curl)
 /* A failure that libcurl reported. Returns whether it is transient. */
 static bool fail_curl(const struct zk_http_fault *f, struct zk_error *err)
 {
-	const struct row *row = find_row(f->curl);
+	const struct row *row = find_row(f);
 
 	/* Whatever the result was called: the tunnel was refused. */
 	if (f->connect_status >= 300 && !f->connected) {
@@ -302,6 +305,10 @@ static bool fail_own(const struct zk_http_fault *f, struct zk_error *err)
 		              "the head of the answer is larger than %zu bytes",
 		              f->limit_bytes);
 		break;
+	case ZK_HTTP_END_ENCODING:
+		(void)zk_fail(err, ZK_E_PROTOCOL,
+		              "the content encoding of the answer is damaged or unknown");
+		break;
 	case ZK_HTTP_END_PULL:
 		(void)zk_fail(err, ZK_E_NO_INPUT,
 		              "the source of the request body failed");
@@ -313,6 +320,12 @@ static bool fail_own(const struct zk_http_fault *f, struct zk_error *err)
 	case ZK_HTTP_END_DEADLINE:
 	case ZK_HTTP_END_IDLE:
 		(void)fail_timed(f, err);
+		return true;
+	case ZK_HTTP_END_STOPPED:
+		(void)zk_fail(err, f->stop_code,
+		              f->stop_code == ZK_E_TIMEOUT
+		                      ? "the time given ran out before the answer"
+		                      : "stopped before the answer");
 		return true;
 	case ZK_HTTP_END_CURL:
 	case ZK_HTTP_END_REDIRECT:

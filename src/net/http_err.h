@@ -13,19 +13,22 @@
 
 /* Who ended the transfer. */
 enum zk_http_end {
-	ZK_HTTP_END_CURL,     /* libcurl, with the result `curl` */
-	ZK_HTTP_END_BLOCKED,  /* the guard */
-	ZK_HTTP_END_BODY,     /* the answer passed max_body */
-	ZK_HTTP_END_HEAD,     /* the head of the answer passed its limit */
+	ZK_HTTP_END_CURL,    /* libcurl, with the result `curl` */
+	ZK_HTTP_END_BLOCKED, /* the guard */
+	ZK_HTTP_END_BODY,    /* the answer passed max_body */
+	ZK_HTTP_END_HEAD,    /* the head of the answer passed its limit */
+	ZK_HTTP_END_ENCODING, /* the content encoding of the answer is damaged or unknown */
 	ZK_HTTP_END_PULL,     /* the source of the body gave up */
 	ZK_HTTP_END_REPEAT,   /* libcurl was about to send what may not be sent twice */
 	ZK_HTTP_END_DEADLINE, /* timeout_ms */
 	ZK_HTTP_END_IDLE,     /* idle_timeout_ms */
+	ZK_HTTP_END_STOPPED,  /* zk is ending, with `stop_code` */
 	ZK_HTTP_END_REDIRECT, /* one that is not followed; `redirect` says why */
 };
 
 struct zk_http_fault {
 	enum zk_http_end end;
+	enum zk_code stop_code; /* END_STOPPED */
 	int curl;               /* CURLcode */
 	int status;             /* of the answer, 0 = none came */
 	int connect_status;     /* of a proxy to CONNECT, 0 = none */

@@ -15,8 +15,9 @@ struct zk_metrics;
 struct zk_net;
 
 struct zk_net_conf {
-	int64_t connect_timeout_ms, request_timeout_ms;
-	const char *proxy; /* NULL = environment, "" = none */
+	int64_t connect_timeout_ms,
+	        request_timeout_ms; /* 0 = 10 s, 30 s; request -1 = none */
+	const char *proxy;          /* NULL = environment, "" = none */
 	const char *ca_file, *client_cert, *client_key;
 	bool tls_verify;
 	unsigned max_connections, max_per_host; /* 0 = 256, 32 */

@@ -135,12 +135,9 @@ static const struct {
 	{ "2002:e000:1::", M },
 };
 
-static void expect_reason(const char *got, const char *want, const char *ip)
+static bool is_same(const char *a, const char *b)
 {
-	if (want)
-		cr_expect_str_eq(got ? got : "(allowed)", want, "%s: %s", ip, got);
-	else
-		cr_expect_null(got, "%s is blocked as %s", ip, got);
+	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
 static const char *judge_sa(const struct zk_guard *g, const char *ip)
@@ -161,9 +158,13 @@ Test(guard, every_boundary)
 	for (size_t i = 0; i < ZK_ARRAY_LEN(addresses); i++) {
 		const char *ip = addresses[i].ip;
 
-		expect_reason(zk_guard_judge_text(&g, ip, 80), addresses[i].reason, ip);
+		const char *want = addresses[i].reason;
+
+		cr_expect(is_same(zk_guard_judge_text(&g, ip, 80), want), "%s is not %s",
+		          ip, want ? want : "allowed");
 		if (!strchr(ip, '%'))
-			expect_reason(judge_sa(&g, ip), addresses[i].reason, ip);
+			cr_expect(is_same(judge_sa(&g, ip), want),
+			          "%s in binary is not %s", ip, want ? want : "allowed");
 	}
 }
 

@@ -88,90 +88,93 @@ Test(http_err, statuses)
 	cr_expect_not(zk_http_status_is_error(304));
 }
 
+static const struct {
+	int curl;
+	int sys_errno;
+	const char *detail;
+	const char *msg;
+	enum zk_code code;
+	bool transient;
+} transfers[] = {
+	{ CURLE_UNSUPPORTED_PROTOCOL, 0, "", "only http and https URLs are supported",
+	  ZK_E_URL, false },
+	{ CURLE_URL_MALFORMAT, 0, "", "the URL is malformed", ZK_E_URL, false },
+	{ CURLE_LOGIN_DENIED, 0, "", "a user name or password in a URL is not accepted",
+	  ZK_E_URL, false },
+	{ CURLE_COULDNT_RESOLVE_HOST, 0, "Could not resolve host: h",
+	  "cannot resolve the name in 'https://h:8443'", ZK_E_CONNECT, true },
+	{ CURLE_COULDNT_RESOLVE_PROXY, 0, "", "cannot resolve the name of the proxy",
+	  ZK_E_CONNECT, true },
+	{ CURLE_COULDNT_CONNECT, ECONNREFUSED, "x",
+	  "cannot connect to 'https://h:8443': Connection refused", ZK_E_CONNECT, true },
+	{ CURLE_COULDNT_CONNECT, 0, "no route", "cannot connect to 'https://h:8443'",
+	  ZK_E_CONNECT, true },
+	{ CURLE_OPERATION_TIMEDOUT, 0, "",
+	  "cannot connect to 'https://h:8443': no connection within 5s", ZK_E_CONNECT,
+	  true },
+	{ CURLE_SSL_CONNECT_ERROR, 0, "OpenSSL SSL_connect: Connection reset by peer",
+	  "cannot connect to 'https://h:8443': the TLS handshake broke off", ZK_E_CONNECT,
+	  true },
+	{ CURLE_SSL_CONNECT_ERROR, 0, "wrong version number",
+	  "the TLS connection to 'https://h:8443' failed: wrong version number", ZK_E_TLS,
+	  false },
+	{ CURLE_PEER_FAILED_VERIFICATION, 0, "certificate has expired",
+	  "the TLS connection to 'https://h:8443' failed: certificate has "
+	  "expired",
+	  ZK_E_TLS, false },
+	{ CURLE_SSL_CACERT_BADFILE, 0, "", "the file of CA certificates cannot be used",
+	  ZK_E_CONFIG_VALUE, false },
+	{ CURLE_WEIRD_SERVER_REPLY, 0, "", "the answer is not one of HTTP", ZK_E_PROTOCOL,
+	  false },
+	{ CURLE_GOT_NOTHING, 0, "", "the server closed the connection without an answer",
+	  ZK_E_TRANSFER, true },
+	{ CURLE_RECV_ERROR, 0, "", "the connection was lost before the answer",
+	  ZK_E_TRANSFER, true },
+	{ CURLE_SEND_ERROR, 0, "", "the connection was lost while the request was sent",
+	  ZK_E_TRANSFER, true },
+	{ CURLE_HTTP2_STREAM, 0, "", "the connection was lost before the answer",
+	  ZK_E_TRANSFER, true },
+	{ CURLE_BAD_FUNCTION_ARGUMENT, 0, "", "the transfer failed", ZK_E_TRANSFER,
+	  false },
+};
+
 Test(http_err, transfers)
 {
-	static const struct {
-		int curl;
-		int sys_errno;
-		const char *detail;
-		const char *msg;
-		enum zk_code code;
-		bool transient;
-	} cases[] = {
-		{ CURLE_UNSUPPORTED_PROTOCOL, 0, "",
-		  "only http and https URLs are supported", ZK_E_URL, false },
-		{ CURLE_URL_MALFORMAT, 0, "", "the URL is malformed", ZK_E_URL, false },
-		{ CURLE_LOGIN_DENIED, 0, "",
-		  "a user name or password in a URL is not accepted", ZK_E_URL, false },
-		{ CURLE_COULDNT_RESOLVE_HOST, 0, "Could not resolve host: h",
-		  "cannot resolve the name in 'https://h:8443'", ZK_E_CONNECT, true },
-		{ CURLE_COULDNT_RESOLVE_PROXY, 0, "",
-		  "cannot resolve the name of the proxy", ZK_E_CONNECT, true },
-		{ CURLE_COULDNT_CONNECT, ECONNREFUSED, "x",
-		  "cannot connect to 'https://h:8443': Connection refused", ZK_E_CONNECT,
-		  true },
-		{ CURLE_COULDNT_CONNECT, 0, "no route",
-		  "cannot connect to 'https://h:8443'", ZK_E_CONNECT, true },
-		{ CURLE_OPERATION_TIMEDOUT, 0, "",
-		  "cannot connect to 'https://h:8443': no connection within 5s",
-		  ZK_E_CONNECT, true },
-		{ CURLE_SSL_CONNECT_ERROR, 0,
-		  "OpenSSL SSL_connect: Connection reset by peer",
-		  "cannot connect to 'https://h:8443': the TLS handshake broke off",
-		  ZK_E_CONNECT, true },
-		{ CURLE_SSL_CONNECT_ERROR, 0, "wrong version number",
-		  "the TLS connection to 'https://h:8443' failed: wrong version number",
-		  ZK_E_TLS, false },
-		{ CURLE_PEER_FAILED_VERIFICATION, 0, "certificate has expired",
-		  "the TLS connection to 'https://h:8443' failed: certificate has "
-		  "expired",
-		  ZK_E_TLS, false },
-		{ CURLE_SSL_CACERT_BADFILE, 0, "",
-		  "the file of CA certificates cannot be used", ZK_E_CONFIG_VALUE,
-		  false },
-		{ CURLE_WEIRD_SERVER_REPLY, 0, "", "the answer is not one of HTTP",
-		  ZK_E_PROTOCOL, false },
-		{ CURLE_BAD_CONTENT_ENCODING, 0, "",
-		  "the content encoding of the answer is damaged or unknown",
-		  ZK_E_PROTOCOL, false },
-		{ CURLE_GOT_NOTHING, 0, "",
-		  "the server closed the connection without an answer", ZK_E_TRANSFER,
-		  true },
-		{ CURLE_RECV_ERROR, 0, "", "the connection was lost before the answer",
-		  ZK_E_TRANSFER, true },
-		{ CURLE_SEND_ERROR, 0, "",
-		  "the connection was lost while the request was sent", ZK_E_TRANSFER,
-		  true },
-		{ CURLE_HTTP2_STREAM, 0, "", "the connection was lost before the answer",
-		  ZK_E_TRANSFER, true },
-		{ CURLE_BAD_FUNCTION_ARGUMENT, 0, "", "the transfer failed",
-		  ZK_E_TRANSFER, false },
-	};
-
-	for (size_t i = 0; i < ZK_ARRAY_LEN(cases); i++)
+	for (size_t i = 0; i < ZK_ARRAY_LEN(transfers); i++)
 		for (int n = 0; n < 4; n++) {
 			struct zk_http_fault f = plain;
 			struct zk_error err;
 			bool unknown;
 
-			f.curl = cases[i].curl;
-			f.detail = cases[i].detail;
-			f.sys_errno = cases[i].sys_errno;
+			f.curl = transfers[i].curl;
+			f.detail = transfers[i].detail;
+			f.sys_errno = transfers[i].sys_errno;
 			f.repeatable = n & 1;
 			f.sent = n & 2;
-			unknown = cases[i].transient && f.sent && !f.repeatable;
+			unknown = transfers[i].transient && f.sent && !f.repeatable;
 			cr_expect_eq(zk_http_fault_to_error(&f, &err),
 			             unknown ? -ZK_E_UNKNOWN_OUTCOME
-			                     : -(int)cases[i].code,
+			                     : -(int)transfers[i].code,
 			             "case %zu.%d", i, n);
-			cr_expect_eq(err.retryable, cases[i].transient && !unknown,
+			cr_expect_eq(err.retryable, transfers[i].transient && !unknown,
 			             "case %zu.%d", i, n);
-			cr_expect_str_eq(err.msg, cases[i].msg, "case %zu: %s", i,
+			cr_expect_str_eq(err.msg, transfers[i].msg, "case %zu: %s", i,
 			                 err.msg);
-			cr_expect_eq(err.sys_errno, cases[i].sys_errno);
+			cr_expect_eq(err.sys_errno, transfers[i].sys_errno);
 			if (unknown)
 				cr_expect(strstr(err.why, "idempotency key"));
 		}
+}
+
+Test(http_err, another_protocol_is_no_bad_url)
+{
+	struct zk_http_fault f = plain;
+	struct zk_error err;
+
+	f.curl = CURLE_UNSUPPORTED_PROTOCOL;
+	f.connected = f.sent = true;
+	cr_expect_eq(zk_http_fault_to_error(&f, &err), -ZK_E_PROTOCOL);
+	cr_expect_not(err.retryable);
 }
 
 Test(http_err, own_ends)
@@ -194,6 +197,13 @@ Test(http_err, own_ends)
 
 	f.end = ZK_HTTP_END_HEAD;
 	cr_expect_eq(zk_http_fault_to_error(&f, &err), -ZK_E_PROTOCOL);
+
+	f.end = ZK_HTTP_END_ENCODING;
+	cr_expect_eq(zk_http_fault_to_error(&f, &err), -ZK_E_PROTOCOL);
+
+	f.end = ZK_HTTP_END_STOPPED;
+	f.stop_code = ZK_E_TIMEOUT;
+	cr_expect_eq(zk_http_fault_to_error(&f, &err), -ZK_E_TIMEOUT);
 
 	f.end = ZK_HTTP_END_PULL;
 	cr_expect_eq(zk_http_fault_to_error(&f, &err), -ZK_E_NO_INPUT);

@@ -96,7 +96,8 @@ static void run(struct zk_sse *s, zk_str in, size_t step, struct zk_buf *out)
 			zk_buf_char(out, '!');
 			return;
 		}
-		cr_assert_eq(used, piece.n);
+		if (used != piece.n)
+			zk_buf_cstr(out, "(bytes left over)");
 	}
 }
 

@@ -1,0 +1,349 @@
+/* The transport of the process: libcurl's multi handle on the loop, its sockets and timers.
+ * Layer: net. */
+#include "net/net.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "net/curl.def"
+#include "net/http_priv.h"
+#include "net/send.h"
+#include "net/trace.h"
+#include "rt/loop.h"
+
+#define ZK_LOGGER "net"
+#include "base/log.h"
+
+#include "base/ban.h"
+
+#define MAX_CONNECTIONS    256
+#define MAX_PER_HOST       32
+#define CONNECT_TIMEOUT_MS 10000
+#define REQUEST_TIMEOUT_MS 30000
+
+/* One socket of libcurl. */
+struct watch {
+	struct zk_list link;
+	struct zk_net *net;
+	struct zk_poll *poll;
+	int fd;
+};
+
+static char *copy(const char *s)
+{
+	return s ? zk_strdup(s) : NULL;
+}
+
+static void on_curl_timer(void *ctx);
+static void on_deadline(void *ctx);
+static void on_kick(void *ctx);
+
+struct zk_net *zk_net_new(struct zk_loop *l, const struct zk_net_conf *conf,
+                          struct zk_metrics *m)
+{
+	struct zk_net *n = zk_new0(struct zk_net);
+
+	n->loop = l;
+	n->metrics = m;
+	n->conf = *conf;
+	n->conf.proxy = copy(conf->proxy);
+	n->conf.ca_file = copy(conf->ca_file);
+	n->conf.client_cert = copy(conf->client_cert);
+	n->conf.client_key = copy(conf->client_key);
+	n->conf.user_agent =
+	        zk_strdup(conf->user_agent ? conf->user_agent : "zk/" ZK_VERSION);
+	n->conf.trace = copy(conf->trace);
+	n->conf.trace_file = copy(conf->trace_file);
+	n->conf.traceparent = NULL;
+	if (conf->traceparent && zk_net_traceparent_ok(conf->traceparent))
+		n->conf.traceparent = zk_strdup(conf->traceparent);
+	if (!n->conf.max_connections)
+		n->conf.max_connections = MAX_CONNECTIONS;
+	if (!n->conf.max_per_host)
+		n->conf.max_per_host = MAX_PER_HOST;
+	zk_list_init(&n->running);
+	zk_list_init(&n->todo);
+	zk_list_init(&n->watches);
+	zk_list_init(&n->sends);
+	uint64_t seed;
+
+	zk_rand_secret(&seed, sizeof(seed));
+	zk_rand_seed(&n->jitter, seed);
+	if (!n->conf.connect_timeout_ms)
+		n->conf.connect_timeout_ms = CONNECT_TIMEOUT_MS;
+	if (!n->conf.request_timeout_ms)
+		n->conf.request_timeout_ms = REQUEST_TIMEOUT_MS;
+	n->armed_ms = INT64_MAX;
+	return n;
+}
+
+struct zk_loop *zk_net_loop(struct zk_net *n)
+{
+	return n->loop;
+}
+
+static void drop_watch(struct watch *w)
+{
+	/* Stops watching at once: libcurl closes the descriptor right after this. */
+	zk_poll_free(w->poll);
+	zk_list_remove(&w->link);
+	free(w);
+}
+
+static void close_multi(struct zk_net *n)
+{
+	if (!n->multi)
+		return;
+	while (n->n_idle)
+		(zk_curl.curl_easy_cleanup)(n->idle[--n->n_idle]);
+	(void)(zk_curl.curl_multi_cleanup)(n->multi); /* fails only for misuse */
+	n->multi = NULL;
+}
+
+void zk_net_free(struct zk_net *n)
+{
+	if (!n)
+		return;
+	ZK_ASSERT(n->depth == 0);
+	zk_send_cancel_all(n);
+	/* A handle that is still in the multi would be lost. */
+	ZK_LIST_EACH (it, &n->running)
+		zk_http_discard(ZK_LIST_ENTRY(it, struct zk_http, link));
+	close_multi(n);
+	ZK_LIST_EACH (it, &n->watches)
+		drop_watch(ZK_LIST_ENTRY(it, struct watch, link));
+	if (n->curl_timer) {
+		zk_timer_free(n->curl_timer);
+		zk_timer_free(n->deadline_timer);
+		zk_timer_free(n->kick);
+	}
+	zk_trace_free(n->trace);
+	free((void *)n->conf.proxy);
+	free((void *)n->conf.ca_file);
+	free((void *)n->conf.client_cert);
+	free((void *)n->conf.client_key);
+	free((void *)n->conf.user_agent);
+	free((void *)n->conf.trace);
+	free((void *)n->conf.trace_file);
+	free((void *)n->conf.traceparent);
+	free(n);
+}
+
+/* Does what was put off while libcurl was on the stack, and hands out what has ended. */
+static void drain(struct zk_net *n)
+{
+	struct zk_list *e;
+	CURLMsg *msg;
+	int left;
+
+	if (n->depth)
+		return;
+	do {
+		while ((e = zk_list_pop(&n->todo)) != NULL)
+			zk_http_do(ZK_LIST_ENTRY(e, struct zk_http, todo));
+		msg = (zk_curl.curl_multi_info_read)(n->multi, &left);
+		if (msg && msg->msg == CURLMSG_DONE) {
+			/* Copied: removing the handle frees the message. */
+			CURLcode result = msg->data.result;
+			char *req = NULL;
+
+			(void)(zk_curl.curl_easy_getinfo)(msg->easy_handle,
+			                                  CURLINFO_PRIVATE, &req);
+			zk_http_end((struct zk_http *)(void *)req, (int)result);
+		}
+	} while (msg || !zk_list_is_empty(&n->todo));
+}
+
+static void act(struct zk_net *n, curl_socket_t fd, int mask)
+{
+	int running;
+
+	n->depth++;
+	(void)(zk_curl.curl_multi_socket_action)(n->multi, fd, mask, &running);
+	n->depth--;
+	drain(n);
+}
+
+static void on_curl_timer(void *ctx)
+{
+	act(ctx, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void on_kick(void *ctx)
+{
+	drain(ctx);
+}
+
+static void on_deadline(void *ctx)
+{
+	struct zk_net *n = ctx;
+	int64_t now = zk_mono_ms(), next = INT64_MAX;
+
+	n->armed_ms = INT64_MAX;
+	ZK_LIST_EACH (it, &n->running) {
+		int64_t at =
+		        zk_http_check_time(ZK_LIST_ENTRY(it, struct zk_http, link), now);
+
+		next = ZK_MIN(next, at);
+	}
+	zk_net_arm(n, next);
+	drain(n);
+}
+
+void zk_net_arm(struct zk_net *n, int64_t at_ms)
+{
+	if (at_ms >= n->armed_ms)
+		return;
+	n->armed_ms = at_ms;
+	zk_timer_start(n->deadline_timer, ZK_MAX(at_ms - zk_mono_ms(), (int64_t)1), 0);
+}
+
+void zk_net_ended(struct zk_net *n, struct zk_http *req)
+{
+	zk_list_remove(&req->link);
+	zk_list_remove(&req->todo);
+	/* A timer without a request would keep the loop of a one-shot alive. */
+	if (zk_list_is_empty(&n->running)) {
+		zk_timer_stop(n->deadline_timer);
+		n->armed_ms = INT64_MAX;
+	}
+}
+
+void zk_net_todo(struct zk_net *n, struct zk_http *req, unsigned bits)
+{
+	req->todo_bits |= bits;
+	zk_list_remove(&req->todo);
+	zk_list_push(&n->todo, &req->todo);
+	zk_timer_start(n->kick, 0, 0);
+}
+
+static void on_socket(void *ctx, int events, int status)
+{
+	struct watch *w = ctx;
+	int mask = 0;
+
+	if (status < 0)
+		mask = CURL_CSELECT_ERR;
+	if (events & ZK_POLL_IN)
+		mask |= CURL_CSELECT_IN;
+	if (events & ZK_POLL_OUT)
+		mask |= CURL_CSELECT_OUT;
+	act(w->net, w->fd, mask); /* `w` may be gone after this */
+}
+
+static struct watch *new_watch(struct zk_net *n, CURL *easy, curl_socket_t fd)
+{
+	struct watch *w = zk_new0(struct watch);
+	struct zk_error err;
+	char *req = NULL;
+
+	w->net = n;
+	w->fd = fd;
+	w->poll = zk_poll_new(n->loop, fd, on_socket, w, &err);
+	if (w->poll) {
+		zk_list_push(&n->watches, &w->link);
+		(void)(zk_curl.curl_multi_assign)(n->multi, fd, w);
+		return w;
+	}
+	free(w);
+	zk_log_error(ZK_LOG_ERROR, ZK_LOGGER, "cannot watch a socket", &err);
+	(void)(zk_curl.curl_easy_getinfo)(easy, CURLINFO_PRIVATE, &req);
+	if (req) {
+		struct zk_http *r = (struct zk_http *)(void *)req;
+
+		r->end_curl = CURLE_FAILED_INIT;
+		zk_net_todo(n, r, ZK_TODO_END);
+	}
+	return NULL;
+}
+
+/* CURLMOPT_SOCKETFUNCTION */
+static int on_watch(CURL *easy, curl_socket_t fd, int what, void *ctx, void *sock)
+{
+	struct zk_net *n = ctx;
+	struct watch *w = sock;
+
+	if (what == CURL_POLL_REMOVE) {
+		if (w) {
+			(void)(zk_curl.curl_multi_assign)(n->multi, fd, NULL);
+			drop_watch(w);
+		}
+		return 0;
+	}
+	if (!w)
+		w = new_watch(n, easy, fd);
+	if (w)
+		zk_poll_set(w->poll, (what & CURL_POLL_IN ? ZK_POLL_IN : 0) |
+		                             (what & CURL_POLL_OUT ? ZK_POLL_OUT : 0));
+	return 0;
+}
+
+/* CURLMOPT_TIMERFUNCTION */
+static int on_timer(CURLM *multi, long timeout_ms, void *ctx)
+{
+	struct zk_net *n = ctx;
+
+	(void)multi;
+	if (timeout_ms < 0)
+		zk_timer_stop(n->curl_timer);
+	else
+		zk_timer_start(n->curl_timer, timeout_ms, 0);
+	return 0;
+}
+
+static int open_trace(struct zk_net *n, struct zk_error *err)
+{
+	if (!n->conf.trace || n->trace)
+		return 0;
+	return zk_trace_new(n->conf.trace, n->conf.trace_file, &n->trace, err);
+}
+
+int zk_net_open(struct zk_net *n, struct zk_error *err)
+{
+	int r;
+
+	if (n->multi)
+		return 0;
+	r = zk_curl_open(/* transfers */ true, err);
+	if (r == 0)
+		r = open_trace(n, err);
+	if (r < 0)
+		return r;
+	n->multi = (zk_curl.curl_multi_init)();
+	if (!n->multi)
+		return zk_fail(err, ZK_E_SYSTEM, "libcurl could not get memory");
+	if (!n->curl_timer) {
+		n->curl_timer = zk_timer_new(n->loop, on_curl_timer, n);
+		n->deadline_timer = zk_timer_new(n->loop, on_deadline, n);
+		n->kick = zk_timer_new(n->loop, on_kick, n);
+	}
+	ZK_MSET_FN(n->multi, CURLMOPT_SOCKETFUNCTION, on_watch);
+	ZK_MSET_PTR(n->multi, CURLMOPT_SOCKETDATA, n);
+	ZK_MSET_FN(n->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+	ZK_MSET_PTR(n->multi, CURLMOPT_TIMERDATA, n);
+	ZK_MSET_LONG(n->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, n->conf.max_connections);
+	ZK_MSET_LONG(n->multi, CURLMOPT_MAX_HOST_CONNECTIONS, n->conf.max_per_host);
+	ZK_MSET_LONG(n->multi, CURLMOPT_MAXCONNECTS, n->conf.max_connections);
+	ZK_MSET_LONG(n->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+	if (!n->conf.tls_verify)
+		zk_warn("certificates of servers are not verified");
+	return 0;
+}
+
+void *zk_net_get_easy(struct zk_net *n)
+{
+	return n->n_idle ? n->idle[--n->n_idle] : (zk_curl.curl_easy_init)();
+}
+
+void zk_net_put_easy(struct zk_net *n, void *easy)
+{
+	if (n->n_idle == ZK_NET_IDLE_HANDLES) {
+		(zk_curl.curl_easy_cleanup)(easy);
+		return;
+	}
+	(zk_curl.curl_easy_reset)(easy);
+	n->idle[n->n_idle++] = easy;
+}
