@@ -102,7 +102,7 @@ struct zk_common_opts {
 	const char *config;
 	bool no_config;
 	int color;    /* index: auto always never */
-	int progress; /* auto bar plain none */
+	int progress; /* enum zk_progress_mode, rt/progress.h */
 	bool quiet;
 	int verbose; /* count of -v */
 	int log_level, log_format;
