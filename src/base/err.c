@@ -231,20 +231,20 @@ static size_t show_line(zk_str line, size_t skip, char text[EXCERPT_COLS * 4 + 4
 	return zk_utf8_len(zk_str_of(text)) - (n ? 3 : 0);
 }
 
-int zk_err_at(struct zk_error *err, const char *file, unsigned line, unsigned col,
-              zk_str line_text, unsigned span, const char *note)
+int zk_err_at(struct zk_error *err, const struct zk_err_spot *spot, zk_str line_text,
+              const char *note)
 {
 	static const char carets[] = CARETS_8 CARETS_8 CARETS_8 CARETS_8 CARETS_8 CARETS_8
 	        CARETS_8 CARETS_8 CARETS_8;
 	/* A long line is shown from a little before the column on. */
-	size_t skip = col > EXCERPT_COLS - 24 ? col - 24 : 0;
+	size_t skip = spot->col > EXCERPT_COLS - 24 ? spot->col - 24 : 0;
 	char text[EXCERPT_COLS * 4 + 4];
 	size_t width = show_line(line_text, skip, text);
-	size_t pad = ZK_MIN(col > skip ? col - skip - 1 : 0, width);
+	size_t pad = ZK_MIN(spot->col > skip ? spot->col - skip - 1 : 0, width);
+	size_t span = ZK_MAX(ZK_MIN((size_t)spot->span, width - pad), (size_t)1);
 
-	span = ZK_MAX(ZK_MIN(span, (unsigned)(width - pad)), 1u);
 	(void)snprintf(err->excerpt, sizeof(err->excerpt),
-	               "%5u | %s\n      | %*s%.*s%s%s", line, text, (int)pad, "",
+	               "%5u | %s\n      | %*s%.*s%s%s", spot->line, text, (int)pad, "",
 	               (int)span, carets, note ? " " : "", note ? note : "");
-	return zk_err_where(err, "%s:%u:%u", file, line, col);
+	return zk_err_where(err, "%s:%u:%u", spot->file, spot->line, spot->col);
 }

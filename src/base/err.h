@@ -80,9 +80,16 @@ int zk_wrap(struct zk_error *err, const char *fmt, ...) ZK_PRINTF(2, 3);
 int zk_err_where(struct zk_error *err, const char *fmt, ...) ZK_PRINTF(2, 3);
 int zk_err_why(struct zk_error *err, const char *fmt, ...) ZK_PRINTF(2, 3);
 int zk_err_hint(struct zk_error *err, const char *fmt, ...) ZK_PRINTF(2, 3);
-/* where = "file:line:col" (1-based) and an excerpt of `line_text` with carets under `span`
- * columns, followed by `note` (may be NULL), as ux.md §7 draws it. */
-int zk_err_at(struct zk_error *err, const char *file, unsigned line, unsigned col,
-              zk_str line_text, unsigned span, const char *note);
+/* A place in a text, 1-based; columns count characters. */
+struct zk_err_spot {
+	const char *file;
+	unsigned line, col;
+	unsigned span; /* columns to underline */
+};
+
+/* where = "file:line:col" and an excerpt of `line_text`, the text of that line, with carets under
+ * the span, followed by `note` (may be NULL), as ux.md §7 draws it. */
+int zk_err_at(struct zk_error *err, const struct zk_err_spot *spot, zk_str line_text,
+              const char *note);
 
 #endif

@@ -294,7 +294,7 @@ static ZK_HOT const char *scan_all(struct scan *s, const char *p)
 int zk_jscan(zk_str text, unsigned max_depth, struct zk_jwant *want, size_t n_want,
              struct zk_jscan *res)
 {
-	struct scan s; /* the bits of is_object are written before they are read */
+	struct scan s; /* `key` and `val` are set before they are read */
 	const char *p, *top, *end;
 	size_t spaces;
 
@@ -312,6 +312,7 @@ int zk_jscan(zk_str text, unsigned max_depth, struct zk_jwant *want, size_t n_wa
 	s.depth = 0;
 	s.max_depth = max_depth;
 	s.spaces = 0;
+	memset(s.is_object, 0, (max_depth + 63) / 64 * sizeof(s.is_object[0]));
 
 	top = skip_space(&s, s.start);
 	spaces = s.spaces;

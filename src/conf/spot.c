@@ -126,8 +126,9 @@ int zk_spot_add(struct zk_error *err, enum zk_code code, struct zk_spot at,
 	if (cut < line.n)
 		zk_buf_lit(&masked, " ***");
 	err->code = code;
-	(void)zk_err_at(err, at.file->shown, at.line, at.col, zk_buf_str(&masked),
-	                at.span, note);
+	(void)zk_err_at(err,
+	                &(struct zk_err_spot){ at.file->shown, at.line, at.col, at.span },
+	                zk_buf_str(&masked), note);
 	zk_buf_done(&masked);
 	return -(int)code;
 }

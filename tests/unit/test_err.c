@@ -102,8 +102,9 @@ Test(err, excerpt)
 
 	(void)zk_fail(&err, ZK_E_CONFIG_VALUE,
 	              "port type \"ouput\" is not one of input, output");
-	cr_expect_eq(zk_err_at(&err, "templates/text.yaml", 14, 18,
-	                       ZK_STR("    - { id: out, type: ouput }"), 5,
+	cr_expect_eq(zk_err_at(&err,
+	                       &(struct zk_err_spot){ "templates/text.yaml", 14, 18, 5 },
+	                       ZK_STR("    - { id: out, type: ouput }"),
 	                       "did you mean \"output\"?"),
 	             -ZK_E_CONFIG_VALUE);
 	cr_expect_str_eq(err.where, "templates/text.yaml:14:18");
@@ -119,25 +120,29 @@ Test(err, excerpt_of_odd_lines)
 
 	(void)zk_fail(&err, ZK_E_CONFIG, "x");
 	/* columns are characters, tabs are shown as one space, controls as '?' */
-	(void)zk_err_at(&err, "f", 1, 4, ZK_STR("é\t€x\033"), 2, NULL);
+	(void)zk_err_at(&err, &(struct zk_err_spot){ "f", 1, 4, 2 }, ZK_STR("é\t€x\033"),
+	                NULL);
 	cr_expect_str_eq(err.excerpt, "    1 | é €x?\n      |    ^^");
 	/* behind the end, in an empty line, a span that is too long or zero */
-	(void)zk_err_at(&err, "f", 1, 9, ZK_STR("ab"), 3, NULL);
+	(void)zk_err_at(&err, &(struct zk_err_spot){ "f", 1, 9, 3 }, ZK_STR("ab"), NULL);
 	cr_expect_str_eq(err.excerpt, "    1 | ab\n      |   ^");
-	(void)zk_err_at(&err, "f", 1, 1, ZK_STR_NULL, 0, NULL);
+	(void)zk_err_at(&err, &(struct zk_err_spot){ "f", 1, 1, 0 }, ZK_STR_NULL, NULL);
 	cr_expect_str_eq(err.excerpt, "    1 | \n      | ^");
-	(void)zk_err_at(&err, "f", 1, 2, ZK_STR("abcd"), 99, NULL);
+	(void)zk_err_at(&err, &(struct zk_err_spot){ "f", 1, 2, 99 }, ZK_STR("abcd"),
+	                NULL);
 	cr_expect_str_eq(err.excerpt, "    1 | abcd\n      |  ^^^");
 	/* a long line is shown around the column */
 	memset(line, '.', sizeof(line));
 	line[199] = 'X';
-	(void)zk_err_at(&err, "f", 1, 200, zk_str_n(line, sizeof(line)), 1, NULL);
+	(void)zk_err_at(&err, &(struct zk_err_spot){ "f", 1, 200, 1 },
+	                zk_str_n(line, sizeof(line)), NULL);
 	cr_expect_eq(strchr(err.excerpt, 'X') - err.excerpt,
 	             strchr(err.excerpt, '^') - strchr(err.excerpt, '\n') - 1);
 	cr_expect_not_null(strstr(err.excerpt, "...\n"));
 	/* bytes that are no UTF-8 at all */
 	memset(line, 0x80, sizeof(line));
-	(void)zk_err_at(&err, "f", 1, 3, zk_str_n(line, sizeof(line)), 1, NULL);
+	(void)zk_err_at(&err, &(struct zk_err_spot){ "f", 1, 3, 1 },
+	                zk_str_n(line, sizeof(line)), NULL);
 	cr_expect(zk_utf8_valid(zk_str_of(err.excerpt)));
 }
 

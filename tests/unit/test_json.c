@@ -62,8 +62,8 @@ Test(json, refuses)
 Test(json, prints_what_it_read)
 {
 	static const char *const texts[] = {
-		"{\"a\":{\"b\":[1,2.5,\"x\",{},[],null,true,false]},\"n\":12345678901,"
-		"\"m\":-0.25}",
+		"{\"a\":{\"b\":[1,2.5,\"x\",{},[],null,true,false]},\"n\":-2}",
+		"[-0.25,12345678901]",
 		"[]",
 		"{}",
 		"\"x\\\"y\"",
