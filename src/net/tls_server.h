@@ -1,0 +1,38 @@
+/* TLS for accepted connections: memory in, memory out, no sockets. OpenSSL, opened on first use.
+ * Layer: net, private to src/net/httpd*.c. Loop thread only.
+ *
+ * TLS 1.2 and later, ALPN "http/1.1", no client certificates, no renegotiation. */
+#ifndef ZK_NET_TLS_SERVER_H
+#define ZK_NET_TLS_SERVER_H
+
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/str.h"
+
+struct zk_buf;
+struct zk_tls_conn;
+struct zk_tls_server;
+
+/* Reads a certificate chain and its key (PEM, without passphrase). -ZK_E_CONFIG naming the file
+ * and OpenSSL's reason, -ZK_E_LIBRARY. */
+int zk_tls_server_new(const char *cert_file, const char *key_file,
+                      struct zk_tls_server **ret, struct zk_error *err) ZK_MUST_USE;
+/* Connections that were made from it keep it alive. NULL is fine. */
+void zk_tls_server_unref(struct zk_tls_server *s);
+
+struct zk_tls_conn *zk_tls_conn_new(struct zk_tls_server *s);
+void zk_tls_conn_free(struct zk_tls_conn *c); /* NULL is fine */
+/* Bytes from the peer; copied. */
+void zk_tls_conn_feed(struct zk_tls_conn *c, zk_str sealed);
+/* Decrypts up to `n` bytes: their number, 0 = none yet, -1 = the peer said goodbye or the
+ * connection is broken (an alert may wait in zk_tls_conn_seal). */
+ptrdiff_t zk_tls_conn_read(struct zk_tls_conn *c, char *to, size_t n);
+/* Encrypts `plain` and appends it to `out`, behind what the handshake has to say. While the
+ * handshake is not done `plain` must be empty. -1 when the connection is broken. */
+int zk_tls_conn_seal(struct zk_tls_conn *c, zk_str plain, struct zk_buf *out) ZK_MUST_USE;
+/* Says goodbye: the next zk_tls_conn_seal delivers it. */
+void zk_tls_conn_shutdown(struct zk_tls_conn *c);
+
+#endif
