@@ -513,7 +513,7 @@ int zk_lock_file(const char *path, int *ret_fd, struct zk_error *err)
 
 	/* The number is for people; the lock holds without it (on a full disk). */
 	if (ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)n, 0) != n)
-		(void)ftruncate(fd, 0);
+		ZK_IGNORE(ftruncate(fd, 0));
 	*ret_fd = fd;
 	return 0;
 }
@@ -523,7 +523,6 @@ void zk_unlock_file(int fd)
 	if (fd < 0)
 		return;
 	/* The file stays: removing it would let two processes lock two files of one name. */
-	if (ftruncate(fd, 0) < 0)
-		(void)fd;
+	ZK_IGNORE(ftruncate(fd, 0));
 	(void)close(fd);
 }
