@@ -193,7 +193,7 @@ static int get_whole(const struct zk_json *j, const char *path, double *ret,
 int zk_json_get_i64(const struct zk_json *j, const char *path, int64_t *ret,
                     struct zk_error *err)
 {
-	double v;
+	double v = 0;
 	int r = get_whole(j, path, &v, err);
 
 	if (r == 0)
@@ -204,7 +204,7 @@ int zk_json_get_i64(const struct zk_json *j, const char *path, int64_t *ret,
 int zk_json_get_u64(const struct zk_json *j, const char *path, uint64_t *ret,
                     struct zk_error *err)
 {
-	double v;
+	double v = 0;
 	int r = get_whole(j, path, &v, err);
 
 	if (r < 0)

@@ -59,33 +59,41 @@ static inline uint32_t schedule(const uint32_t *w, unsigned t)
 	       (rotr(b, 17) ^ rotr(b, 19) ^ b >> 10);
 }
 
-static void block_portable(uint32_t h[8], const uint8_t *p)
+/* One round. Instead of moving the eight words of the state, their places turn: `a` is at -i. */
+static inline void round_at(uint32_t s[8], unsigned i, uint32_t kw)
 {
-	uint32_t w[16], s[8];
+	uint32_t a = s[(0 - i) & 7], b = s[(1 - i) & 7], c = s[(2 - i) & 7];
+	uint32_t e = s[(4 - i) & 7], f = s[(5 - i) & 7], g = s[(6 - i) & 7];
+	uint32_t *d = &s[(3 - i) & 7], *h = &s[(7 - i) & 7];
+	uint32_t t1 =
+	        *h + (rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25)) + ((e & f) ^ (~e & g)) + kw;
 
-	memcpy(s, h, sizeof(s));
-	for (unsigned t = 0; t < 64; t++) {
-		uint32_t t1, t2, e = s[4], a = s[0];
-
-		w[t & 15] = t < 16 ? get_be32(p + 4 * t) : schedule(w, t);
-		t1 = s[7] + (rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25)) +
-		     ((e & s[5]) ^ (~e & s[6])) + k256[t] + w[t & 15];
-		t2 = (rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22)) +
-		     ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
-		memmove(s + 1, s, 7 * sizeof(s[0]));
-		s[4] += t1;
-		s[0] = t1 + t2;
-	}
-	for (unsigned i = 0; i < 8; i++)
-		h[i] += s[i];
-	zk_wipe(w, sizeof(w)); /* a key block may have passed through */
-	zk_wipe(s, sizeof(s));
+	*d += t1;
+	*h = t1 + (rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22)) +
+	     ((a & b) ^ (a & c) ^ (b & c));
 }
 
 static void blocks_portable(uint32_t h[8], const uint8_t *p, size_t n)
 {
-	for (; n > 0; n--, p += BLOCK)
-		block_portable(h, p);
+	uint32_t w[16], s[8];
+
+	for (; n > 0; n--, p += BLOCK) {
+		memcpy(s, h, sizeof(s));
+		for (unsigned t = 0; t < 64; t += 8) {
+#pragma GCC unroll 8
+			for (unsigned i = 0; i < 8; i++) {
+				unsigned at = (t + i) & 15;
+
+				w[at] = t < 16 ? get_be32(p + 4 * at)
+				               : schedule(w, t + i);
+				round_at(s, i, k256[t + i] + w[at]);
+			}
+		}
+		for (unsigned i = 0; i < 8; i++)
+			h[i] += s[i];
+	}
+	zk_wipe(w, sizeof(w)); /* a key block may have passed through */
+	zk_wipe(s, sizeof(s));
 }
 
 /* ---- x86 SHA instructions ---- */
