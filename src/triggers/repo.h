@@ -25,9 +25,15 @@ struct zk_metrics;
 struct zk_trig_repo;
 
 struct zk_trig_op {
-	struct zk_job job; /* for stores that work in lanes */
-	uint8_t kind;      /* the store's */
-	int code;          /* 0 or negative */
+	/* The store's: how the operation travels through it. */
+	struct zk_job job;
+	struct zk_trig_repo *repo;
+	uint8_t kind;
+	bool again;    /* a long operation that was cut into steps goes on */
+	uint32_t step; /* steps done */
+	zk_uuid at;    /* where the next one begins */
+	/* The caller's. */
+	int code; /* 0 or negative */
 	char reason[160];
 	void (*done)(struct zk_trig_op *op);
 	void *ctx; /* the caller's */
@@ -106,9 +112,10 @@ struct zk_trig_webhook {
 	const char *url, *reason;
 	bool enabled, ordered;
 	int64_t old_secret_expires_us, now_us;
-	struct zk_trig_org result; /* out: after the change; zk_trig_org_done */
-	uint64_t planned;          /* out: rows that became due */
-	bool first;                /* out: a signing secret was made for the first time */
+	struct zk_trig_org
+	        result;   /* out: after the change; zk_trig_org_done in any case */
+	uint64_t planned; /* out: rows that became due */
+	bool first;       /* out: a signing secret was made for the first time */
 };
 
 struct zk_trig_page {
@@ -119,7 +126,7 @@ struct zk_trig_page {
 	bool has_cursor, ascending, has_offset;
 	zk_uuid cursor; /* rows strictly older (descending) or newer (ascending) */
 	uint64_t offset, limit;
-	int64_t since_us, until_us; /* 0 = open */
+	int64_t since_us, until_us; /* created in [since, until); 0 = open */
 	size_t max_bytes;           /* stop early after so many payload bytes */
 	/* Reading thread, once per row in order. */
 	void (*row)(struct zk_trig_page *p, const struct zk_trig_row *row);
@@ -198,6 +205,9 @@ struct zk_trig_claim {
 	bool more;           /* due rows were left */
 	uint64_t due;        /* rows due now (capped at 100,000), for the gauge */
 	int64_t oldest_due_us;
+	/* the store's: an organization whose rows are planned although it does not push */
+	bool has_stray;
+	zk_uuid stray;
 };
 void zk_trig_claim_done(struct zk_trig_claim *c);
 
@@ -275,6 +285,11 @@ struct zk_trig_repo_conf {
 	uint8_t secret_check[32]; /* HMAC of a fixed text under the server secret */
 	bool accept_new_secret;
 };
+
+/* The file that `db` (a path or URL) names, appended to `path`. -ZK_E_CONFIG_VALUE for what is no
+ * file, PostgreSQL included for now. */
+int zk_trig_repo_path(const char *db, struct zk_buf *path,
+                      struct zk_error *err) ZK_MUST_USE;
 
 /* Opens, migrates and starts the lanes of the store that conf->db names. Errors: as
  * store/sqlite.h, and -ZK_E_STORE_SECRET when the check value differs. */

@@ -288,20 +288,20 @@ static int check_time(zk_str timestamp, int64_t now_s, int64_t tolerance_s,
 	return 0;
 }
 
-int zk_trig_verify(zk_str secret, zk_str id, zk_str timestamp, zk_str signatures,
-                   zk_str body, int64_t now_s, int64_t tolerance_s, struct zk_error *err)
+int zk_trig_verify(zk_str secret, const struct zk_trig_signed *msg, int64_t now_s,
+                   int64_t tolerance_s, struct zk_error *err)
 {
 	uint8_t mac[ZK_SHA256_SIZE];
 	bool known, same;
 	int r;
 
-	if (id.n == 0)
+	if (msg->id.n == 0)
 		return zk_fail(err, ZK_E_SIGNATURE, "webhook-id is missing");
-	r = check_time(timestamp, now_s, tolerance_s, err);
+	r = check_time(msg->timestamp, now_s, tolerance_s, err);
 	if (r < 0)
 		return r;
-	mac_of(secret, id, timestamp, body, mac);
-	same = any_matches(signatures, mac, &known);
+	mac_of(secret, msg->id, msg->timestamp, msg->body, mac);
+	same = any_matches(msg->signatures, mac, &known);
 	zk_wipe(mac, sizeof(mac));
 	if (same)
 		return 0;

@@ -33,10 +33,13 @@ int zk_trig_secret_parse(zk_str text, struct zk_buf *ret,
 /* Appends "v1,<base64>" over id.timestamp.body. */
 void zk_trig_sign(zk_str secret, zk_str id, int64_t timestamp_s, zk_str body,
                   struct zk_buf *b);
+/* A webhook as it arrived: the three headers and the raw body. */
+struct zk_trig_signed {
+	zk_str id, timestamp, signatures, body;
+};
 /* Any of the space-separated signatures may match; constant time. -ZK_E_SIGNATURE with the
  * reason (no match, too old, from the future, malformed). */
-int zk_trig_verify(zk_str secret, zk_str id, zk_str timestamp, zk_str signatures,
-                   zk_str body, int64_t now_s, int64_t tolerance_s,
-                   struct zk_error *err) ZK_MUST_USE;
+int zk_trig_verify(zk_str secret, const struct zk_trig_signed *msg, int64_t now_s,
+                   int64_t tolerance_s, struct zk_error *err) ZK_MUST_USE;
 
 #endif

@@ -62,8 +62,10 @@ Test(trig_sign, vectors)
 static int verify(zk_str secret, const char *id, const char *at, const char *sigs,
                   const char *body, int64_t now, struct zk_error *err)
 {
-	return zk_trig_verify(secret, zk_str_of(id), zk_str_of(at), zk_str_of(sigs),
-	                      zk_str_of(body), now, /* tolerance */ 300, err);
+	struct zk_trig_signed msg = { zk_str_of(id), zk_str_of(at), zk_str_of(sigs),
+		                      zk_str_of(body) };
+
+	return zk_trig_verify(secret, &msg, now, /* tolerance */ 300, err);
 }
 
 Test(trig_sign, verify)
