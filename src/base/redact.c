@@ -128,7 +128,7 @@ static bool is_known(zk_str secret)
 void zk_redact_add(zk_str secret)
 {
 	ZK_CLEANUP(zk_buf_done)
-	struct zk_buf all;
+	struct zk_buf all = { 0 };
 	struct secret *s;
 
 	if (secret.n < SECRET_MIN || secret.n > SECRET_MAX)

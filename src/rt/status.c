@@ -133,8 +133,8 @@ static void put_line(struct zk_buf *b, const char *type, zk_str members)
 
 void zk_status_event(struct zk_status *s, const char *type, zk_str members)
 {
-	struct zk_buf line ZK_CLEANUP(zk_buf_done);
-	struct zk_buf clean ZK_CLEANUP(zk_buf_done);
+	struct zk_buf line ZK_CLEANUP(zk_buf_done) = { 0 };
+	struct zk_buf clean ZK_CLEANUP(zk_buf_done) = { 0 };
 
 	if (!s || s->fd < 0)
 		return;

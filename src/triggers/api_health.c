@@ -199,7 +199,7 @@ void zk_trig_api_detailed(struct zk_trig_call *c)
 
 void zk_trig_api_metrics_get(struct zk_trig_call *c)
 {
-	struct zk_buf b ZK_CLEANUP(zk_buf_done);
+	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
 
 	if (c->s->metrics_httpd) {
 		zk_trig_fail(c,

@@ -288,7 +288,7 @@ static void on_rotated(struct zk_trig_op *op)
 {
 	struct making *m = op->ctx;
 	struct zk_trig_call *c = m->c;
-	struct zk_buf b ZK_CLEANUP(zk_buf_done);
+	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
 
 	if (op->code < 0) {
 		zk_trig_fail_store(c, op);

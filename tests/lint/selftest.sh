@@ -97,7 +97,7 @@ into_c() {
 }
 
 sound
-quiet ban format headers layers man registered shell sizes tidy units words
+quiet ban cleanup format headers layers man registered shell sizes tidy units words
 
 sed -i '/ban\.h/d' "$tree/src/base/num.c"
 finds ban 'base/ban.h' 'a missing ban.h'
@@ -105,6 +105,10 @@ printf '#include <stdio.h>\n' >>"$tree/src/base/num.c"
 finds ban 'base/ban.h' 'an include after ban.h'
 into_c 'usleep(1);'
 finds ban 'usleep' 'a banned call'
+
+sed -i 's|^\treturn 2|\tZK_CLEANUP(done)\n\tstruct x b;\n\tif (n)\n\t\treturn 0;\n\tinit(\&b);\n&|' \
+	"$tree/src/base/num.c"
+finds cleanup 'leaves before `b`' 'a way out before a cleanup variable is set'
 
 into_c '  n++  ;'
 finds format 'not formatted' 'a badly formatted line'
