@@ -3,6 +3,7 @@
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -358,8 +359,9 @@ int zk_http_setup(struct zk_http *req, struct zk_error *err)
 	            wants_http1(req) ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS);
 	ZK_SET_STR(e, CURLOPT_USERAGENT, net->user_agent);
 	/* Many requests at once share one connection of HTTP/2, rather than open many to find out
-	 * that they could have. */
-	ZK_SET_LONG(e, CURLOPT_PIPEWAIT, !wants_http1(req));
+	 * that they could have. Without TLS libcurl would wait for the first answer to know. */
+	ZK_SET_LONG(e, CURLOPT_PIPEWAIT,
+	            !wants_http1(req) && strncasecmp(req->url, "https:", 6) == 0);
 	if (zk_http_decodes(req))
 		ZK_SET_STR(e, CURLOPT_ACCEPT_ENCODING, "gzip");
 	ZK_SET_LONG(e, CURLOPT_HTTP_CONTENT_DECODING, 0); /* http_io.c does it */

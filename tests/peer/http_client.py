@@ -506,6 +506,21 @@ def test_many_at_once():
         zkt.ok(r.connections <= 7, "over at most 7 connections", r.connections)
 
 
+def test_a_request_that_hangs_holds_up_no_other():
+    cert, key = certificate()
+    for tls in (None, (cert, key)):
+        with Client(ca_file=cert) as c, Responder([["hang"]], tls=tls) as r:
+            c.start(r.url + "/first", timeout_ms=-1)
+            r.wait(1)
+            e = c.get(r.url + "/second", timeout_ms=3000)
+            zkt.equal((e["status"], e["reused"]), (200, False), "the second")
+        with Client(ca_file=cert) as c, Responder(routes={"/hang": [["hang"]] * 5}, tls=tls) as r:
+            for _ in range(5):
+                c.start(r.url + "/hang", timeout_ms=-1)
+            ids = [c.start(r.url + "/ok", timeout_ms=3000) for _ in range(20)]
+            zkt.equal([c.event("done", i)["status"] for i in ids], [200] * 20, "all at once")
+
+
 def test_waiting_for_a_connection_counts():
     with Client(max_per_host=1) as c, Responder(default=["hang"]) as r:
         c.start(r.url, timeout_ms=-1)
@@ -741,7 +756,8 @@ def test_an_event_stream_comes_piece_by_piece():
 # ---- repeats -----------------------------------------------------------------------------------
 
 def test_send_repeats():
-    with Client() as c, Responder([500, Answer(429, [("Retry-After", "0")]), ["reset"],
+    half = [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", "close"]
+    with Client() as c, Responder([500, Answer(429, [("Retry-After", "0")]), half,
                                    Answer(200, body=b"fine")]) as r:
         i = c.start(r.url, op="send", method="POST", body="abc", headers=["Idempotency-Key: k"],
                     content_type="text/plain", bearer="tok")
