@@ -9,6 +9,7 @@ set -euo pipefail
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 unset TEST_QUICK
+export ZK=$tree/bin/zk
 
 # usage: file PATH: writes stdin there, below the tree.
 file() {
@@ -58,6 +59,19 @@ END
 		printf '[Unit]\nDescription=x\n[Service]\nExecStart=@bindir@/zk\nDynamicUser=yes\n'
 		sed -n '/^NoNewPrivileges/,/^UMask/p' "$root/contrib/systemd/zk-triggers.service.in"
 	} | file contrib/systemd/x.service.in
+	cp "$root/scripts/lib.sh" "$root/scripts/gen" "$tree/scripts"
+	printf '# Written by scripts/gen.\ninstall_man(\n  %szk.1%s,\n)\n' "'" "'" | file man/meson.build
+	file bin/zk <<'END'
+#!/bin/bash
+set -euo pipefail
+case "$*" in
+"emit list") printf 'man/zk.1\tman zk.1\n' ;;
+"emit man zk.1") cat "$(dirname "$0")/zk.1" ;;
+"emit json") echo '{"commands": [{"path": "say", "hidden": false}]}' ;;
+*) echo "Prints." ;;
+esac
+END
+	chmod +x "$tree/bin/zk"
 	file man/zk.1 <<-'END'
 		.Dd January 2, 2025
 		.Dt ZK 1
@@ -68,6 +82,7 @@ END
 		.Sh DESCRIPTION
 		Prints.
 	END
+	cp "$tree/man/zk.1" "$tree/bin/zk.1"
 }
 
 # usage: quiet CHECK...
@@ -97,7 +112,7 @@ into_c() {
 }
 
 sound
-quiet ban cleanup format headers layers man registered shell sizes tidy units words
+quiet ban cleanup format gen headers helpwidth layers man registered shell sizes tidy units words
 
 sed -i '/ban\.h/d' "$tree/src/base/num.c"
 finds ban 'base/ban.h' 'a missing ban.h'
@@ -112,6 +127,27 @@ finds cleanup 'leaves before `b`' 'a way out before a cleanup variable is set'
 
 into_c '  n++  ;'
 finds format 'not formatted' 'a badly formatted line'
+
+printf 'int main(void)\n{\n	return 0;\n}\n' >"$tree/bin/cc.c"
+gcc -pie -Wl,-z,relro,-z,now,--no-as-needed "$tree/bin/cc.c" -o "$tree/bin/zk" -l:libjq.so.1
+finds elf 'links libjq.so.1' 'a library that may not be linked'
+printf 'int main(void)\n{\n	return 0;\n}\n' >"$tree/bin/cc.c"
+gcc -no-pie -Wl,-z,norelro "$tree/bin/cc.c" -o "$tree/bin/zk"
+finds elf 'not position independent' 'a binary that is not hardened'
+printf '#include <dlfcn.h>\nint main(void)\n{\n	return !dlopen("libcurl.so.4", RTLD_NOW);\n}\n' \
+	>"$tree/bin/cc.c"
+gcc -pie -Wl,-z,relro,-z,now "$tree/bin/cc.c" -o "$tree/bin/zk"
+finds elf 'opens libcurl' 'a library that `zk version` opens'
+
+sed -i 's/^Prints/Says/' "$tree/man/zk.1"
+finds gen '+Prints.' 'a page that is out of date'
+cp "$tree/man/zk.1" "$tree/man/zk-gone.1"
+finds gen 'man/zk-gone.1: is generated no longer' 'a page of a command that went'
+
+sed -i 's/echo "Prints."/printf "%081d\\n" 1/' "$tree/bin/zk"
+finds helpwidth '81 columns' 'a wide help'
+sed -i 's/echo "Prints."/exit 64/' "$tree/bin/zk"
+finds helpwidth 'exit status 64' 'a help that fails'
 
 sed -i 's/int zk_num_twice(int n);/int zk_num_twice(size_t n);/' "$tree/src/base/num.h"
 finds headers 'does not compile alone with clang' 'a header that needs another one'
