@@ -41,10 +41,11 @@
 struct verified {
 	struct zk_trig_caller caller;
 	int64_t used_us; /* last_used_at as far as we know */
+	struct verified *next_dead;
 };
 
 struct waiter {
-	struct zk_list entry;
+	struct waiter *next;
 	zk_trig_auth_fn done;
 	void *ctx;
 };
@@ -58,9 +59,9 @@ struct flight {
 	bool stale; /* the organization may have changed since the row was read */
 	uint8_t digest[ZK_TRIG_DIGEST];
 	struct zk_trig_find_key find;
-	bool has_org;                 /* find.org is to be released */
-	struct zk_trig_hash_job hash; /* holds the presented key, wiped at the end */
-	struct zk_list waiters;
+	bool has_org;                   /* find.org is to be released */
+	struct zk_trig_hash_job hash;   /* holds the presented key, wiped at the end */
+	struct waiter *waiters, **tail; /* in order of arrival */
 };
 
 struct making {
@@ -84,8 +85,7 @@ struct zk_trig_keys {
 	struct zk_list flights, makings;
 	size_t n_flights;
 	/* Callers that left the cache; freed at the end of the turn. */
-	struct zk_trig_caller **dead;
-	size_t n_dead, dead_room;
+	struct verified *dead;
 	bool burying;
 	struct zk_counter *hits, *misses, *negative;
 };
@@ -108,23 +108,25 @@ void zk_trig_caller_unref(struct zk_trig_caller *c)
 static void bury(void *ctx)
 {
 	struct zk_trig_keys *k = ctx;
+	struct verified *v = ZK_TAKE(k->dead);
 
 	k->burying = false;
-	for (size_t i = 0; i < k->n_dead; i++)
-		zk_trig_caller_unref(k->dead[i]);
-	k->n_dead = 0;
+	while (v) {
+		struct verified *next = v->next_dead;
+
+		zk_trig_caller_unref(&v->caller);
+		v = next;
+	}
 }
 
 /* A caller stays valid until the turn ends, also when its entry goes before that. */
 static void on_drop(void *ctx, void *value)
 {
 	struct zk_trig_keys *k = ctx;
+	struct verified *v = value;
 
-	if (k->n_dead == k->dead_room) {
-		k->dead_room = k->dead_room ? k->dead_room * 2 : 16;
-		k->dead = zk_realloc(k->dead, k->dead_room * sizeof(*k->dead));
-	}
-	k->dead[k->n_dead++] = &((struct verified *)value)->caller;
+	v->next_dead = k->dead;
+	k->dead = v;
 	if (!k->burying) {
 		k->burying = true;
 		zk_loop_defer(k->loop, bury, k);
@@ -214,20 +216,28 @@ static void flight_free(struct flight *f)
 }
 
 /* Answers everybody who waits. A waiter may cancel others meanwhile. */
+static void answer(struct flight *f, enum zk_trig_auth result,
+                   struct zk_trig_caller *caller)
+{
+	while (f->waiters) {
+		struct waiter *w = f->waiters;
+		struct waiter copy = *w;
+
+		f->waiters = w->next;
+		if (!f->waiters)
+			f->tail = &f->waiters;
+		free(w);
+		copy.done(copy.ctx, result, caller);
+	}
+}
+
 static void land(struct flight *f, enum zk_trig_auth result,
                  struct zk_trig_caller *caller)
 {
 	struct zk_trig_keys *k = f->k;
-	struct zk_list *e;
 
 	zk_map_del(&k->by_digest, zk_str_n((const char *)f->digest, sizeof(f->digest)));
-	while ((e = zk_list_pop(&f->waiters)) != NULL) {
-		struct waiter *w = ZK_LIST_ENTRY(e, struct waiter, entry);
-		struct waiter copy = *w;
-
-		free(w);
-		copy.done(copy.ctx, result, caller);
-	}
+	answer(f, result, caller);
 	zk_list_remove(&f->entry);
 	k->n_flights--;
 	flight_free(f);
@@ -403,7 +413,8 @@ static void add_waiter(struct flight *f, zk_trig_auth_fn done, void *ctx)
 
 	w->done = done;
 	w->ctx = ctx;
-	zk_list_push(&f->waiters, &w->entry);
+	*f->tail = w;
+	f->tail = &w->next;
 }
 
 static struct flight *take_off(struct zk_trig_keys *k, zk_str key,
@@ -417,7 +428,7 @@ static struct flight *take_off(struct zk_trig_keys *k, zk_str key,
 	f->hash.key_n = key.n;
 	memcpy(f->find.key_id, key.p + PREFIX_N, ZK_TRIG_KEY_ID);
 	f->find.op.done = on_found;
-	zk_list_init(&f->waiters);
+	f->tail = &f->waiters;
 	zk_list_push(&k->flights, &f->entry);
 	zk_map_set(&k->by_digest, zk_str_n((const char *)digest, ZK_TRIG_DIGEST), f);
 	k->n_flights++;
@@ -477,20 +488,27 @@ enum zk_trig_auth zk_trig_keys_check(struct zk_trig_keys *k, zk_str key,
 	return ZK_TRIG_AUTH_OK;
 }
 
-void zk_trig_keys_cancel(struct zk_trig_keys *k, void *ctx)
+static void cancel_waiters(struct flight *f, const void *ctx)
 {
-	ZK_LIST_EACH (fe, &k->flights) {
-		struct flight *f = ZK_LIST_ENTRY(fe, struct flight, entry);
+	struct waiter **at = &f->waiters;
 
-		ZK_LIST_EACH (we, &f->waiters) {
-			struct waiter *w = ZK_LIST_ENTRY(we, struct waiter, entry);
+	while (*at) {
+		struct waiter *w = *at;
 
-			if (w->ctx == ctx) {
-				zk_list_remove(&w->entry);
-				free(w);
-			}
+		if (w->ctx == ctx) {
+			*at = w->next;
+			free(w);
+		} else {
+			at = &w->next;
 		}
 	}
+	f->tail = at;
+}
+
+void zk_trig_keys_cancel(struct zk_trig_keys *k, void *ctx)
+{
+	ZK_LIST_EACH (fe, &k->flights)
+		cancel_waiters(ZK_LIST_ENTRY(fe, struct flight, entry), ctx);
 	ZK_LIST_EACH (me, &k->makings) {
 		struct making *m = ZK_LIST_ENTRY(me, struct making, entry);
 
@@ -627,7 +645,6 @@ static void keys_free(void *ctx)
 	struct zk_trig_keys *k = ctx;
 
 	bury(k);
-	free(k->dead);
 	zk_hmac_key_done(&k->digest_key);
 	zk_hmac_key_done(&k->mac_key);
 	free(k);
@@ -643,17 +660,10 @@ void zk_trig_keys_free(struct zk_trig_keys *k)
 	zk_trig_hasher_free(k->hasher);
 	while ((e = zk_list_pop(&k->flights)) != NULL) {
 		struct flight *f = ZK_LIST_ENTRY(e, struct flight, entry);
-		struct zk_list *we;
 
 		/* The store still has the operation; it frees the flight. */
 		f->k = NULL;
-		while ((we = zk_list_pop(&f->waiters)) != NULL) {
-			struct waiter *w = ZK_LIST_ENTRY(we, struct waiter, entry);
-			struct waiter copy = *w;
-
-			free(w);
-			copy.done(copy.ctx, ZK_TRIG_AUTH_STORE, NULL);
-		}
+		answer(f, ZK_TRIG_AUTH_STORE, NULL);
 	}
 	zk_map_done(&k->by_digest);
 	zk_trig_kcache_free(k->good);
