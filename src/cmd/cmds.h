@@ -10,6 +10,23 @@
 extern const struct zk_cmd *const zk_cmds[];
 
 extern const struct zk_cmd zk_cmd_help;
+extern const struct zk_cmd zk_cmd_triggers;
+extern const struct zk_cmd zk_cmd_triggers_keys;
+extern const struct zk_cmd zk_cmd_triggers_webhook;
+extern const struct zk_cmd zk_cmd_triggers_ack;
+extern const struct zk_cmd zk_cmd_triggers_inbox;
+extern const struct zk_cmd zk_cmd_triggers_keys_generate;
+extern const struct zk_cmd zk_cmd_triggers_keys_rotate;
+extern const struct zk_cmd zk_cmd_triggers_keys_show;
+extern const struct zk_cmd zk_cmd_triggers_listen;
+extern const struct zk_cmd zk_cmd_triggers_replay;
+extern const struct zk_cmd zk_cmd_triggers_serve;
+extern const struct zk_cmd zk_cmd_triggers_verify;
+extern const struct zk_cmd zk_cmd_triggers_webhook_disable;
+extern const struct zk_cmd zk_cmd_triggers_webhook_rotate_secret;
+extern const struct zk_cmd zk_cmd_triggers_webhook_set;
+extern const struct zk_cmd zk_cmd_triggers_webhook_show;
+extern const struct zk_cmd zk_cmd_triggers_webhook_test;
 extern const struct zk_cmd zk_cmd_version;
 
 #endif

@@ -115,12 +115,10 @@ const struct zk_opt zk_triggers_serve_opts[] = {
 	  OFF(redis),
 	  .group = G_STORE,
 	  .help = "shared rate limits of several servers" },
-	{ .type = ZK_OPT_PATH,
-	  .name = "webhook-secret-file",
-	  .meta = "FILE",
-	  OFF(webhook_secret_file),
+	{ .type = ZK_OPT_SECRET_REF,
+	  .name = "webhook-secret",
+	  OFF(webhook_secret),
 	  .group = G_STORE,
-	  .complete = "file",
 	  .help = "server secret; default: server.secret beside the database" },
 	{ .type = ZK_OPT_BOOL,
 	  .name = "accept-new-secret",
@@ -249,14 +247,12 @@ const struct zk_opt zk_triggers_serve_opts[] = {
 	  OFF(key_prefix),
 	  .group = G_KEYS,
 	  .help = "zap_live_ or zap_test_ keys" },
-	{ .type = ZK_OPT_PATH,
-	  .name = "admin-token-file",
-	  .meta = "FILE",
-	  OFF(admin_token_file),
+	{ .type = ZK_OPT_SECRET_REF,
+	  .name = "admin-token",
+	  OFF(admin_token),
 	  .group = G_KEYS,
 	  .flags = ZK_OPT_RELOAD,
-	  .complete = "file",
-	  .help = "making organizations needs the token in this file" },
+	  .help = "making organizations needs this token" },
 	{ .type = ZK_OPT_UINT,
 	  .name = "keygen-per-minute",
 	  .meta = "N",
@@ -479,7 +475,12 @@ int zk_triggers_serve_env(struct zk_app *app,
 		{ "WEBHOOK_MAX_RETRIES", "webhook-max-retries" },
 		{ "WEBHOOK_RETRY_BACKOFF_BASE", "webhook-backoff-base" },
 	};
+	const char *secret = getenv("WEBHOOK_SECRET");
 	int r = listen_env(app, set, err);
+
+	if (r == 0 && secret && secret[0])
+		r = set(app, "webhook-secret", "env:WEBHOOK_SECRET", "WEBHOOK_SECRET",
+		        err);
 
 	if (r == 0)
 		r = rate_env(app, set, err);

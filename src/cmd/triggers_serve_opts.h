@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "cli/cmd.h"
 #include "conf/opt.h"
+#include "conf/secret.h"
 #include "triggers/server.h"
 
 struct serve_opts {
@@ -17,7 +18,7 @@ struct serve_opts {
 	const char *db, *redis;
 	uint64_t db_connections;
 	int durability;
-	const char *webhook_secret_file, *admin_token_file;
+	struct zk_secret webhook_secret, admin_token;
 	int key_prefix;
 	bool key_mac, delivery, require_https, ui, dev, accept_new_secret;
 	bool allow_private_webhooks;
@@ -55,12 +56,9 @@ struct serve_conf {
 	struct zk_cidr *allow, *trusted;
 };
 
-/* 0, or an error naming the option. zk_serve_conf_done in any case. */
+/* 0, or an error naming the option; then nothing has to be freed. */
 int zk_serve_conf_make(struct zk_app *app, const struct serve_opts *o,
-                       struct serve_conf *ret, struct zk_error *err);
-/* The parts that HUP may change, on top of a running configuration. */
-int zk_serve_conf_reload(struct zk_app *app, const struct serve_opts *o,
-                         struct serve_conf *ret, struct zk_error *err);
+                       struct serve_conf *ret, struct zk_error *err) ZK_MUST_USE;
 void zk_serve_conf_done(struct serve_conf *c);
 
 #endif

@@ -263,11 +263,12 @@ bool zk_trig_take(struct zk_trig_call *c, uint64_t n)
 {
 	struct zk_trig_server *s = c->s;
 	uint64_t limit = zk_trig_limit_of(s, &c->caller->org);
+	int64_t start_us = zk_mono_us();
 
 	c->verdict =
 	        zk_trig_limit_take(s->limit, c->caller->org.id.b, limit, n, zk_mono_ms());
 	c->limited = limit > 0;
-	zk_trig_metric_limit(s, c->verdict.ok);
+	zk_trig_metric_limit(s, c->verdict.ok, zk_mono_us() - start_us);
 	if (c->verdict.ok)
 		return true;
 
@@ -658,6 +659,7 @@ void zk_trig_on_finish(void *ctx, struct zk_httpd_req *req, int status, int64_t 
 
 void zk_trig_org_changed(struct zk_trig_server *s, const zk_uuid *org, bool reset)
 {
-	zk_trig_keys_forget(s->keys, org);
+	if (s->keys)
+		zk_trig_keys_forget(s->keys, org);
 	zk_trig_deliver_org_changed(s->deliver, org, reset);
 }

@@ -185,7 +185,7 @@ void zk_trig_api_metrics_free(struct zk_trig_api_metrics *m);
 void zk_trig_metric_request(struct zk_trig_server *s, const struct zk_trig_endpoint *e,
                             int status, int64_t micros);
 void zk_trig_metric_auth(struct zk_trig_server *s, bool ok, int64_t micros);
-void zk_trig_metric_limit(struct zk_trig_server *s, bool ok);
+void zk_trig_metric_limit(struct zk_trig_server *s, bool ok, int64_t micros);
 void zk_trig_metric_accepted(struct zk_trig_server *s, uint64_t n, int64_t micros);
 void zk_trig_metric_duplicate(struct zk_trig_server *s);
 

@@ -20,7 +20,7 @@ struct route_metrics {
 struct zk_trig_api_metrics {
 	struct zk_counter *ingested, *duplicates, *limit_exceeded;
 	struct zk_counter *auth_ok, *auth_bad, *limit_ok, *limit_bad;
-	struct zk_histogram *ingest_seconds, *auth_seconds;
+	struct zk_histogram *ingest_seconds, *auth_seconds, *limit_seconds;
 	struct zk_gauge *queue, *connections, *wal_bytes, *db_bytes, *in_flight, *due,
 	        *oldest, *circuits;
 	struct route_metrics *routes; /* one per endpoint, and one for "none" */
@@ -102,6 +102,10 @@ struct zk_trig_api_metrics *zk_trig_api_metrics_new(struct zk_trig_server *s)
 	                            "Requests over the rate limit", NULL, NULL);
 	m->ingest_seconds = histogram(s, "event_ingestion_latency_seconds",
 	                              "From the first byte of a request to its 202");
+	m->limit_seconds = histogram(s, "rate_limit_check_latency_seconds",
+	                             "Time to check a rate limit");
+	/* Nothing is asked of Redis yet: without one it is not up. */
+	zk_gauge_set(gauge(s, "zk_triggers_redis_up", "Whether Redis answers"), 0);
 	m->auth_seconds = histogram(s, "auth_latency_seconds", "Time to check a key");
 	make_gauges(s, m);
 	s->m = m;
@@ -161,8 +165,9 @@ void zk_trig_metric_auth(struct zk_trig_server *s, bool ok, int64_t micros)
 	zk_histogram_observe(s->m->auth_seconds, (double)micros / 1e6);
 }
 
-void zk_trig_metric_limit(struct zk_trig_server *s, bool ok)
+void zk_trig_metric_limit(struct zk_trig_server *s, bool ok, int64_t micros)
 {
+	zk_histogram_observe(s->m->limit_seconds, (double)micros / 1e6);
 	zk_counter_add(ok ? s->m->limit_ok : s->m->limit_bad, 1);
 	if (!ok)
 		zk_counter_add(s->m->limit_exceeded, 1);

@@ -1,0 +1,69 @@
+/* What the client commands of `zk triggers` share: server, key, rows.
+ * Layer: cmd. */
+#ifndef ZK_CMD_TRIGGERS_CLIENT_H
+#define ZK_CMD_TRIGGERS_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "cli/cmd.h"
+#include "conf/opt.h"
+#include "conf/secret.h"
+#include "rt/out.h"
+#include "triggers/client.h"
+
+/* First member of every client command's struct. */
+struct trig_opts {
+	const char *url;
+	struct zk_secret key;
+};
+
+/* The rows that fill it. */
+#define TRIG_CLIENT_ROWS                                                   \
+	{ .type = ZK_OPT_URL,                                              \
+	  .name = "url",                                                   \
+	  .meta = "URL",                                                   \
+	  .def = "http://localhost:8080",                                  \
+	  .off = offsetof(struct trig_opts, url),                          \
+	  .flags = ZK_OPT_ENDPOINT,                                        \
+	  .help = "address of the server" },                               \
+	{                                                                  \
+		.type = ZK_OPT_SECRET_REF, .name = "key",                  \
+		.off = offsetof(struct trig_opts, key),                    \
+		.help = "API key; without one, the key that --save stored" \
+	}
+
+#define TRIG_GROUPS (ZK_OPTS_HTTP | ZK_OPTS_RETRY)
+
+struct trig_session {
+	struct zk_app *app;
+	struct zk_trig_client client;
+	struct zk_buf key;
+	const char *name; /* of the command, for messages */
+};
+
+/* Loads the key and prepares the client. 0; -ZK_E_NO_KEY when `need_key` and there is none.
+ * trig_close in any case. */
+int trig_open(struct zk_app *app, const struct trig_opts *o, bool need_key,
+              struct trig_session *s, struct zk_error *err) ZK_MUST_USE;
+void trig_close(struct trig_session *s);
+
+/* Calls, and prints the answer (one JSON object) as the result. Returns an exit status or a
+ * negative code. */
+int trig_show(struct trig_session *s, const struct zk_trig_request *r,
+              struct zk_error *err);
+/* Prints one object. */
+int trig_print(struct zk_app *app, zk_str object, struct zk_error *err);
+/* Where --save keeps the key of the active profile; the caller frees. */
+char *trig_key_path(struct zk_app *app, bool make_dir, struct zk_error *err);
+int trig_key_save(struct zk_app *app, zk_str key, struct zk_error *err) ZK_MUST_USE;
+
+/* An absolute time for `--since` (a duration back from now, or RFC 3339), as a query value into
+ * `b`. */
+int trig_since(const char *text, struct zk_buf *b, struct zk_error *err) ZK_MUST_USE;
+/* Appends "&name=value" (or "name=value" first), percent-encoded; nothing when value is NULL. */
+void trig_query(struct zk_buf *b, const char *name, const char *value);
+
+#endif
