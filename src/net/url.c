@@ -129,6 +129,19 @@ static int read_parts(CURLU *h, struct zk_url *u, struct zk_error *err)
 	return u->text ? 0 : fail_parse(CURLUE_MALFORMED_INPUT, err);
 }
 
+/* Decoding "%31.2" makes an address of the host, which only another parse brings to its usual
+ * form "1.0.0.2". */
+static CURLUcode parse_again(CURLU *h)
+{
+	char *text = part(h, CURLUPART_URL, 0);
+	CURLUcode rc = CURLUE_MALFORMED_INPUT;
+
+	if (text)
+		rc = (zk_curl.curl_url_set)(h, CURLUPART_URL, text, 0);
+	zk_secret_free(text);
+	return rc;
+}
+
 int zk_url_parse(zk_str s, struct zk_url *ret, struct zk_error *err)
 {
 	struct zk_url u = { 0 };
@@ -146,6 +159,8 @@ int zk_url_parse(zk_str s, struct zk_url *ret, struct zk_error *err)
 	text = zk_strndup(s.p, s.n);
 	rc = (zk_curl.curl_url_set)(h, CURLUPART_URL, text, 0);
 	zk_secret_free(text);
+	if (rc == CURLUE_OK)
+		rc = parse_again(h);
 	r = rc == CURLUE_OK ? read_parts(h, &u, err) : fail_parse(rc, err);
 	(zk_curl.curl_url_cleanup)(h);
 	if (r < 0)

@@ -39,6 +39,8 @@ Test(url, parts)
 		  "http://127.0.0.1/" },
 		{ "http://%31%32%37.0.0.1/", "http://127.0.0.1:80", "/", NULL, NULL,
 		  "http://127.0.0.1/" },
+		{ "http://%31.2/", "http://1.0.0.2:80", "/", NULL, NULL,
+		  "http://1.0.0.2/" },
 		{ "http://h/a/../b/./c", "http://h:80", "/b/c", NULL, NULL,
 		  "http://h/b/c" },
 		{ "http://user@h/", "http://h:80", "/", NULL, "user", "http://user@h/" },
