@@ -202,7 +202,7 @@ static void add(struct zk_http *req)
 	req->net->depth++;
 	r = (zk_curl.curl_multi_add_handle)(req->net->multi, req->easy);
 	req->net->depth--;
-	req->in_multi = r == CURLM_OK;
+	req->in_multi = req->net->added = r == CURLM_OK;
 	if (!req->in_multi) {
 		req->end_curl = CURLE_OUT_OF_MEMORY;
 		zk_net_todo(req->net, req, ZK_TODO_END);

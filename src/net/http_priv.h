@@ -49,6 +49,8 @@ struct zk_net {
 	void *idle[ZK_NET_IDLE_HANDLES];
 	unsigned n_idle;
 	unsigned depth; /* calls of libcurl on the stack */
+	bool draining;  /* drain() is on the stack */
+	bool added;     /* requests that libcurl has not looked at yet */
 	uint64_t n_requests;
 };
 

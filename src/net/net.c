@@ -23,6 +23,7 @@
 #define MAX_PER_HOST       32
 #define CONNECT_TIMEOUT_MS 10000
 #define REQUEST_TIMEOUT_MS 30000
+#define MAX_ROUNDS         64 /* of drain() in one turn: others want theirs */
 
 /* One socket of libcurl. */
 struct watch {
@@ -132,29 +133,49 @@ void zk_net_free(struct zk_net *n)
 	free(n);
 }
 
+/* Hands out one request that has ended; false when there is none. */
+static bool hand_out(struct zk_net *n)
+{
+	int left;
+	CURLMsg *msg = (zk_curl.curl_multi_info_read)(n->multi, &left);
+	char *req = NULL;
+	CURLcode result;
+
+	if (!msg || msg->msg != CURLMSG_DONE)
+		return false;
+	result = msg->data.result; /* removing the handle frees the message */
+	(void)(zk_curl.curl_easy_getinfo)(msg->easy_handle, CURLINFO_PRIVATE, &req);
+	zk_http_end((struct zk_http *)(void *)req, (int)result);
+	return true;
+}
+
 /* Does what was put off while libcurl was on the stack, and hands out what has ended. */
 static void drain(struct zk_net *n)
 {
-	struct zk_list *e;
-	CURLMsg *msg;
-	int left;
+	bool more = true;
 
-	if (n->depth)
+	if (n->depth || n->draining)
 		return;
-	do {
+	n->draining = true;
+	for (unsigned i = 0; more && i < MAX_ROUNDS; i++) {
+		struct zk_list *e;
+		int running;
+
 		while ((e = zk_list_pop(&n->todo)) != NULL)
 			zk_http_do(ZK_LIST_ENTRY(e, struct zk_http, todo));
-		msg = (zk_curl.curl_multi_info_read)(n->multi, &left);
-		if (msg && msg->msg == CURLMSG_DONE) {
-			/* Copied: removing the handle frees the message. */
-			CURLcode result = msg->data.result;
-			char *req = NULL;
-
-			(void)(zk_curl.curl_easy_getinfo)(msg->easy_handle,
-			                                  CURLINFO_PRIVATE, &req);
-			zk_http_end((struct zk_http *)(void *)req, (int)result);
+		if (n->added) {
+			/* At once rather than by libcurl's timer in the next turn. */
+			n->added = false;
+			n->depth++;
+			(void)(zk_curl.curl_multi_socket_action)(
+			        n->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+			n->depth--;
 		}
-	} while (msg || !zk_list_is_empty(&n->todo));
+		more = hand_out(n) || !zk_list_is_empty(&n->todo);
+	}
+	n->draining = false;
+	if (more)
+		zk_timer_start(n->kick, 0, 0);
 }
 
 static void act(struct zk_net *n, curl_socket_t fd, int mask)
@@ -217,7 +238,8 @@ void zk_net_todo(struct zk_net *n, struct zk_http *req, unsigned bits)
 	req->todo_bits |= bits;
 	zk_list_remove(&req->todo);
 	zk_list_push(&n->todo, &req->todo);
-	zk_timer_start(n->kick, 0, 0);
+	if (!n->depth && !n->draining)
+		zk_timer_start(n->kick, 0, 0); /* otherwise drain() is about to come */
 }
 
 static void on_socket(void *ctx, int events, int status)
