@@ -22,7 +22,10 @@ static bool body_reserve(struct zk_httpd_conn *c, size_t n)
 {
 	struct zk_httpd *s = c->s;
 	size_t room = c->body.room;
-	size_t grown = c->body.n + n <= room ? 0 : ZK_MAX(room, n);
+	size_t grown = ZK_MIN(ZK_MAX(room, n), c->body.cap - room); /* as zk_buf does */
+
+	if (n <= room - c->body.n)
+		return true;
 
 	if (s->body_bytes + grown > s->conf.max_bodies)
 		return false;

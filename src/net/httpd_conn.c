@@ -1,6 +1,8 @@
 /* One connection: reading, writing, closing, deadlines.
  * Layer: net. */
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <uv.h>
 
@@ -33,7 +35,7 @@ struct zk_httpd_write {
 	uv_write_t req;
 	struct zk_httpd_conn *conn;
 	struct zk_buf data;
-	size_t left; /* not yet taken by the kernel when the deadline was set */
+	size_t left; /* not yet taken by the client when the deadline was set */
 };
 
 static struct conn_io *io_of(const struct zk_httpd_conn *c)
@@ -133,6 +135,17 @@ size_t zk_httpd_conn_unsent(const struct zk_httpd_conn *c)
 	return c->out.n + c->sealed.n + queued;
 }
 
+/* Bytes that the client has not taken: those that wait here, and those that wait in the kernel,
+ * which takes new ones only in large steps. */
+static size_t untaken(const struct zk_httpd_conn *c)
+{
+	int queued = 0;
+
+	if (ioctl(zk_httpd_conn_fd(c), SIOCOUTQ, &queued) < 0 || queued < 0)
+		queued = 0;
+	return io_of(c)->uv.stream.write_queue_size + (size_t)queued;
+}
+
 static void write_deadline(struct zk_httpd_conn *c)
 {
 	zk_httpd_wheel_set(c, zk_loop_now_ms(c->s->loop) + c->s->conf.write_timeout_ms);
@@ -174,10 +187,9 @@ static void queue_rest(struct zk_httpd_conn *c, struct zk_buf *b, size_t sent)
 
 	w->conn = c;
 	w->data = *b;
-	w->left = b->n - sent;
+	rest = uv_buf_init(b->p + sent, (unsigned)(b->n - sent));
 	b->p = NULL;
 	b->n = b->room = 0;
-	rest = uv_buf_init(w->data.p + sent, (unsigned)w->left);
 	c->writing = w;
 
 	int r = uv_write(&w->req, &io_of(c)->uv.stream, &rest, 1, on_written);
@@ -185,11 +197,11 @@ static void queue_rest(struct zk_httpd_conn *c, struct zk_buf *b, size_t sent)
 		on_written(&w->req, r);
 		return;
 	}
+	w->left = untaken(c);
 	write_deadline(c);
 }
 
-/* Gives the kernel all it takes. */
-static void flush(struct zk_httpd_conn *c)
+void zk_httpd_conn_flush(struct zk_httpd_conn *c)
 {
 	struct zk_buf *b = c->tls ? &c->sealed : &c->out;
 
@@ -226,7 +238,7 @@ static void linger(struct zk_httpd_conn *c)
 	c->phase = ZK_HTTPD_LINGER;
 	if (c->tls) {
 		zk_tls_conn_shutdown(c->tls);
-		flush(c);
+		zk_httpd_conn_flush(c);
 	}
 	if (c->phase == ZK_HTTPD_LINGER && c->eof)
 		zk_httpd_conn_abort(c);
@@ -439,8 +451,10 @@ void zk_httpd_conn_run(struct zk_httpd_conn *c)
 			;
 		if (c->stream && c->stream->slow)
 			zk_httpd_conn_abort(c);
-		flush(c);
+		zk_httpd_conn_flush(c);
 	} while (settle(c) || unseal(c));
+	if (c->tls) /* what the handshake has to say */
+		zk_httpd_conn_flush(c);
 	c->running = false;
 	if (c->phase != ZK_HTTPD_CLOSED) {
 		update_reading(c);
@@ -464,7 +478,7 @@ void zk_httpd_conn_dirty(struct zk_httpd_conn *c)
 void zk_httpd_conn_expired(struct zk_httpd_conn *c)
 {
 	if (c->writing) {
-		size_t left = io_of(c)->uv.stream.write_queue_size;
+		size_t left = untaken(c);
 
 		if (left >= c->writing->left) {
 			zk_httpd_conn_abort(c);

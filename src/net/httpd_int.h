@@ -148,6 +148,8 @@ void zk_httpd_conn_accept(struct zk_httpd *s, struct uv_stream_s *listener, bool
 void zk_httpd_conn_run(struct zk_httpd_conn *c);
 /* Runs it at the end of this turn. */
 void zk_httpd_conn_dirty(struct zk_httpd_conn *c);
+/* Gives the kernel all it takes. */
+void zk_httpd_conn_flush(struct zk_httpd_conn *c);
 /* Cuts the connection; its request is gone, its stream is told. */
 void zk_httpd_conn_abort(struct zk_httpd_conn *c);
 /* The same for a socket that was taken out: nobody is told. */

@@ -59,7 +59,7 @@ bool zk_httpd_stream_write(struct zk_httpd_stream *st, zk_str data)
 	zk_buf_add(&c->out, data);
 	if (st->chunked)
 		zk_buf_lit(&c->out, "\r\n");
-	st->above = st->above || pending + data.n > max / 2;
+	st->above = st->above || zk_httpd_conn_unsent(c) > max / 2;
 	zk_httpd_conn_dirty(c);
 	return true;
 }
@@ -117,8 +117,10 @@ int zk_httpd_take_socket(struct zk_httpd_req *r, struct zk_buf *rest)
 {
 	struct zk_httpd_conn *c = r->conn;
 
-	if (r->gone || r->answered || c->tls || zk_httpd_conn_unsent(c) ||
-	    r->head.chunked || r->head.length)
+	if (r->gone || r->answered || c->tls || r->head.chunked || r->head.length)
+		return -1;
+	zk_httpd_conn_flush(c); /* answers to requests before it */
+	if (c->phase == ZK_HTTPD_CLOSED || zk_httpd_conn_unsent(c))
 		return -1;
 
 	/* libuv cannot let go of a descriptor, but it closes only its own. */

@@ -76,6 +76,25 @@ static void accepted(void *ctx, struct zk_httpd_req *r)
 	               ZK_STR("{\"status\":\"accepted\"}"));
 }
 
+/* What tests/bench/bare_mhd.c answers: the same bytes of body, made anew each time. */
+static void event(void *ctx, struct zk_httpd_req *r)
+{
+	static uint64_t count;
+	char body[256];
+	int n = snprintf(body, sizeof(body),
+	                 "{\"id\":\"0199f3c1-0000-7000-8000-%012" PRIx64 "\","
+	                 "\"event_id\":\"0199f3c1-0000-7000-8000-%012" PRIx64 "\","
+	                 "\"type\":\"bench.event\",\"status\":\"accepted\","
+	                 "\"message\":\"Event queued for processing\","
+	                 "\"created_at\":\"2025-11-10T12:00:00.123456Z\"}",
+	                 count, count);
+
+	(void)ctx;
+	count++;
+	zk_httpd_reply(r, 202, ZK_STR("Content-Type: application/json\r\n"),
+	               zk_str_n(body, (size_t)n));
+}
+
 static void item(void *ctx, struct zk_httpd_req *r)
 {
 	struct zk_buf b;
@@ -190,7 +209,9 @@ static struct later *later_new(struct zk_httpd_req *r, zk_loop_fn fn)
 	zk_list_init(&l->node);
 	if (fn) {
 		l->timer = zk_timer_new(srv.loop, fn, l);
-		zk_timer_start(l->timer, (int64_t)query_number(r, ZK_STR("ms"), 20), 0);
+		zk_timer_start(l->timer,
+		               (int64_t)ZK_MIN(query_number(r, ZK_STR("ms"), 20), 2000),
+		               0);
 	}
 	return l;
 }
@@ -553,6 +574,7 @@ static const struct zk_route routes[] = {
 	{ .method = "POST", .pattern = "/echo", .on_body = echo },
 	{ .method = "PUT", .pattern = "/echo", .on_body = echo },
 	{ .method = "POST", .pattern = "/accept", .on_body = accepted },
+	{ .method = "POST", .pattern = "/api/events", .on_body = event },
 	{ .method = "POST", .pattern = "/small", .max_body = 100, .on_body = echo },
 	{ .method = "GET", .pattern = "/item/:a/:b", .on_body = item },
 	{ .method = "GET", .pattern = "/item/:a", .on_body = item },
