@@ -203,7 +203,8 @@ static void judge(struct attempt *a, const struct zk_http_res *res,
 	struct target *t = a->t;
 	struct zk_trig_deliver *d = t->d;
 	struct zk_trig_outcome *o = &a->outcome;
-	bool ok = res->status >= 200 && res->status < 300;
+	/* A 2xx whose body broke off may come from a handler that crashed: not delivered. */
+	bool ok = res->status >= 200 && res->status < 300 && !a->error.n;
 	int64_t now_ms = zk_mono_ms();
 
 	if (ok) {
@@ -249,6 +250,22 @@ static void count(struct zk_trig_deliver *d, const struct attempt *a, int status
 		zk_counter_add(o->status == ZK_TRIG_FAILED ? d->failed : d->retried, 1);
 }
 
+static void log_attempt(struct attempt *a)
+{
+	const struct zk_trig_outcome *o = &a->outcome;
+	char org[ZK_UUID_TEXT + 1] = { 0 }, event[ZK_UUID_TEXT + 1] = { 0 };
+
+	if (!zk_log_enabled(ZK_LOG_DEBUG))
+		return;
+	zk_uuid_format(&a->row.org, org);
+	zk_uuid_format(&a->row.id, event);
+	zk_debug("attempt",
+	         "event_id=%s org_id=%s attempt=%lld response_status=%d duration_ms=%.1f "
+	         "error=%s",
+	         event, org, (long long)o->attempt, o->response_status, o->duration_ms,
+	         zk_buf_cstring(&a->error));
+}
+
 void zk_trig_attempt_done(void *ctx, const struct zk_http_res *res, struct zk_error *err)
 {
 	struct attempt *a = ctx;
@@ -288,12 +305,7 @@ void zk_trig_attempt_done(void *ctx, const struct zk_http_res *res, struct zk_er
 	};
 	judge(a, res, retry_after_ms);
 	count(d, a, res->status);
-	zk_debug("attempt",
-	         "event_id=%02x%02x org=%02x%02x attempt=%lld response_status=%d "
-	         "duration_ms=%.1f error=%s",
-	         a->row.id.b[0], a->row.id.b[1], a->row.org.b[0], a->row.org.b[1],
-	         (long long)o->attempt, res->status, o->duration_ms,
-	         zk_buf_cstring(&a->error));
+	log_attempt(a);
 	if (o->status == ZK_TRIG_FAILED)
 		dead_letter(a, zk_buf_cstring(&a->error));
 	if (res->status == 410)
