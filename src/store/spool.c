@@ -72,6 +72,7 @@ static const char *const sql[SQL_COUNT] = {
 	[SQL_FAIL_FINAL] =
 	        "UPDATE records SET attempts=attempts+1, last_error=?2, slot=-1"
 	        " WHERE id=?1 RETURNING target",
+	[SQL_RETRY] = "UPDATE records SET slot=0 WHERE id=?1 AND slot=-1",
 	[SQL_SLOTS] =
 	        "SELECT s.slot, s.n, s.first, r.created FROM (SELECT slot, count(*) n,"
 	        " min(id) first FROM records WHERE target=?1 GROUP BY slot) s"

@@ -191,10 +191,11 @@ int zk_spool_total(struct zk_spool *sp, struct zk_spool_total *ret,
                    struct zk_error *err) ZK_MUST_USE;
 
 struct zk_spool_filter {
-	const char *target; /* glob over "KIND:DEST"; NULL = all */
-	unsigned states;    /* bits 1 << enum zk_spool_state; 0 = all */
-	int64_t before_us;  /* appended before; 0 = at any time */
-	const int64_t *ids; /* NULL = all */
+	const char *const *targets; /* globs over "KIND:DEST", any of them */
+	size_t n_targets;           /* 0 = all */
+	unsigned states;            /* bits 1 << enum zk_spool_state; 0 = all */
+	int64_t before_us;          /* appended before; 0 = at any time */
+	const int64_t *ids;         /* NULL = all */
 	size_t n_ids;
 	uint64_t limit; /* 0 = none */
 	bool no_body;   /* leave body empty */
@@ -208,9 +209,17 @@ typedef int (*zk_spool_fn)(void *ctx, const struct zk_spool_rec *rec,
 int zk_spool_each(struct zk_spool *sp, const struct zk_spool_filter *filter,
                   zk_spool_fn fn, void *ctx, struct zk_error *err) ZK_MUST_USE;
 
+/* Whether "KIND:DEST" fits one of the globs of the filter (or there are none). */
+bool zk_spool_target_matches(const struct zk_spool_filter *filter, zk_str kind,
+                             zk_str dest);
+
 /* Deletes the matching records that no running process is sending; *ret_n = how many. */
 int zk_spool_drop(struct zk_spool *sp, const struct zk_spool_filter *filter,
                   uint64_t *ret_n, struct zk_error *err) ZK_MUST_USE;
+
+/* The matching failed records wait for a flush again; *ret_n = how many. */
+int zk_spool_retry(struct zk_spool *sp, const struct zk_spool_filter *filter,
+                   uint64_t *ret_n, struct zk_error *err) ZK_MUST_USE;
 
 /* Names of the attachments of a target, each to fn. */
 int zk_spool_attachments(struct zk_spool *sp, const struct zk_spool_target *target,

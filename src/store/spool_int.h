@@ -35,6 +35,7 @@ enum spool_sql {
 	SQL_DELETE,
 	SQL_FAIL,
 	SQL_FAIL_FINAL,
+	SQL_RETRY,
 	SQL_SLOTS,
 	SQL_WALK,
 	SQL_WALK_ONE,
@@ -77,6 +78,7 @@ int zk_spool_leave(struct zk_spool *sp, int r, struct zk_error *err);
 int zk_spool_target_id(struct zk_spool *sp, const struct zk_spool_target *t, int64_t *ret,
                        struct zk_error *err);
 int zk_spool_target_check(const struct zk_spool_target *t, struct zk_error *err);
+enum zk_spool_state zk_spool_state_of(const struct zk_spool *sp, int64_t slot);
 /* Copies the columns of a statement that selects RECORD_COLUMNS, and the body unless `no_body`,
  * into memory of its own. */
 #define RECORD_COLUMNS                                                         \

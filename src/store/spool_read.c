@@ -1,4 +1,4 @@
-/* Sending from and looking into the spool.
+/* Sending from the spool, and its numbers.
  * Layer: store. */
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +9,7 @@
 
 #include "base/ban.h"
 
-#define PAGE_RECORDS 64
-#define PAGE_BYTES   ((size_t)4 << 20)
-#define REASON_MAX   500
+#define REASON_MAX 500
 
 const char *zk_spool_state_name(enum zk_spool_state state)
 {
@@ -26,7 +24,7 @@ const char *zk_spool_state_name(enum zk_spool_state state)
 	return "";
 }
 
-static enum zk_spool_state state_of(const struct zk_spool *sp, int64_t slot)
+enum zk_spool_state zk_spool_state_of(const struct zk_spool *sp, int64_t slot)
 {
 	if (slot == SLOT_WAITING)
 		return ZK_SPOOL_WAITING;
@@ -83,7 +81,7 @@ int zk_spool_record(struct zk_spool *sp, struct zk_stmt *st, bool no_body,
 
 	*ret = (struct zk_spool_rec){
 		.id = zk_col_i64(st, 0),
-		.state = state_of(sp, zk_col_i64(st, 1)),
+		.state = zk_spool_state_of(sp, zk_col_i64(st, 1)),
 		.created_us = zk_col_i64(st, 2),
 		.attempts = zk_col_i64(st, 3),
 		.mem = mem,
@@ -227,7 +225,7 @@ static int read_slots(struct zk_spool *sp, int64_t target, struct zk_spool_stat 
 	while ((r = zk_stmt_step(st, err)) > 0) {
 		uint64_t n = (uint64_t)zk_col_i64(st, 1);
 
-		switch (state_of(sp, zk_col_i64(st, 0))) {
+		switch (zk_spool_state_of(sp, zk_col_i64(st, 0))) {
 		case ZK_SPOOL_WAITING:
 			s->waiting += n;
 			break;
@@ -335,166 +333,6 @@ int zk_spool_total(struct zk_spool *sp, struct zk_spool_total *ret, struct zk_er
 		zk_stmt_reset(oldest);
 	}
 	*ret = t;
-	return 0;
-}
-
-/* ---- walking --------------------------------------------------------------------------- */
-
-static bool matches(const struct zk_spool *sp, const struct zk_spool_filter *f,
-                    struct zk_stmt *st)
-{
-	struct zk_buf text;
-	bool ok = true;
-
-	if (f->before_us && zk_col_i64(st, 2) >= f->before_us)
-		return false;
-	if (f->states && !(f->states & 1u << state_of(sp, zk_col_i64(st, 1))))
-		return false;
-	if (f->target) {
-		zk_buf_init(&text, 2 * ZK_SPOOL_TEXT_MAX);
-		zk_buf_add(&text, zk_col_text(st, 4));
-		zk_buf_char(&text, ':');
-		zk_buf_add(&text, zk_col_text(st, 5));
-		ok = zk_str_glob(zk_str_of(f->target), zk_buf_str(&text));
-		zk_buf_done(&text);
-	}
-	return ok;
-}
-
-struct walk {
-	struct zk_spool *sp;
-	const struct zk_spool_filter *filter;
-	int64_t after;  /* last id looked at */
-	size_t at;      /* next of filter->ids */
-	uint64_t given; /* matches so far */
-};
-
-static bool wants_more(const struct walk *w, size_t n, size_t bytes)
-{
-	return n < PAGE_RECORDS && bytes < PAGE_BYTES &&
-	       (!w->filter->limit || w->given + n < w->filter->limit);
-}
-
-/* The next matching records in id order. */
-static int page_of_all(struct walk *w, struct zk_spool_batch *b, struct zk_error *err)
-{
-	struct zk_stmt *st = zk_spool_stmt(w->sp, SQL_WALK, err);
-	size_t bytes = 0;
-	int r = 1;
-
-	if (!st)
-		return -(int)err->code;
-	zk_bind_i64(st, 1, w->after);
-	while (r > 0 && wants_more(w, b->n, bytes)) {
-		r = zk_stmt_step(st, err);
-		if (r <= 0)
-			break;
-		w->after = zk_col_i64(st, 0);
-		if (!matches(w->sp, w->filter, st))
-			continue;
-		int q = zk_spool_record(w->sp, st, w->filter->no_body, &b->v[b->n], err);
-
-		if (q < 0)
-			r = q;
-		else
-			bytes += b->v[b->n++].body.n;
-	}
-	zk_stmt_reset(st);
-	return r < 0 ? r : 0;
-}
-
-/* The next matching ones of the ids that were asked for. */
-static int page_of_ids(struct walk *w, struct zk_spool_batch *b, struct zk_error *err)
-{
-	struct zk_stmt *st = zk_spool_stmt(w->sp, SQL_WALK_ONE, err);
-	size_t bytes = 0;
-
-	if (!st)
-		return -(int)err->code;
-	while (w->at < w->filter->n_ids && wants_more(w, b->n, bytes)) {
-		zk_bind_i64(st, 1, w->filter->ids[w->at++]);
-		int r = zk_stmt_step(st, err);
-
-		if (r < 0)
-			return r;
-		if (r > 0 && matches(w->sp, w->filter, st)) {
-			r = zk_spool_record(w->sp, st, w->filter->no_body, &b->v[b->n],
-			                    err);
-			if (r == 0)
-				bytes += b->v[b->n++].body.n;
-		}
-		zk_stmt_reset(st);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-/* Fills `b` (empty at the end). */
-static int next_page(struct walk *w, struct zk_spool_batch *b, struct zk_error *err)
-{
-	*b = (struct zk_spool_batch){ .v = zk_alloc_array(PAGE_RECORDS, sizeof(*b->v)) };
-	int r = w->filter->ids ? page_of_ids(w, b, err) : page_of_all(w, b, err);
-
-	w->given += b->n;
-	if (r < 0)
-		zk_spool_batch_done(b);
-	return r;
-}
-
-int zk_spool_each(struct zk_spool *sp, const struct zk_spool_filter *filter,
-                  zk_spool_fn fn, void *ctx, struct zk_error *err)
-{
-	struct walk w = { .sp = sp, .filter = filter };
-	struct zk_spool_batch b;
-	bool more = true;
-
-	while (more) {
-		int r = next_page(&w, &b, err);
-
-		if (r < 0)
-			return r;
-		for (size_t i = 0; r >= 0 && i < b.n; i++)
-			r = fn(ctx, &b.v[i], err);
-		more = b.n > 0;
-		zk_spool_batch_done(&b);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-int zk_spool_drop(struct zk_spool *sp, const struct zk_spool_filter *filter,
-                  uint64_t *ret_n, struct zk_error *err)
-{
-	struct zk_spool_filter f = *filter;
-	struct walk w = { .sp = sp, .filter = &f };
-	struct zk_spool_batch b;
-	unsigned all = 1u << ZK_SPOOL_WAITING | 1u << ZK_SPOOL_FAILED;
-	uint64_t dropped = 0;
-	bool more = true;
-
-	f.no_body = true;
-	f.states = f.states ? f.states & all : all;
-	if (!f.states)
-		more = false; /* only what others are sending was asked for */
-	while (more) {
-		int64_t ids[PAGE_RECORDS];
-		size_t n = 0;
-		int r = next_page(&w, &b, err);
-
-		if (r < 0)
-			return r;
-		for (size_t i = 0; i < b.n; i++)
-			ids[i] = b.v[i].id;
-		more = b.n > 0;
-		r = more ? zk_spool_delete(sp, ids, b.n, true, &n, err) : 0;
-		zk_spool_batch_done(&b);
-		if (r < 0)
-			return r;
-		dropped += n;
-	}
-	*ret_n = dropped;
 	return 0;
 }
 

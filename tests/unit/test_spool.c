@@ -616,6 +616,13 @@ static void fill(struct zk_spool *sp)
 	cr_assert_eq(zk_spool_fail(sp, &failed, 1, "no", true, &err), 0);
 }
 
+static const char *each_of(struct zk_spool *sp, const char *target)
+{
+	const char *const globs[] = { "nothing:*", target };
+
+	return each(sp, &(struct zk_spool_filter){ .targets = globs, .n_targets = 2 });
+}
+
 Test(spool, filters)
 {
 	struct zk_spool *sp = open_spool();
@@ -623,9 +630,8 @@ Test(spool, filters)
 	fill(sp);
 	cr_expect_str_eq(each(sp, &(struct zk_spool_filter){ 0 }),
 	                 "waiting 0 t1 ;waiting 0 z1 ;waiting 0 z2 ;failed 1 t2 no;");
-	cr_expect_str_eq(each(sp, &(struct zk_spool_filter){ .target = "zerobus:*" }),
-	                 "waiting 0 z1 ;waiting 0 z2 ;");
-	cr_expect_str_eq(each(sp, &(struct zk_spool_filter){ .target = "zerobus" }), "");
+	cr_expect_str_eq(each_of(sp, "zerobus:*"), "waiting 0 z1 ;waiting 0 z2 ;");
+	cr_expect_str_eq(each_of(sp, "zerobus"), "");
 	cr_expect_str_eq(
 	        each(sp, &(struct zk_spool_filter){ .states = 1u << ZK_SPOOL_FAILED }),
 	        "failed 1 t2 no;");
@@ -708,7 +714,8 @@ Test(spool, drop)
 	fill(sp);
 	cr_assert_eq(zk_spool_own(other, &err), 0);
 	(void)add(other, "", "live");
-	struct zk_spool_filter f = { .target = "triggers:*" };
+	const char *const globs[] = { "triggers:*" };
+	struct zk_spool_filter f = { .targets = globs, .n_targets = 1 };
 
 	cr_assert_eq(zk_spool_drop(sp, &f, &n, &err), 0, "%s", err.msg);
 	cr_expect_eq(n, 2);
@@ -722,6 +729,22 @@ Test(spool, drop)
 	cr_assert_eq(zk_spool_drop(sp, &f, &n, &err), 0);
 	cr_expect_eq(n, 2);
 	cr_expect_eq(total(sp).records, 1);
+	zk_spool_close(sp);
+}
+
+Test(spool, failed_records_can_be_tried_again)
+{
+	struct zk_error err = { 0 };
+	struct zk_spool *sp = open_spool();
+	uint64_t n = 0;
+
+	fill(sp);
+	cr_assert_eq(zk_spool_retry(sp, &(struct zk_spool_filter){ 0 }, &n, &err), 0,
+	             "%s", err.msg);
+	cr_expect_eq(n, 1);
+	cr_expect_str_eq(waiting(sp, &trig), "t1 t2");
+	cr_assert_eq(zk_spool_retry(sp, &(struct zk_spool_filter){ 0 }, &n, &err), 0);
+	cr_expect_eq(n, 0);
 	zk_spool_close(sp);
 }
 
