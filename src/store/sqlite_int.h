@@ -1,5 +1,5 @@
 /* Inside of the SQLite wrapper.
- * Layer: store, private to sqlite.c and sqlite_stmt.c. */
+ * Layer: store, private to sqlite*.c. */
 #ifndef ZK_STORE_SQLITE_INT_H
 #define ZK_STORE_SQLITE_INT_H
 
@@ -28,5 +28,8 @@ struct zk_stmt {
 /* Fills `err` from the connection's state after `rc`: "WHAT 'PATH': REASON"; returns the
  * negative code. */
 int zk_db_fail(struct zk_db *db, int rc, const char *what, struct zk_error *err);
+
+/* The name of the VFS behind ZK_DB_GATHER; NULL when it could not be made. Any thread. */
+const char *zk_db_gather_vfs(void);
 
 #endif

@@ -588,8 +588,8 @@ static int open_writer(struct zk_lite *l, const struct zk_trig_repo_conf *conf,
                        struct zk_error *err)
 {
 	struct zk_lite_writer *w = &l->writer;
-	unsigned flags =
-	        ZK_DB_CREATE | ZK_DB_NO_AUTO_CHECKPOINT | (conf->full ? ZK_DB_FULL : 0);
+	unsigned flags = ZK_DB_CREATE | ZK_DB_NO_AUTO_CHECKPOINT |
+	                 (conf->full ? ZK_DB_FULL | ZK_DB_GATHER : 0);
 
 	w->shared = &l->shared;
 	w->dedup_window_us = conf->dedup_window_us;

@@ -90,9 +90,10 @@ enum zk_lite_kind {
 
 #define ZK_LITE_BATCH_EVENTS 512
 #define ZK_LITE_BATCH_BYTES  ((size_t)4 << 20)
-#define ZK_LITE_STEP_ROWS    500  /* rows one step of a long operation changes */
-#define ZK_LITE_MIN_WAL      1000 /* pages: the checkpoint lane starts */
-#define ZK_LITE_MAX_WAL      4096 /* pages: the writer takes part */
+#define ZK_LITE_STEP_ROWS    500   /* rows one step of a long operation changes */
+#define ZK_LITE_MIN_WAL      1000  /* pages: the checkpoint lane starts */
+#define ZK_LITE_MAX_WAL      4096  /* pages: the writer takes part */
+#define ZK_LITE_WAIT_WAL     10240 /* pages: the writer waits for the lane */
 #define ZK_LITE_MAX_STMTS    16
 
 /* What lanes tell the loop thread. */

@@ -1,6 +1,7 @@
 /* The SQLite store: the writer lane. Everything that waits becomes one transaction.
  * Layer: triggers. Writer lane. specs/triggers.md §11.1, §11.3. */
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -9,12 +10,11 @@
 
 #include "base/ban.h"
 
-enum { BEGIN, COMMIT, ROLLBACK, PROBE, PAGE_COUNT, FIRST_SEQ, LAST_SEQ, N_SQL };
+enum { BEGIN, COMMIT, PROBE, PAGE_COUNT, FIRST_SEQ, LAST_SEQ, N_SQL };
 
 static const char *const sql[N_SQL] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
-	[ROLLBACK] = "ROLLBACK",
 	[PROBE] = "INSERT OR REPLACE INTO server_state VALUES('probe',?1)",
 	[PAGE_COUNT] = "PRAGMA page_count",
 	[FIRST_SEQ] = "SELECT min(seq) FROM events",
@@ -61,11 +61,7 @@ int zk_lite_commit(struct zk_lite_writer *w, struct zk_error *err)
 
 void zk_lite_rollback(struct zk_lite_writer *w)
 {
-	struct zk_error err = { 0 };
-
-	/* SQLite has rolled back by itself after some errors. */
-	if (zk_db_in_transaction(w->db) && zk_stmt_run(w->tx[ROLLBACK], &err) < 0)
-		zk_warn("rollback failed", "error=%s", err.msg);
+	zk_db_rollback(w->db);
 }
 
 /* ---- operations --------------------------------------------------------------------------- */
@@ -279,19 +275,37 @@ static struct group next_group(struct zk_job *first)
 	return g;
 }
 
-/* The checkpoint lane has copied nearly all of it; copying the rest here lets the next
- * transaction start the WAL over. Busy: the lane is at it, so after the next batch (§11.3). */
-static void help_checkpoint(struct zk_lite_writer *w)
+/* 1 = everything is in the file and the next transaction starts the log over, 0 = not yet. */
+static int checkpoint(struct zk_lite_writer *w)
 {
 	struct zk_error err = { 0 };
 	int pages, moved;
 	bool busy;
 
 	if (zk_db_checkpoint(w->db, ZK_CHECKPOINT_PASSIVE, &pages, &moved, &busy, &err) <
-	    0)
+	    0) {
 		zk_warn("checkpoint failed", "error=%s", err.msg);
-	else if (!busy && pages >= 0 && moved == pages)
-		w->wal_pages = 0;
+		return 1;
+	}
+	if (busy)
+		return 0;
+	if (moved == pages)
+		w->wal_pages = 0; /* until the next commit says more */
+	return 1;
+}
+
+/* The checkpoint lane has copied nearly all of it; copying the rest here lets the next
+ * transaction start the log over. Busy: the lane is at it, so after the next batch (§11.3). When
+ * the disk is so slow that the log would outgrow its bound meanwhile, the writer waits for it. */
+static void help_checkpoint(struct zk_lite_writer *w)
+{
+	struct timespec pause = { .tv_nsec = 2000000 };
+	int tries = w->wal_pages > ZK_LITE_WAIT_WAL ? 500 : 1;
+
+	while (tries-- > 0 && !checkpoint(w)) {
+		if (tries)
+			(void)nanosleep(&pause, NULL);
+	}
 }
 
 void zk_lite_writer_run(void *ctx, struct zk_job *batch, size_t n)
