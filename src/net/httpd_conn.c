@@ -90,7 +90,7 @@ void zk_httpd_conn_release(struct zk_httpd_conn *c)
 		return;
 	zk_httpd_chunk_put(s, &c->in);
 	zk_httpd_chunk_put(s, &c->out);
-	zk_buf_done(&c->sealed);
+	zk_httpd_chunk_put(s, &c->sealed);
 	zk_tls_conn_free(c->tls);
 	zk_list_remove(&c->node);
 	s->n_live--;
@@ -148,7 +148,8 @@ static size_t untaken(const struct zk_httpd_conn *c)
 
 static void write_deadline(struct zk_httpd_conn *c)
 {
-	zk_httpd_wheel_set(c, zk_loop_now_ms(c->s->loop) + c->s->conf.write_timeout_ms);
+	zk_httpd_wheel_set_write(c, zk_loop_now_ms(c->s->loop) +
+	                                    c->s->conf.write_timeout_ms);
 }
 
 static void shut_down(struct zk_httpd_conn *c)
@@ -169,7 +170,7 @@ static void on_written(uv_write_t *req, int status)
 	free(w);
 	if (c->phase == ZK_HTTPD_CLOSED)
 		return; /* on_closed comes next */
-	zk_httpd_wheel_set(c, 0);
+	zk_httpd_wheel_set_write(c, 0);
 	if (status < 0) {
 		zk_httpd_conn_abort(c);
 		return;
@@ -201,20 +202,31 @@ static void queue_rest(struct zk_httpd_conn *c, struct zk_buf *b, size_t sent)
 	write_deadline(c);
 }
 
+/* Encrypts the answers; false when the connection is broken. */
+static bool seal(struct zk_httpd_conn *c)
+{
+	if (!c->sealed.p && c->out.n < ZK_HTTPD_CHUNK / 2)
+		zk_httpd_chunk_get(c->s, &c->sealed);
+	if (zk_tls_conn_seal(c->tls, zk_buf_str(&c->out), &c->sealed) < 0)
+		return false;
+	zk_httpd_chunk_put(c->s, &c->out);
+	return true;
+}
+
 void zk_httpd_conn_flush(struct zk_httpd_conn *c)
 {
 	struct zk_buf *b = c->tls ? &c->sealed : &c->out;
 
 	if (c->phase == ZK_HTTPD_CLOSED || c->writing)
 		return;
-	if (c->tls && zk_tls_conn_seal(c->tls, zk_buf_str(&c->out), &c->sealed) < 0) {
+	if (c->tls && !seal(c)) {
 		zk_httpd_conn_abort(c);
 		return;
 	}
-	if (c->tls)
-		zk_httpd_chunk_put(c->s, &c->out);
-	if (b->n == 0)
+	if (b->n == 0) {
+		zk_httpd_chunk_put(c->s, b);
 		return;
+	}
 
 	uv_buf_t all = uv_buf_init(b->p, (unsigned)ZK_MIN(b->n, (size_t)INT32_MAX));
 	int sent = uv_try_write(&io_of(c)->uv.stream, &all, 1);
@@ -259,6 +271,8 @@ static bool settle(struct zk_httpd_conn *c)
 		return false;
 	if (c->stream) {
 		c->phase = ZK_HTTPD_STREAM;
+		zk_httpd_chunk_put(s, &c->in);
+		c->pos = c->base = 0;
 		c->skip = 0;
 		return false;
 	}
@@ -475,19 +489,26 @@ void zk_httpd_conn_dirty(struct zk_httpd_conn *c)
 	zk_httpd_defer(c->s);
 }
 
-void zk_httpd_conn_expired(struct zk_httpd_conn *c)
+/* True when the client took nothing of the answer for the whole time. */
+static bool write_stalls(struct zk_httpd_conn *c)
 {
-	if (c->writing) {
-		size_t left = untaken(c);
+	size_t left = untaken(c);
+	bool stalls = left >= c->writing->left;
 
-		if (left >= c->writing->left) {
-			zk_httpd_conn_abort(c);
-			return;
-		}
-		c->writing->left = left;
-		write_deadline(c);
+	c->writing->left = left;
+	write_deadline(c);
+	return stalls;
+}
+
+void zk_httpd_conn_expired(struct zk_httpd_conn *c, int64_t now_ms)
+{
+	if (c->writing && c->write_end_ms <= now_ms && write_stalls(c)) {
+		zk_httpd_conn_abort(c);
 		return;
 	}
+	if (!c->phase_end_ms || c->phase_end_ms > now_ms)
+		return;
+	c->phase_end_ms = 0;
 	switch (c->phase) {
 	case ZK_HTTPD_HEAD:
 		zk_httpd_req_head_late(c);

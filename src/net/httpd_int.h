@@ -56,8 +56,11 @@ struct zk_httpd_wheel {
 void zk_httpd_wheel_init(struct zk_httpd *s);
 void zk_httpd_wheel_done(struct zk_httpd *s);
 /* From now on zk_httpd_conn_expired(c) is called once `at_ms` (of the loop's clock) has passed;
- * 0 = never. Late by two ticks at most; costs two stores when the deadline moves away. */
+ * 0 = never. Late by two ticks at most; costs two stores when the deadline moves away. One
+ * deadline is for what the connection's phase waits for, the other for the write in progress. */
 void zk_httpd_wheel_set(struct zk_httpd_conn *c, int64_t at_ms);
+void zk_httpd_wheel_set_write(struct zk_httpd_conn *c, int64_t at_ms);
+/* Forgets both. */
 void zk_httpd_wheel_remove(struct zk_httpd_conn *c);
 
 /* ------------------------------------------------------------------ routes */
@@ -107,7 +110,8 @@ struct zk_httpd_peer {
 struct zk_httpd_conn {
 	struct zk_httpd *s;
 	struct zk_list node, dirty, wheel;
-	int64_t deadline_ms, wheel_tick;
+	int64_t phase_end_ms, write_end_ms; /* deadlines, 0 = none */
+	int64_t wheel_tick;
 	struct zk_httpd_req *req;
 	struct zk_httpd_stream *stream;
 	struct zk_httpd_peer *peer; /* NULL for loopback and unix sockets */
@@ -154,7 +158,7 @@ void zk_httpd_conn_flush(struct zk_httpd_conn *c);
 void zk_httpd_conn_abort(struct zk_httpd_conn *c);
 /* The same for a socket that was taken out: nobody is told. */
 void zk_httpd_conn_detach(struct zk_httpd_conn *c);
-void zk_httpd_conn_expired(struct zk_httpd_conn *c);
+void zk_httpd_conn_expired(struct zk_httpd_conn *c, int64_t now_ms);
 /* True when bytes wait in the kernel that were not read yet. */
 bool zk_httpd_conn_has_input(const struct zk_httpd_conn *c);
 /* Bytes of answers that the kernel did not take yet. */

@@ -17,6 +17,14 @@ static int64_t tick_of(int64_t ms)
 	return ms / TICK_MS + 1;
 }
 
+/* The earlier deadline, 0 = none. */
+static int64_t due_ms(const struct zk_httpd_conn *c)
+{
+	if (!c->phase_end_ms || !c->write_end_ms)
+		return c->phase_end_ms | c->write_end_ms;
+	return ZK_MIN(c->phase_end_ms, c->write_end_ms);
+}
+
 static void on_tick(void *ctx);
 
 static void arm(struct zk_httpd *s, int64_t tick)
@@ -30,7 +38,7 @@ static void arm(struct zk_httpd *s, int64_t tick)
 static void place(struct zk_httpd_conn *c, int64_t now_tick)
 {
 	struct zk_httpd_wheel *w = &c->s->wheel;
-	int64_t tick = tick_of(c->deadline_ms);
+	int64_t tick = tick_of(due_ms(c));
 
 	if (w->n == 0)
 		w->tick = now_tick;
@@ -56,7 +64,7 @@ void zk_httpd_wheel_done(struct zk_httpd *s)
 	s->wheel.timer = NULL;
 }
 
-void zk_httpd_wheel_remove(struct zk_httpd_conn *c)
+static void take_out(struct zk_httpd_conn *c)
 {
 	if (!c->wheel_tick)
 		return;
@@ -65,13 +73,32 @@ void zk_httpd_wheel_remove(struct zk_httpd_conn *c)
 	c->s->wheel.n--;
 }
 
+void zk_httpd_wheel_remove(struct zk_httpd_conn *c)
+{
+	c->phase_end_ms = c->write_end_ms = 0;
+	take_out(c);
+}
+
+static inline void moved(struct zk_httpd_conn *c)
+{
+	int64_t due = due_ms(c);
+
+	if (!due || (c->wheel_tick && c->wheel_tick <= tick_of(due)))
+		return;
+	take_out(c);
+	place(c, zk_loop_now_ms(c->s->loop) / TICK_MS);
+}
+
 void zk_httpd_wheel_set(struct zk_httpd_conn *c, int64_t at_ms)
 {
-	c->deadline_ms = at_ms;
-	if (!at_ms || (c->wheel_tick && c->wheel_tick <= tick_of(at_ms)))
-		return;
-	zk_httpd_wheel_remove(c);
-	place(c, zk_loop_now_ms(c->s->loop) / TICK_MS);
+	c->phase_end_ms = at_ms;
+	moved(c);
+}
+
+void zk_httpd_wheel_set_write(struct zk_httpd_conn *c, int64_t at_ms)
+{
+	c->write_end_ms = at_ms;
+	moved(c);
 }
 
 static void arm_next(struct zk_httpd *s)
@@ -123,15 +150,10 @@ static void on_tick(void *ctx)
 		struct zk_httpd_conn *c = ZK_LIST_ENTRY(e, struct zk_httpd_conn, wheel);
 		c->wheel_tick = 0;
 		w->n--;
-		if (!c->deadline_ms)
-			continue;
-		if (c->deadline_ms > now) {
+		if (due_ms(c) && due_ms(c) <= now)
+			zk_httpd_conn_expired(c, now); /* may take others out of `due` */
+		if (due_ms(c) && !c->wheel_tick)
 			place(c, now / TICK_MS);
-			continue;
-		}
-		c->deadline_ms = 0;
-		zk_httpd_conn_expired(
-		        c); /* may end others of `due`, which takes them out */
 	}
 	if (w->timer)
 		arm_next(s);

@@ -138,6 +138,35 @@ static void nothing(void *ctx, struct zk_httpd_req *r)
 	zk_httpd_reply(r, 204, ZK_STR_NULL, ZK_STR("dropped"));
 }
 
+static void any_status(void *ctx, struct zk_httpd_req *r)
+{
+	(void)ctx;
+	reply_text(r, (int)query_number(r, ZK_STR("n"), 200), ZK_STR("text"));
+}
+
+/* Texts that are kept: many small ones, a large one, one that is too large. */
+static void keep(void *ctx, struct zk_httpd_req *r)
+{
+	size_t n = (size_t)query_number(r, ZK_STR("n"), 100);
+	char *p = zk_alloc(n);
+	struct zk_buf b;
+	zk_str kept[20];
+
+	(void)ctx;
+	zk_buf_init(&b, 65536);
+	for (unsigned i = 0; i < ZK_ARRAY_LEN(kept); i++) {
+		memset(p, 'a' + (int)i, n);
+		kept[i] = zk_httpd_keep(r, zk_str_n(p, n));
+	}
+	for (unsigned i = 0; i < ZK_ARRAY_LEN(kept); i++) {
+		srv.wrong += kept[i].n && kept[i].p[kept[i].n - 1] != 'a' + (char)i;
+		zk_buf_printf(&b, "%zu ", kept[i].n);
+	}
+	free(p);
+	reply_text(r, 200, zk_buf_str(&b));
+	zk_buf_done(&b);
+}
+
 static void closing(void *ctx, struct zk_httpd_req *r)
 {
 	(void)ctx;
@@ -584,6 +613,8 @@ static const struct zk_route routes[] = {
 	{ .method = "GET", .pattern = "/item/:a/:b/deep", .on_body = item },
 	{ .method = "GET", .pattern = "/big", .on_body = big },
 	{ .method = "GET", .pattern = "/nothing", .on_body = nothing },
+	{ .method = "GET", .pattern = "/status", .on_body = any_status },
+	{ .method = "GET", .pattern = "/keep", .on_body = keep },
 	{ .method = "POST", .pattern = "/close", .on_body = closing },
 	{ .method = "POST", .pattern = "/later", .on_body = later },
 	{ .method = "POST", .pattern = "/hold", .on_body = hold },

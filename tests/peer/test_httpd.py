@@ -201,6 +201,24 @@ def test_default_errors():
         zkt.matches(r"\w{3}, \d\d \w{3} 20\d\d \d\d:\d\d:\d\d GMT", r.header("date"), "Date")
 
 
+def test_statuses_and_kept_texts():
+    with server() as s:
+        c = s.raw()
+        bad = []
+        for n in range(200, 600):
+            r = c.request("GET", f"/status?n={n}")
+            if r.status != n or r.body != (b"" if n in (204, 304) else b"text"):
+                bad.append(r)
+        zkt.ok(not bad, "every status has a sound status line", bad[:3])
+        zkt.equal(c.request("GET", "/status?n=404").reason, "Not Found", "with its reason")
+        for n, kept in [(0, 0), (1, 1), (12, 12), (13, 13), (100, 100), (300, 300),
+                        (50000, 50000)]:
+            zkt.equal(c.request("GET", f"/keep?n={n}").body.decode(), 20 * f"{kept} ",
+                      f"20 texts of {n} bytes are kept")
+        zkt.equal(c.request("GET", "/keep?n=400000").body.decode(),
+                  2 * "400000 " + 18 * "0 ", "no more than a megabyte of them")
+
+
 # ---- bodies ------------------------------------------------------------------------------------
 
 def test_bodies():
