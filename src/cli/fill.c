@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "cli/check.h"
 #include "cli/state.h"
 
 #include "base/ban.h"
@@ -84,6 +85,32 @@ int zk_cli_fill(struct zk_app *app, struct zk_error *err)
 	app->common.profile = zk_conf_profile(app->conf);
 	cli->is_filled = true;
 	return 0;
+}
+
+/* Stands for "any command" when no one is named. */
+static const struct zk_cmd any_command = { .path = "zk" };
+
+int zk_cli_check(struct zk_app *app, const struct zk_cmd *target, bool allow_unset,
+                 struct zk_error *err)
+{
+	struct zk_app probe = { .cmds = app->cmds, .cli = app->cli };
+	struct zk_optpool pool = { 0 };
+	struct zk_all_rows rows;
+	int r;
+
+	probe.cmd = target ? target : &any_command;
+	zk_all_rows_make(app->cmds, &rows);
+	if (probe.cmd->opts_size)
+		probe.opts = zk_optpool_alloc(&pool, probe.cmd->opts_size);
+	r = zk_cli_load(&probe, &rows, &probe.conf, err);
+	if (r == 0)
+		r = set_all(&probe, probe.conf, &pool, err);
+	if (r == 0 && !target && !allow_unset)
+		r = zk_conf_check_expanded(probe.conf, err);
+	zk_conf_free(probe.conf);
+	zk_all_rows_done(&rows);
+	zk_optpool_done(&pool);
+	return r;
 }
 
 /* Copies the rows that may change while the command runs. */

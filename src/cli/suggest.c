@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "cli/doc.h"
 #include "cli/parse.h"
 #include "conf/near.h"
 
@@ -70,6 +71,22 @@ int zk_suggest_command(const struct zk_cmd *const *cmds, const char *done, zk_st
 		return zk_err_hint(err, "did you mean 'zk %s%s%s'?", done,
 		                   done[0] ? " " : "", near.best);
 	return zk_err_hint(err, "see: zk help%s%s", done[0] ? " " : "", done);
+}
+
+int zk_suggest_topic(const struct zk_cmd *const *cmds, zk_str word, struct zk_error *err)
+{
+	struct zk_near near = { .want = word };
+
+	(void)zk_fail(err, ZK_E_NO_COMMAND, "there is no command or topic '%.*s'",
+	              (int)ZK_MIN(word.n, (size_t)60), word.p);
+	for (const struct zk_topic *t = zk_topics; t->name; t++)
+		zk_near_add(&near, t->name);
+	for (; *cmds; cmds++)
+		if (!((*cmds)->flags & ZK_CMD_HIDDEN))
+			zk_near_add(&near, (*cmds)->path);
+	if (near.best)
+		return zk_err_hint(err, "did you mean 'zk help %s'?", near.best);
+	return zk_err_hint(err, "see: zk help");
 }
 
 struct offer {

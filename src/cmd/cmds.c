@@ -9,7 +9,16 @@ const struct zk_cmd *const zk_cmds[] = {
 	&zk_cmd_triggers,
 	&zk_cmd_triggers_serve,
 	/* Set up */
+	&zk_cmd_config,
+	&zk_cmd_config_init,
+	&zk_cmd_config_trust,
+	&zk_cmd_config_validate,
+	&zk_cmd_completion,
+	&zk_cmd_explain,
 	&zk_cmd_help,
 	&zk_cmd_version,
+	/* Hidden */
+	&zk_cmd_complete,
+	&zk_cmd_emit,
 	NULL,
 };

@@ -9,7 +9,16 @@
  * linked in, documented and completed by its line here. */
 extern const struct zk_cmd *const zk_cmds[];
 
+extern const struct zk_cmd zk_cmd_complete;
+extern const struct zk_cmd zk_cmd_completion;
+extern const struct zk_cmd zk_cmd_config;
+extern const struct zk_cmd zk_cmd_config_init;
+extern const struct zk_cmd zk_cmd_config_trust;
+extern const struct zk_cmd zk_cmd_config_validate;
+extern const struct zk_cmd zk_cmd_emit;
+extern const struct zk_cmd zk_cmd_explain;
 extern const struct zk_cmd zk_cmd_help;
+extern const struct zk_cmd zk_cmd_profile;
 extern const struct zk_cmd zk_cmd_triggers;
 extern const struct zk_cmd zk_cmd_triggers_keys;
 extern const struct zk_cmd zk_cmd_triggers_webhook;

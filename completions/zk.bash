@@ -1,0 +1,209 @@
+# bash completion for zk. Made by zk emit bash; do not edit.
+# shellcheck shell=bash disable=SC2207,SC2034
+
+_zk_verbs() {
+	case $1 in
+	'') words='triggers config completion explain help version' ;;
+	'triggers') words='serve' ;;
+	'config') words='init trust validate' ;;
+	esac
+}
+
+_zk_options() {
+	case $1 in
+	'triggers serve') words=' --listen --metrics-listen --cors --ui --no-ui --dev --no-dev --db --db-connections --durability --dedup-window --retain-delivered --retain-failed --retain-pending --redis --webhook-secret-file --webhook-secret-fd --accept-new-secret --no-accept-new-secret --delivery --no-delivery --delivery-max --delivery-timeout --delivery-body --retry-schedule --allow-private-webhooks --no-allow-private-webhooks --webhook-allow --require-https --no-require-https --webhook-proxy --alert-url --rate-limit --rate-limit-algorithm --key-prefix --admin-token-file --admin-token-fd --keygen-per-minute --key-mac --no-key-mac --hash-lanes --max-payload --max-body --max-depth --max-head --max-header-lines --max-target --max-connections --max-connections-per-client --max-requests --head-timeout --body-timeout --idle-timeout -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version --tls-cert --tls-key --trusted-proxy --admin' ;;
+	'config init') words=' --from --force --no-force -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
+	'config trust') words=' --revoke --no-revoke -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
+	'config validate') words=' --for --allow-unset-env --no-allow-unset-env --report -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
+	'completion') words=' -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
+	'explain') words=' -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
+	'help') words=' -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
+	'version') words=' -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
+	*) words=' -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
+	esac
+}
+
+_zk_value() {
+	case "$1 $2" in
+	'triggers serve --db') kind='file' ;;
+	'triggers serve --durability') words='full process' ;;
+	'triggers serve --webhook-secret-file') kind='file' ;;
+	'triggers serve --delivery-body') words='standard legacy' ;;
+	'triggers serve --rate-limit-algorithm') words='fixed sliding' ;;
+	'triggers serve --key-prefix') words='live test' ;;
+	'triggers serve --admin-token-file') kind='file' ;;
+	'config init --from') kind='file' ;;
+	'config validate --for') kind='command' ;;
+	*' -p' | *' --profile') kind='profile' ;;
+	*' -c' | *' --config') kind='file' ;;
+	*' --log-level') words='auto error warn notice info debug' ;;
+	*' --log-format') words='auto text logfmt json journald' ;;
+	*' --log-file') kind='file' ;;
+	*' --color') words='auto always never' ;;
+	*' --progress') words='auto bar plain none' ;;
+	*' --trace-file') kind='file' ;;
+	*' --confirm') kind='profile' ;;
+	*' --status-fd') kind='file' ;;
+	*' --ready-file') kind='file' ;;
+	*' -o' | *' --output') words='auto table plain json ndjson yaml csv tsv' ;;
+	*' --fields') kind='fields' ;;
+	*' --ca-file') kind='file' ;;
+	*' --client-cert') kind='file' ;;
+	*' --client-key') kind='file' ;;
+	*' --spool') kind='dir' ;;
+	*' --spool-when-full') words='block drop-newest fail' ;;
+	*' --on-error') words='stop skip' ;;
+	*' --rejects') kind='file' ;;
+	*' --receipts') kind='file' ;;
+	*' --tls-cert') kind='file' ;;
+	*' --tls-key') kind='file' ;;
+	esac
+}
+
+_zk_arg() {
+	case $1 in
+	'config trust') kind='file' ;;
+	'completion') kind='shell' ;;
+	'explain') kind='code' ;;
+	'help') kind='topic' ;;
+	esac
+}
+
+_zk_with_value() {
+	case "$1 $2" in
+	'triggers serve --listen') return 0 ;;
+	'triggers serve --metrics-listen') return 0 ;;
+	'triggers serve --cors') return 0 ;;
+	'triggers serve --db') return 0 ;;
+	'triggers serve --db-connections') return 0 ;;
+	'triggers serve --durability') return 0 ;;
+	'triggers serve --dedup-window') return 0 ;;
+	'triggers serve --retain-delivered') return 0 ;;
+	'triggers serve --retain-failed') return 0 ;;
+	'triggers serve --retain-pending') return 0 ;;
+	'triggers serve --redis') return 0 ;;
+	'triggers serve --webhook-secret-file') return 0 ;;
+	'triggers serve --delivery-max') return 0 ;;
+	'triggers serve --delivery-timeout') return 0 ;;
+	'triggers serve --delivery-body') return 0 ;;
+	'triggers serve --retry-schedule') return 0 ;;
+	'triggers serve --webhook-allow') return 0 ;;
+	'triggers serve --webhook-proxy') return 0 ;;
+	'triggers serve --alert-url') return 0 ;;
+	'triggers serve --webhook-max-retries') return 0 ;;
+	'triggers serve --webhook-backoff-base') return 0 ;;
+	'triggers serve --rate-limit') return 0 ;;
+	'triggers serve --rate-limit-algorithm') return 0 ;;
+	'triggers serve --key-prefix') return 0 ;;
+	'triggers serve --admin-token-file') return 0 ;;
+	'triggers serve --keygen-per-minute') return 0 ;;
+	'triggers serve --hash-lanes') return 0 ;;
+	'triggers serve --max-payload') return 0 ;;
+	'triggers serve --max-body') return 0 ;;
+	'triggers serve --max-depth') return 0 ;;
+	'triggers serve --max-head') return 0 ;;
+	'triggers serve --max-header-lines') return 0 ;;
+	'triggers serve --max-target') return 0 ;;
+	'triggers serve --max-connections') return 0 ;;
+	'triggers serve --max-connections-per-client') return 0 ;;
+	'triggers serve --max-requests') return 0 ;;
+	'triggers serve --head-timeout') return 0 ;;
+	'triggers serve --body-timeout') return 0 ;;
+	'triggers serve --idle-timeout') return 0 ;;
+	'config init --from') return 0 ;;
+	'config validate --for') return 0 ;;
+	'config validate --report') return 0 ;;
+	*' -p' | *' --profile') return 0 ;;
+	*' -c' | *' --config') return 0 ;;
+	*' --log-level') return 0 ;;
+	*' --log-format') return 0 ;;
+	*' --log-file') return 0 ;;
+	*' --color') return 0 ;;
+	*' --progress') return 0 ;;
+	*' --trace-file') return 0 ;;
+	*' --timeout') return 0 ;;
+	*' --grace') return 0 ;;
+	*' --confirm') return 0 ;;
+	*' --status-fd') return 0 ;;
+	*' --ready-file') return 0 ;;
+	*' -o' | *' --output') return 0 ;;
+	*' --fields') return 0 ;;
+	*' --jq') return 0 ;;
+	*' --format') return 0 ;;
+	*' --limit') return 0 ;;
+	*' --cursor') return 0 ;;
+	*' --connect-timeout') return 0 ;;
+	*' --request-timeout') return 0 ;;
+	*' --proxy') return 0 ;;
+	*' --ca-file') return 0 ;;
+	*' --client-cert') return 0 ;;
+	*' --client-key') return 0 ;;
+	*' --retries') return 0 ;;
+	*' --retry-base') return 0 ;;
+	*' --retry-cap') return 0 ;;
+	*' --retry-max-time') return 0 ;;
+	*' --spool') return 0 ;;
+	*' --spool-max-bytes') return 0 ;;
+	*' --spool-when-full') return 0 ;;
+	*' --on-error') return 0 ;;
+	*' --rejects') return 0 ;;
+	*' --receipts') return 0 ;;
+	*' --tls-cert') return 0 ;;
+	*' --tls-key') return 0 ;;
+	*' --trusted-proxy') return 0 ;;
+	*' --admin') return 0 ;;
+	esac
+	return 1
+}
+
+# Files, folders, or what zk knows.
+_zk_kind() {
+	case $1 in
+	file) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$2")) ;;
+	dir) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$2")) ;;
+	*) COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" __complete "$1" 2>/dev/null |
+		cut -f 1)" -- "$2")) ;;
+	esac
+}
+
+_zk() {
+	local IFS=$' \t\n' cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local path='' words='' kind='' option='' i w
+	COMPREPLY=()
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		w=${COMP_WORDS[i]}
+		case $w in
+		--) return ;;
+		-*) [[ ${COMP_WORDS[i + 1]} != = ]] && _zk_with_value "$path" "$w" && ((i++)) ;;
+		=) ((i++)) ;;
+		*)
+			words=''
+			_zk_verbs "$path"
+			[[ " $words " == *" $w "* ]] && path=${path:+$path }$w
+			;;
+		esac
+	done
+	words=''
+	if [[ $cur == = ]]; then
+		option=$prev cur=''
+	elif [[ $prev == = ]]; then
+		option=${COMP_WORDS[COMP_CWORD - 2]}
+	elif _zk_with_value "$path" "$prev"; then
+		option=$prev
+	fi
+	if [[ $option ]]; then
+		_zk_value "$path" "$option"
+	elif [[ $cur == -* ]]; then
+		_zk_options "$path"
+	else
+		_zk_verbs "$path"
+		[[ $words ]] || _zk_arg "$path"
+	fi
+	if [[ $kind ]]; then
+		_zk_kind "$kind" "$cur"
+	else
+		COMPREPLY=($(compgen -W "$words" -- "$cur"))
+	fi
+}
+
+complete -F _zk zk
