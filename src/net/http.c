@@ -34,7 +34,7 @@ static void take_out(struct zk_http *req)
 	if (!req->in_multi)
 		return;
 	n->depth++;
-	(void)(zk_curl.curl_multi_remove_handle)(n->multi,
+	(void)(zk_curl.curl_multi_remove_handle)(req->pool->multi,
 	                                         req->easy); /* it is in there */
 	n->depth--;
 	req->in_multi = false;
@@ -72,6 +72,27 @@ static void set_deadline(struct zk_http *req)
 	zk_net_arm(req->net, zk_http_check_time(req, now));
 }
 
+/* Everything that can fail before the request is on its way. */
+static int prepare(struct zk_http *req, const struct zk_http_conf *conf,
+                   struct zk_error *err)
+{
+	struct zk_net *net = req->net;
+	int r = zk_http_copy(req, conf, err);
+
+	if (r < 0)
+		return r;
+	req->pool = zk_net_pool(
+	        net, zk_http_may_be_http2(req) ? ZK_POOL_HTTP2 : ZK_POOL_HTTP1, err);
+	if (!req->pool)
+		return -(int)err->code;
+	req->easy = zk_net_get_easy(net);
+	if (!req->easy)
+		return zk_fail(err, ZK_E_SYSTEM, "libcurl could not get memory");
+	if (net->trace)
+		req->exchange = zk_trace_begin(net->trace, ++net->n_requests, conf);
+	return zk_http_setup(req, err);
+}
+
 int zk_http_start(struct zk_net *net, const struct zk_http_conf *conf,
                   zk_http_done_fn done, struct zk_http **ret, struct zk_error *err)
 {
@@ -87,15 +108,7 @@ int zk_http_start(struct zk_net *net, const struct zk_http_conf *conf,
 	zk_list_init(&req->todo);
 	zk_list_init(&req->link);
 	zk_list_push(&net->running, &req->link);
-	r = zk_http_copy(req, conf, err);
-	if (r == 0)
-		req->easy = zk_net_get_easy(net);
-	if (r == 0 && !req->easy)
-		r = zk_fail(err, ZK_E_SYSTEM, "libcurl could not get memory");
-	if (r == 0 && net->trace)
-		req->exchange = zk_trace_begin(net->trace, ++net->n_requests, conf);
-	if (r == 0)
-		r = zk_http_setup(req, err);
+	r = prepare(req, conf, err);
 	if (r < 0) {
 		if (req->safe_url)
 			(void)zk_err_where(err, "%s %s", req->method, req->safe_url);
@@ -200,9 +213,9 @@ static void add(struct zk_http *req)
 
 	req->errbuf[0] = '\0';
 	req->net->depth++;
-	r = (zk_curl.curl_multi_add_handle)(req->net->multi, req->easy);
+	r = (zk_curl.curl_multi_add_handle)(req->pool->multi, req->easy);
 	req->net->depth--;
-	req->in_multi = req->net->added = r == CURLM_OK;
+	req->in_multi = req->pool->added = r == CURLM_OK;
 	if (!req->in_multi) {
 		req->end_curl = CURLE_OUT_OF_MEMORY;
 		zk_net_todo(req->net, req, ZK_TODO_END);

@@ -33,13 +33,25 @@ struct zk_unpress;
 
 #define ZK_NET_IDLE_HANDLES 64
 
+/* One multi handle with its connections. Requests that may become HTTP/2 and those that must not
+ * are kept apart: once libcurl 7.88 knows that a host speaks HTTP/2, it puts a request onto a
+ * connection of HTTP/1.1 that is busy, and both answers are garbled. */
+enum zk_pool_kind { ZK_POOL_HTTP1, ZK_POOL_HTTP2, ZK_POOLS };
+
+struct zk_pool {
+	struct zk_net *net;
+	void *multi;            /* NULL until the first request */
+	struct zk_timer *timer; /* libcurl's */
+	bool added;             /* requests that libcurl has not looked at yet */
+};
+
 struct zk_net {
 	struct zk_loop *loop;
 	struct zk_metrics *metrics;
 	struct zk_net_conf conf; /* own copies */
 	struct zk_trace *trace;  /* NULL = off */
-	void *multi;             /* NULL until the first request */
-	struct zk_timer *curl_timer, *deadline_timer, *kick;
+	struct zk_pool pools[ZK_POOLS];
+	struct zk_timer *deadline_timer, *kick;
 	int64_t armed_ms;       /* when deadline_timer is due, INT64_MAX = never */
 	struct zk_list running; /* zk_http.link: every request that has not ended */
 	struct zk_list todo;    /* zk_http.todo */
@@ -50,7 +62,6 @@ struct zk_net {
 	unsigned n_idle;
 	unsigned depth; /* calls of libcurl on the stack */
 	bool draining;  /* drain() is on the stack */
-	bool added;     /* requests that libcurl has not looked at yet */
 	uint64_t n_requests;
 };
 
@@ -65,6 +76,7 @@ enum zk_http_todo {
 struct zk_http {
 	struct zk_list link, todo;
 	struct zk_net *net;
+	struct zk_pool *pool;
 	void *easy;
 	void *headers, *resolve; /* lists of libcurl */
 	zk_http_done_fn done;
@@ -105,8 +117,11 @@ struct zk_http {
 	struct zk_http_res res;
 };
 
-/* net.c: opens libcurl and makes the multi handle. */
+/* net.c: opens libcurl and what else the first request needs. */
 int zk_net_open(struct zk_net *n, struct zk_error *err) ZK_MUST_USE;
+/* The pool of a kind, with its multi handle; NULL and `err` when that cannot be made. */
+struct zk_pool *zk_net_pool(struct zk_net *n, enum zk_pool_kind kind,
+                            struct zk_error *err) ZK_MUST_USE;
 /* A fresh or used easy handle without options; NULL when there is no memory. */
 void *zk_net_get_easy(struct zk_net *n);
 void zk_net_put_easy(struct zk_net *n, void *easy);
@@ -131,6 +146,8 @@ int64_t zk_http_check_time(struct zk_http *req, int64_t now_ms);
 int zk_http_copy(struct zk_http *req, const struct zk_http_conf *conf,
                  struct zk_error *err) ZK_MUST_USE;
 int zk_http_setup(struct zk_http *req, struct zk_error *err) ZK_MUST_USE;
+/* Whether it may be sent by HTTP/2. */
+bool zk_http_may_be_http2(const struct zk_http *req);
 /* Whether a compressed answer is asked for and decoded. */
 bool zk_http_decodes(const struct zk_http *req);
 void zk_http_forget(struct zk_http *req); /* frees what the two made */

@@ -325,19 +325,21 @@ static void set_body(struct zk_http *req)
 	ZK_SET_STR(e, CURLOPT_CUSTOMREQUEST, custom);
 }
 
-/* HTTP/2 of libcurl 7.88 sends bytes of large bodies twice (style.md §1.9), and one download
- * that pauses stops all others of its connection. */
-static bool wants_http1(const struct zk_http *req)
+/* Not for large or streamed bodies, of which libcurl 7.88 sends bytes twice (style.md §1.9), and
+ * not for a reader that may pause: over HTTP/1.1 that is felt by nobody else, while a server of
+ * HTTP/2 may refuse the other requests of the connection because of what it has to hold. */
+bool zk_http_may_be_http2(const struct zk_http *req)
 {
 	const struct zk_http_conf *c = &req->conf;
 
-	return c->flags & ZK_HTTP_1_1 || c->pull || c->on_data ||
-	       c->body.n > ZK_HTTP_PLAIN_BODY;
+	return strncasecmp(req->url, "https:", 6) == 0 && !(c->flags & ZK_HTTP_1_1) &&
+	       !c->pull && !c->on_data && c->body.n <= ZK_HTTP_PLAIN_BODY;
 }
 
 int zk_http_setup(struct zk_http *req, struct zk_error *err)
 {
 	const struct zk_net_conf *net = &req->net->conf;
+	bool http2 = zk_http_may_be_http2(req);
 	CURL *e = req->easy;
 
 	ZK_SET_PTR(e, CURLOPT_PRIVATE, req);
@@ -356,12 +358,11 @@ int zk_http_setup(struct zk_http *req, struct zk_error *err)
 	ZK_SET_LONG(e, CURLOPT_MAXAGE_CONN, MAX_AGE_S);
 	ZK_SET_LONG(e, CURLOPT_CONNECTTIMEOUT_MS, req->conf.connect_timeout_ms);
 	ZK_SET_LONG(e, CURLOPT_HTTP_VERSION,
-	            wants_http1(req) ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS);
+	            http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1);
 	ZK_SET_STR(e, CURLOPT_USERAGENT, net->user_agent);
 	/* Many requests at once share one connection of HTTP/2, rather than open many to find out
-	 * that they could have. Without TLS libcurl would wait for the first answer to know. */
-	ZK_SET_LONG(e, CURLOPT_PIPEWAIT,
-	            !wants_http1(req) && strncasecmp(req->url, "https:", 6) == 0);
+	 * that they could have. */
+	ZK_SET_LONG(e, CURLOPT_PIPEWAIT, http2);
 	if (zk_http_decodes(req))
 		ZK_SET_STR(e, CURLOPT_ACCEPT_ENCODING, "gzip");
 	ZK_SET_LONG(e, CURLOPT_HTTP_CONTENT_DECODING, 0); /* http_io.c does it */

@@ -28,7 +28,7 @@
 /* One socket of libcurl. */
 struct watch {
 	struct zk_list link;
-	struct zk_net *net;
+	struct zk_pool *pool;
 	struct zk_poll *poll;
 	int fd;
 };
@@ -94,14 +94,19 @@ static void drop_watch(struct watch *w)
 	free(w);
 }
 
-static void close_multi(struct zk_net *n)
+static void close_pools(struct zk_net *n)
 {
-	if (!n->multi)
-		return;
 	while (n->n_idle)
 		(zk_curl.curl_easy_cleanup)(n->idle[--n->n_idle]);
-	(void)(zk_curl.curl_multi_cleanup)(n->multi); /* fails only for misuse */
-	n->multi = NULL;
+	for (int i = 0; i < ZK_POOLS; i++) {
+		struct zk_pool *p = &n->pools[i];
+
+		if (!p->multi)
+			continue;
+		(void)(zk_curl.curl_multi_cleanup)(p->multi); /* fails only for misuse */
+		p->multi = NULL;
+		zk_timer_free(p->timer);
+	}
 }
 
 void zk_net_free(struct zk_net *n)
@@ -113,14 +118,11 @@ void zk_net_free(struct zk_net *n)
 	/* A handle that is still in the multi would be lost. */
 	ZK_LIST_EACH (it, &n->running)
 		zk_http_discard(ZK_LIST_ENTRY(it, struct zk_http, link));
-	close_multi(n);
+	close_pools(n);
 	ZK_LIST_EACH (it, &n->watches)
 		drop_watch(ZK_LIST_ENTRY(it, struct watch, link));
-	if (n->curl_timer) {
-		zk_timer_free(n->curl_timer);
-		zk_timer_free(n->deadline_timer);
-		zk_timer_free(n->kick);
-	}
+	zk_timer_free(n->deadline_timer);
+	zk_timer_free(n->kick);
 	zk_trace_free(n->trace);
 	free((void *)n->conf.proxy);
 	free((void *)n->conf.ca_file);
@@ -134,10 +136,10 @@ void zk_net_free(struct zk_net *n)
 }
 
 /* Hands out one request that has ended; false when there is none. */
-static bool hand_out(struct zk_net *n)
+static bool hand_out(struct zk_pool *p)
 {
 	int left;
-	CURLMsg *msg = (zk_curl.curl_multi_info_read)(n->multi, &left);
+	CURLMsg *msg = (zk_curl.curl_multi_info_read)(p->multi, &left);
 	char *req = NULL;
 	CURLcode result;
 
@@ -149,6 +151,35 @@ static bool hand_out(struct zk_net *n)
 	return true;
 }
 
+static void let_run(struct zk_pool *p, curl_socket_t fd, int mask)
+{
+	int running;
+
+	p->added = false;
+	p->net->depth++;
+	(void)(zk_curl.curl_multi_socket_action)(p->multi, fd, mask, &running);
+	p->net->depth--;
+}
+
+/* One round of drain(); false when nothing was left to do. */
+static bool drain_once(struct zk_net *n)
+{
+	struct zk_list *e;
+	bool more = false;
+
+	while ((e = zk_list_pop(&n->todo)) != NULL)
+		zk_http_do(ZK_LIST_ENTRY(e, struct zk_http, todo));
+	for (int i = 0; i < ZK_POOLS; i++) {
+		struct zk_pool *p = &n->pools[i];
+
+		if (p->added) /* at once rather than by libcurl's timer in the next turn */
+			let_run(p, CURL_SOCKET_TIMEOUT, 0);
+		if (p->multi && hand_out(p))
+			more = true;
+	}
+	return more || !zk_list_is_empty(&n->todo);
+}
+
 /* Does what was put off while libcurl was on the stack, and hands out what has ended. */
 static void drain(struct zk_net *n)
 {
@@ -157,35 +188,17 @@ static void drain(struct zk_net *n)
 	if (n->depth || n->draining)
 		return;
 	n->draining = true;
-	for (unsigned i = 0; more && i < MAX_ROUNDS; i++) {
-		struct zk_list *e;
-		int running;
-
-		while ((e = zk_list_pop(&n->todo)) != NULL)
-			zk_http_do(ZK_LIST_ENTRY(e, struct zk_http, todo));
-		if (n->added) {
-			/* At once rather than by libcurl's timer in the next turn. */
-			n->added = false;
-			n->depth++;
-			(void)(zk_curl.curl_multi_socket_action)(
-			        n->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-			n->depth--;
-		}
-		more = hand_out(n) || !zk_list_is_empty(&n->todo);
-	}
+	for (unsigned i = 0; more && i < MAX_ROUNDS; i++)
+		more = drain_once(n);
 	n->draining = false;
 	if (more)
 		zk_timer_start(n->kick, 0, 0);
 }
 
-static void act(struct zk_net *n, curl_socket_t fd, int mask)
+static void act(struct zk_pool *p, curl_socket_t fd, int mask)
 {
-	int running;
-
-	n->depth++;
-	(void)(zk_curl.curl_multi_socket_action)(n->multi, fd, mask, &running);
-	n->depth--;
-	drain(n);
+	let_run(p, fd, mask);
+	drain(p->net);
 }
 
 static void on_curl_timer(void *ctx)
@@ -253,21 +266,22 @@ static void on_socket(void *ctx, int events, int status)
 		mask |= CURL_CSELECT_IN;
 	if (events & ZK_POLL_OUT)
 		mask |= CURL_CSELECT_OUT;
-	act(w->net, w->fd, mask); /* `w` may be gone after this */
+	act(w->pool, w->fd, mask); /* `w` may be gone after this */
 }
 
-static struct watch *new_watch(struct zk_net *n, CURL *easy, curl_socket_t fd)
+static struct watch *new_watch(struct zk_pool *p, CURL *easy, curl_socket_t fd)
 {
+	struct zk_net *n = p->net;
 	struct watch *w = zk_new0(struct watch);
 	struct zk_error err;
 	char *req = NULL;
 
-	w->net = n;
+	w->pool = p;
 	w->fd = fd;
 	w->poll = zk_poll_new(n->loop, fd, on_socket, w, &err);
 	if (w->poll) {
 		zk_list_push(&n->watches, &w->link);
-		(void)(zk_curl.curl_multi_assign)(n->multi, fd, w);
+		(void)(zk_curl.curl_multi_assign)(p->multi, fd, w);
 		return w;
 	}
 	free(w);
@@ -285,18 +299,18 @@ static struct watch *new_watch(struct zk_net *n, CURL *easy, curl_socket_t fd)
 /* CURLMOPT_SOCKETFUNCTION */
 static int on_watch(CURL *easy, curl_socket_t fd, int what, void *ctx, void *sock)
 {
-	struct zk_net *n = ctx;
+	struct zk_pool *p = ctx;
 	struct watch *w = sock;
 
 	if (what == CURL_POLL_REMOVE) {
 		if (w) {
-			(void)(zk_curl.curl_multi_assign)(n->multi, fd, NULL);
+			(void)(zk_curl.curl_multi_assign)(p->multi, fd, NULL);
 			drop_watch(w);
 		}
 		return 0;
 	}
 	if (!w)
-		w = new_watch(n, easy, fd);
+		w = new_watch(p, easy, fd);
 	if (w)
 		zk_poll_set(w->poll, (what & CURL_POLL_IN ? ZK_POLL_IN : 0) |
 		                             (what & CURL_POLL_OUT ? ZK_POLL_OUT : 0));
@@ -306,53 +320,58 @@ static int on_watch(CURL *easy, curl_socket_t fd, int what, void *ctx, void *soc
 /* CURLMOPT_TIMERFUNCTION */
 static int on_timer(CURLM *multi, long timeout_ms, void *ctx)
 {
-	struct zk_net *n = ctx;
+	struct zk_pool *p = ctx;
 
 	(void)multi;
 	if (timeout_ms < 0)
-		zk_timer_stop(n->curl_timer);
+		zk_timer_stop(p->timer);
 	else
-		zk_timer_start(n->curl_timer, timeout_ms, 0);
+		zk_timer_start(p->timer, timeout_ms, 0);
 	return 0;
-}
-
-static int open_trace(struct zk_net *n, struct zk_error *err)
-{
-	if (!n->conf.trace || n->trace)
-		return 0;
-	return zk_trace_new(n->conf.trace, n->conf.trace_file, &n->trace, err);
 }
 
 int zk_net_open(struct zk_net *n, struct zk_error *err)
 {
-	int r;
+	int r = 0;
 
-	if (n->multi)
+	if (n->kick)
 		return 0;
 	r = zk_curl_open(/* transfers */ true, err);
-	if (r == 0)
-		r = open_trace(n, err);
+	if (r == 0 && n->conf.trace && !n->trace)
+		r = zk_trace_new(n->conf.trace, n->conf.trace_file, &n->trace, err);
 	if (r < 0)
 		return r;
-	n->multi = (zk_curl.curl_multi_init)();
-	if (!n->multi)
-		return zk_fail(err, ZK_E_SYSTEM, "libcurl could not get memory");
-	if (!n->curl_timer) {
-		n->curl_timer = zk_timer_new(n->loop, on_curl_timer, n);
-		n->deadline_timer = zk_timer_new(n->loop, on_deadline, n);
-		n->kick = zk_timer_new(n->loop, on_kick, n);
-	}
-	ZK_MSET_FN(n->multi, CURLMOPT_SOCKETFUNCTION, on_watch);
-	ZK_MSET_PTR(n->multi, CURLMOPT_SOCKETDATA, n);
-	ZK_MSET_FN(n->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-	ZK_MSET_PTR(n->multi, CURLMOPT_TIMERDATA, n);
-	ZK_MSET_LONG(n->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, n->conf.max_connections);
-	ZK_MSET_LONG(n->multi, CURLMOPT_MAX_HOST_CONNECTIONS, n->conf.max_per_host);
-	ZK_MSET_LONG(n->multi, CURLMOPT_MAXCONNECTS, n->conf.max_connections);
-	ZK_MSET_LONG(n->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+	n->deadline_timer = zk_timer_new(n->loop, on_deadline, n);
+	n->kick = zk_timer_new(n->loop, on_kick, n);
 	if (!n->conf.tls_verify)
 		zk_warn("certificates of servers are not verified");
 	return 0;
+}
+
+struct zk_pool *zk_net_pool(struct zk_net *n, enum zk_pool_kind kind,
+                            struct zk_error *err)
+{
+	struct zk_pool *p = &n->pools[kind];
+
+	if (p->multi)
+		return p;
+	p->multi = (zk_curl.curl_multi_init)();
+	if (!p->multi) {
+		(void)zk_fail(err, ZK_E_SYSTEM, "libcurl could not get memory");
+		return NULL;
+	}
+	p->net = n;
+	p->timer = zk_timer_new(n->loop, on_curl_timer, p);
+	ZK_MSET_FN(p->multi, CURLMOPT_SOCKETFUNCTION, on_watch);
+	ZK_MSET_PTR(p->multi, CURLMOPT_SOCKETDATA, p);
+	ZK_MSET_FN(p->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+	ZK_MSET_PTR(p->multi, CURLMOPT_TIMERDATA, p);
+	ZK_MSET_LONG(p->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, n->conf.max_connections);
+	ZK_MSET_LONG(p->multi, CURLMOPT_MAX_HOST_CONNECTIONS, n->conf.max_per_host);
+	ZK_MSET_LONG(p->multi, CURLMOPT_MAXCONNECTS, n->conf.max_connections);
+	ZK_MSET_LONG(p->multi, CURLMOPT_PIPELINING,
+	             kind == ZK_POOL_HTTP2 ? CURLPIPE_MULTIPLEX : CURLPIPE_NOTHING);
+	return p;
 }
 
 void *zk_net_get_easy(struct zk_net *n)

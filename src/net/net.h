@@ -20,10 +20,11 @@ struct zk_net_conf {
 	const char *proxy;          /* NULL = environment, "" = none */
 	const char *ca_file, *client_cert, *client_key;
 	bool tls_verify;
-	unsigned max_connections, max_per_host; /* 0 = 256, 32 */
-	const char *user_agent;                 /* NULL = "zk/VERSION" */
-	const char *trace;                      /* --trace list, NULL = off */
-	const char *trace_file;                 /* NULL = stderr */
+	/* 0 = 256, 32; connections that may be HTTP/2 are counted apart from the others */
+	unsigned max_connections, max_per_host;
+	const char *user_agent;  /* NULL = "zk/VERSION" */
+	const char *trace;       /* --trace list, NULL = off */
+	const char *trace_file;  /* NULL = stderr */
 	const char *traceparent; /* W3C trace context sent with every request; NULL or
 	                            malformed = none */
 };

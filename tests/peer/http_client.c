@@ -46,6 +46,7 @@ struct job {
 	int64_t data_pause, data_seen, data_gate;
 	uint64_t data_sum;
 	bool data_text;
+	bool wake; /* what pauses resumes at once, before it has said that it pauses */
 	int cancel_on; /* 1 = in on_head, 2 = in on_data, 3 = in pull, 4 = in on_retry */
 	int start_on_head;
 };
@@ -184,6 +185,8 @@ static bool on_data(void *ctx, zk_str piece)
 		cJSON_AddNumberToObject(o, "seen", (double)j->data_seen);
 		emit(o);
 		j->data_gate = j->data_seen + j->data_pause;
+		if (j->wake)
+			zk_http_resume_download(j->http);
 		return false;
 	}
 	j->data_seen += (int64_t)piece.n;
@@ -217,6 +220,8 @@ static ptrdiff_t pull(void *ctx, char *p, size_t room)
 		cJSON_AddNumberToObject(o, "done", (double)j->pull_done);
 		emit(o);
 		j->pull_gate = j->pull_done + j->pull_pause;
+		if (j->wake)
+			zk_http_resume_upload(j->http);
 		return -1;
 	}
 	while (n < room && j->pull_done < j->pull_total &&
@@ -329,6 +334,7 @@ static void read_conf(const cJSON *o, struct job *j, struct scratch *s,
 	j->pull_abort = is_true(o, "pull_abort");
 	j->data_pause = j->data_gate = number_of(o, "data_pause", 0);
 	j->data_text = is_true(o, "data_text");
+	j->wake = is_true(o, "wake");
 	j->cancel_on = (int)number_of(o, "cancel_on", 0);
 	j->start_on_head = (int)number_of(o, "start_on_head", 0);
 	if (j->pull_total >= 0)

@@ -470,6 +470,12 @@ def test_a_pooled_connection_that_dies():
                   "the server saw it once")
     with Client() as c, Responder([close, ["close"], 200]) as r:
         c.get(r.url)
+        e = c.get(r.url, method="POST", body="pay")
+        expect_error(e, UNKNOWN, False, "POST is not, even where libcurl would")
+        zkt.equal((e["sent"], [q.method for q in r.requests]), (True, ["GET", "POST"]),
+                  "the server saw it once")
+    with Client() as c, Responder([close, ["close"], 200]) as r:
+        c.get(r.url)
         e = c.get(r.url, method="POST", body="pay", headers=["Idempotency-Key: 1"])
         zkt.equal((e["status"], [q.body for q in r.requests]), (200, [b"", b"pay", b"pay"]),
                   "POST with a key is")
@@ -736,6 +742,11 @@ def test_downloads_wait_for_their_reader():
             zkt.ok(n >= 3, "with pauses", n)
             i = c.start(r.url, stream=True, max_body=1 << 20)
             zkt.equal(error(c.event("done", i)), LIMIT, "a limit counts here too")
+    with Client() as c, Responder(default=Answer(200, body=blob)) as r:
+        e = c.get(r.url, stream=True, data_pause=100000, method="POST", pull=500000,
+                  pull_pause=20000, wake=True)
+        zkt.equal((e["data_seen"], e["data_sum"], r.requests[0].body == letters(500000)),
+                  (size, total, True), "resumed before the pause began, in both directions")
     with Client() as c, Responder(default=Answer(404, body=b"nope")) as r:
         i = c.start(r.url, stream=True, data_text=True)
         e = c.event("done", i)
@@ -1074,6 +1085,22 @@ def test_http2():
                 zkt.equal((e["status"], e["bytes"] + e["data_seen"]), (200, 3 << 20),
                           "a paused download stops no other")
             c.say(op="cancel", id=ids[0])
+            # libcurl 7.88 takes a busy connection of HTTP/1.1 for one that can be shared, once it
+            # knows that the host speaks HTTP/2.
+            c.say(op="net", ca_file=cert)
+            big = c.start(url + "/big", stream=True, data_pause=1 << 20)
+            c.event("paused_down", big)
+            done = [c.get(url + "/x") for _ in range(5)]
+            zkt.equal([(e["status"], e["version"]) for e in done], [(200, 20)] * 5,
+                      "requests beside a download that pauses")
+            n = 0
+            while not c.find("done", big):
+                if c.find("paused_down", big, n + 1):
+                    n += 1
+                    c.say(op="resume_down", id=big)
+                time.sleep(0.002)
+            e = c.event("done", big)
+            zkt.equal((error(e), e["data_seen"]), (0, 3 << 20), "which is whole", e)
             e = c.get(url + "/abort", method="POST", body="x")
             expect_error(e, UNKNOWN, False, "a stream that is reset: POST")
             expect_error(c.get(url + "/abort"), TRANSFER, True, "GET")
