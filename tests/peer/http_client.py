@@ -287,6 +287,28 @@ def test_time_limits():
             expect_error(e, CONNECT, True, "no connection within the whole limit")
 
 
+def test_a_name_service_that_hangs():
+    slow = os.path.join(os.environ["TEST_BUILD"], "tests", "peer", "slow_dns.so")
+    asan = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    with Client(env={"LD_PRELOAD": slow, "ASAN_OPTIONS": asan}) as c:
+        for limit in (dict(connect_timeout_ms=300), dict(timeout_ms=300)):
+            t = time.monotonic()
+            e = c.get("http://slow.test/", method="POST", **limit)
+            expect_error(e, CONNECT, True, f"is given up {limit}")
+            zkt.ok(time.monotonic() - t < 2, "in time", time.monotonic() - t)
+        i = c.start("http://slow.test/")
+        time.sleep(0.2)
+        t = time.monotonic()
+        c.say(op="cancel", id=i)
+        c.start("http://slow.test/")
+        c.say(op="maps")
+        c.event("maps")
+        zkt.ok(time.monotonic() - t < 2, "cancelling does not wait for it", time.monotonic() - t)
+        t = time.monotonic()
+        c.quit()
+        zkt.ok(time.monotonic() - t < 2, "ending neither", time.monotonic() - t)
+
+
 def test_idle_limit():
     drip = ("drip", b"x" * 20, 1, 0.05)
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"

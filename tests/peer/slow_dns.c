@@ -1,0 +1,20 @@
+/* A name service that does not answer: preloaded, it takes five seconds for each name and then
+ * fails.
+ * Layer: tests. */
+#include <netdb.h>
+#include <unistd.h>
+
+#include "base/ban.h"
+
+__attribute__((visibility("default"))) int getaddrinfo(const char *name,
+                                                       const char *service,
+                                                       const struct addrinfo *hints,
+                                                       struct addrinfo **ret)
+{
+	(void)name;
+	(void)service;
+	(void)hints;
+	(void)ret;
+	(void)sleep(5);
+	return EAI_AGAIN;
+}
