@@ -8,6 +8,8 @@ const struct zk_cmd *const zk_cmds[] = {
 	/* Data */
 	&zk_cmd_triggers,
 	&zk_cmd_triggers_serve,
+	/* Operate */
+	&zk_cmd_demo,
 	/* Set up */
 	&zk_cmd_config,
 	&zk_cmd_config_init,
