@@ -1,5 +1,6 @@
 /* Status channel, ready file, service manager, inherited sockets.
- * Layer: rt. The service manager's protocol is one datagram of KEY=VALUE lines (sd_notify(3)). */
+ * Layer: rt. The service manager's protocol is one datagram of KEY=VALUE lines
+ * (sd_notify(3)). */
 #include "rt/status.h"
 
 #include <errno.h>
@@ -31,7 +32,8 @@ struct zk_status {
 	struct zk_timer *watchdog;
 };
 
-/* ---- service manager ---------------------------------------------------------------------- */
+/* ---- service manager
+ * ---------------------------------------------------------------------- */
 
 static void notify(const char *text)
 {
@@ -99,7 +101,8 @@ void zk_status_reloading(struct zk_status *s)
 	notify(line);
 }
 
-/* ---- channel ------------------------------------------------------------------------------ */
+/* ---- channel
+ * ------------------------------------------------------------------------------ */
 
 static bool write_all(int fd, zk_str s)
 {
@@ -160,7 +163,8 @@ int zk_status_new(const struct zk_status_conf *conf, struct zk_status **ret,
 	s->fd = -1;
 	if (conf->channel &&
 	    zk_parse_u64(zk_str_of(conf->channel), &n, &not_a_number) == 0) {
-		/* A private copy, so that closing it later takes nothing from the parent's side. */
+		/* A private copy, so that closing it later takes nothing from the
+		 * parent's side. */
 		s->fd = n <= INT32_MAX ? fcntl((int)n, F_DUPFD_CLOEXEC, FIRST_FD) : -1;
 	} else if (conf->channel) {
 		s->fd = open(conf->channel,
@@ -179,7 +183,8 @@ int zk_status_new(const struct zk_status_conf *conf, struct zk_status **ret,
 	return 0;
 }
 
-/* ---- ready file --------------------------------------------------------------------------- */
+/* ---- ready file
+ * --------------------------------------------------------------------------- */
 
 /* Written beside and renamed, so that nobody sees half of it. */
 static void write_ready_file(struct zk_status *s, zk_str members)
@@ -247,7 +252,8 @@ void zk_status_free(struct zk_status *s)
 	free(s);
 }
 
-/* ---- inherited sockets -------------------------------------------------------------------- */
+/* ---- inherited sockets
+ * -------------------------------------------------------------------- */
 
 static bool env_number(const char *name, uint64_t *ret)
 {

@@ -1,5 +1,5 @@
-/* What threads share in base and codec: UUIDs, the hash key, lazy libraries, the choice of the
- * SHA-256 code.
+/* What threads share in base and codec: UUIDs, the hash key, lazy libraries, the choice
+ * of the SHA-256 code.
  * Layer: tests. */
 #include <pthread.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Lanes: every job runs once and comes back once, in order, whatever the batches are; bounds,
- * classes, idle time, stop.
+/* Lanes: every job runs once and comes back once, in order, whatever the batches are;
+ * bounds, classes, idle time, stop.
  * Layer: tests. */
 #include "rt/lane.h"
 

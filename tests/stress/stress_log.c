@@ -1,5 +1,6 @@
-/* The log from many threads at once: whole lines, every line or its count, no order lost within a
- * thread; redaction and folding meanwhile; a reader that stands still does not stop the writers.
+/* The log from many threads at once: whole lines, every line or its count, no order
+ * lost within a thread; redaction and folding meanwhile; a reader that stands still
+ * does not stop the writers.
  * Layer: tests. */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,7 +58,8 @@ static void run_threads(void *(*fn)(void *))
 		pthread_join(threads[i], NULL);
 }
 
-/* Reads the log: every line whole, those of a thread in order. Returns lines + dropped ones. */
+/* Reads the log: every line whole, those of a thread in order. Returns lines + dropped
+ * ones. */
 static unsigned long check_file(bool *ordered)
 {
 	FILE *f = fopen(path, "re");
@@ -165,7 +167,8 @@ static size_t read_all(int fd, char text[4096])
 	return sum;
 }
 
-/* Descriptor 2 is a pipe that nobody reads: log calls return at once, the rest is counted. */
+/* Descriptor 2 is a pipe that nobody reads: log calls return at once, the rest is
+ * counted. */
 static void test_stalled_reader(void)
 {
 	struct zk_log_conf conf = { .level = ZK_LOG_NOTICE,

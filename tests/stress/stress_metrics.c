@@ -1,5 +1,5 @@
-/* Metrics written by several threads while they are formatted: no update is lost, a histogram
- * always agrees with itself.
+/* Metrics written by several threads while they are formatted: no update is lost, a
+ * histogram always agrees with itself.
  * Layer: tests. */
 #include "rt/metrics.h"
 

@@ -1,5 +1,5 @@
-/* Posts from many threads arrive once each and in the order of their thread; the loop sleeps
- * in between and is always woken.
+/* Posts from many threads arrive once each and in the order of their thread; the loop
+ * sleeps in between and is always woken.
  * Layer: tests. */
 #include <sched.h>
 #include <string.h>

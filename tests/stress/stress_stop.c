@@ -16,9 +16,9 @@
 
 #include "base/ban.h"
 
-/* What the child tells: one letter per thing that happened. R ready, D drain, F flush in time,
- * X flush because the grace time is over, H reload, U snapshot, P broken pipe survived,
- * S first signal seen. */
+/* What the child tells: one letter per thing that happened. R ready, D drain, F flush
+ * in time, X flush because the grace time is over, H reload, U snapshot, P broken pipe
+ * survived, S first signal seen. */
 static int to_parent = -1;
 static struct zk_loop *loop;
 static struct zk_stop *stop;
