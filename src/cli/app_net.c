@@ -15,7 +15,8 @@ struct zk_net *zk_app_net(struct zk_app *app, struct zk_error *err)
 		.ca_file = app->http.ca_file,
 		.client_cert = app->http.client_cert,
 		.client_key = app->http.client_key,
-		.tls_verify = app->http.tls_verify,
+		/* Without the options of the group there is nothing to turn it off with. */
+		.tls_verify = !(app->cmd->groups & ZK_OPTS_HTTP) || app->http.tls_verify,
 		.trace = app->common.trace,
 		.trace_file = app->common.trace_file,
 	};

@@ -8,6 +8,7 @@
 #include "cli/report.h"
 #include "cli/state.h"
 #include "codec/jwrite.h"
+#include "net/net.h"
 #include "rt/loop.h"
 #include "rt/metrics.h"
 #include "rt/status.h"
@@ -151,6 +152,9 @@ void zk_app_rt_done(struct zk_app *app, int *ret_signal)
 	if (app->cli->timeout)
 		zk_timer_free(app->cli->timeout);
 	app->cli->timeout = NULL;
+	if (app->net)
+		zk_net_free(app->net);
+	app->net = NULL;
 	if (app->loop)
 		zk_loop_free(app->loop);
 	app->loop = NULL;
