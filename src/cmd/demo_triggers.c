@@ -73,8 +73,7 @@ static void on_webhook(void *ctx, struct zk_httpd_req *req)
 	if (!is_valid(t, req)) {
 		t->forged++;
 		status = 401;
-	} else if (t->valid++,
-	           (t->seen.n + 1) % FAIL_EVERY == 0 && !zk_map_get(&t->failed, id)) {
+	} else if (++t->valid % FAIL_EVERY == 0 && !zk_map_get(&t->failed, id)) {
 		(void)zk_map_set(&t->failed, id, t);
 		t->retried++;
 		status = 500;
