@@ -1,6 +1,7 @@
 #!/bin/bash
-# clang-tidy with the list in .clang-tidy, every finding an error. A file that was clean, with
-# the same list, is not looked at again (.cache/tidy).
+# clang-tidy with the list in .clang-tidy, every finding an error, on src/ and with TEST_ALL
+# also on tests/. A file that was clean, with the same list, is not looked at again
+# (.cache/tidy).
 set -euo pipefail
 # shellcheck source=tests/lint/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -35,7 +36,7 @@ one() {
 export -f one
 
 # shellcheck disable=SC2016  # expanded by the inner shell
-findings_from < <(tree_files 'src/*.c' 'tests/*.c' |
+findings_from < <(tree_files 'src/*.c' ${TEST_ALL:+'tests/*.c'} | grep -v '^tests/bench/' |
 	xargs -r -P "$(nproc)" -I '{}' bash -c 'one "$1"' one '{}' | sort -u)
 # Keys of files that have changed since are of no use.
 find "$cache" -type f -mtime +14 -delete
