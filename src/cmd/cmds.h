@@ -35,6 +35,7 @@ extern const struct zk_cmd zk_cmd_triggers_keys_rotate;
 extern const struct zk_cmd zk_cmd_triggers_keys_show;
 extern const struct zk_cmd zk_cmd_triggers_listen;
 extern const struct zk_cmd zk_cmd_triggers_replay;
+extern const struct zk_cmd zk_cmd_triggers_send;
 extern const struct zk_cmd zk_cmd_triggers_serve;
 extern const struct zk_cmd zk_cmd_triggers_verify;
 extern const struct zk_cmd zk_cmd_triggers_webhook;

@@ -13,14 +13,30 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "codec/jscan.h"
+#include "net/url.h"
 #include "rt/progress.h"
 
 #include "base/ban.h"
 
 #define MAX_ANSWER (64 * 1024 * 1024)
 
-char *trig_key_path(struct zk_app *app, bool make_dir, struct zk_error *err)
+/* A saved key goes to the server that it came from and to no other (ux.md §5): the name of its
+ * file holds the origin. */
+char *trig_key_path(struct zk_app *app, const char *url, bool make_dir,
+                    struct zk_error *err)
 {
+	struct zk_url parsed = { 0 };
+	struct zk_buf origin ZK_CLEANUP(zk_buf_done) = { 0 };
+	struct zk_buf name ZK_CLEANUP(zk_buf_done) = { 0 };
+
+	zk_buf_init(&origin, 4096);
+	zk_buf_init(&name, 3 * 4096);
+	if (zk_url_parse(zk_str_of(url), &parsed, err) < 0)
+		return NULL;
+	zk_url_origin(&parsed, &origin);
+	zk_url_done(&parsed);
+	zk_buf_percent(&name, zk_buf_str(&origin));
 	ZK_CLEANUP(zk_freep)
 	char *dir = zk_app_config_dir(app, make_dir, err);
 
@@ -34,13 +50,14 @@ char *trig_key_path(struct zk_app *app, bool make_dir, struct zk_error *err)
 		                    "cannot make the folder '%s'", secrets);
 		return NULL;
 	}
-	return zk_asprintf("%s/triggers-%s.key", secrets, zk_app_profile(app));
+	return zk_asprintf("%s/triggers-%s@%s.key", secrets, zk_app_profile(app),
+	                   zk_buf_cstring(&name));
 }
 
-int trig_key_save(struct zk_app *app, zk_str key, struct zk_error *err)
+int trig_key_save(struct zk_app *app, const char *url, zk_str key, struct zk_error *err)
 {
 	ZK_CLEANUP(zk_freep)
-	char *path = trig_key_path(app, /* make_dir */ true, err);
+	char *path = trig_key_path(app, url, /* make_dir */ true, err);
 
 	if (!path)
 		return -(int)err->code;
@@ -67,7 +84,7 @@ static int load_key(struct zk_app *app, const struct trig_opts *o, struct zk_buf
 		return zk_secret_load(&o->key, key, err);
 	struct zk_error ignored = { 0 };
 	ZK_CLEANUP(zk_freep)
-	char *path = trig_key_path(app, false, &ignored);
+	char *path = trig_key_path(app, o->url, false, &ignored);
 
 	if (!path || access(path, R_OK) < 0)
 		return 0;
@@ -119,6 +136,30 @@ void trig_close(struct trig_session *s)
 	zk_buf_done(&s->key);
 }
 
+int trig_batch_limit(struct trig_session *s, bool once, size_t *ret, struct zk_error *err)
+{
+	struct zk_buf body ZK_CLEANUP(zk_buf_done) = { 0 };
+	struct zk_trig_request rq = { .method = "GET",
+		                      .path = "/api/keys",
+		                      .once = once };
+	struct zk_jval v;
+	uint64_t limit = 0;
+
+	zk_buf_init(&body, 65536);
+	*ret = TRIG_BATCH_EVENTS;
+	if (zk_trig_call(&s->client, &rq, &body, err) < 0) {
+		/* A server of another kind may lack this endpoint. */
+		if (err->http_status != 404 && err->http_status != 405)
+			return -(int)err->code;
+		*err = (struct zk_error){ 0 };
+		return 0;
+	}
+	if (zk_jscan_get(zk_buf_str(&body), ZK_STR("rate_limit_per_minute"), &v) &&
+	    zk_jnum_u64(v.raw, &limit) && limit > 0)
+		*ret = (size_t)ZK_MIN(limit, (uint64_t)TRIG_BATCH_EVENTS);
+	return 0;
+}
+
 int trig_print(struct zk_app *app, zk_str object, struct zk_error *err)
 {
 	static const struct zk_out_shape shape = { .kind = ZK_OUT_ONE, .open = true };
@@ -133,7 +174,7 @@ int trig_print(struct zk_app *app, zk_str object, struct zk_error *err)
 int trig_show(struct trig_session *s, const struct zk_trig_request *r,
               struct zk_error *err)
 {
-	struct zk_buf body ZK_CLEANUP(zk_buf_done);
+	struct zk_buf body ZK_CLEANUP(zk_buf_done) = { 0 };
 
 	zk_buf_init_secret(&body, MAX_ANSWER);
 	if (zk_trig_call(&s->client, r, &body, err) < 0)

@@ -56,9 +56,22 @@ int trig_show(struct trig_session *s, const struct zk_trig_request *r,
               struct zk_error *err);
 /* Prints one object. */
 int trig_print(struct zk_app *app, zk_str object, struct zk_error *err);
-/* Where --save keeps the key of the active profile; the caller frees. */
-char *trig_key_path(struct zk_app *app, bool make_dir, struct zk_error *err);
-int trig_key_save(struct zk_app *app, zk_str key, struct zk_error *err) ZK_MUST_USE;
+/* Where --save keeps the key of the active profile for the server at `url`; the caller frees. */
+char *trig_key_path(struct zk_app *app, const char *url, bool make_dir,
+                    struct zk_error *err);
+int trig_key_save(struct zk_app *app, const char *url, zk_str key,
+                  struct zk_error *err) ZK_MUST_USE;
+
+/* How events are sent in batches (§14.1, §5.6). */
+#define TRIG_BATCH_EVENTS 500
+#define TRIG_BATCH_BYTES  ((size_t)1 << 20)
+/* A rate limit is over within a minute; a server that says so is believed (§7). */
+#define TRIG_BUSY_CAP_MS 61000
+
+/* Asks the server for the rate limit of the key: the greatest batch that can ever get through.
+ * `once` = without retries. 0, or the error of the call (a refused key). */
+int trig_batch_limit(struct trig_session *s, bool once, size_t *ret,
+                     struct zk_error *err) ZK_MUST_USE;
 
 /* An absolute time for `--since` (a duration back from now, or RFC 3339), as a query value into
  * `b`. */

@@ -51,9 +51,10 @@ static const struct zk_opt generate_rows[] = {
 };
 
 /* Prints the answer; with `save` the key goes to its file and is left out. */
-static int print_key(struct zk_app *app, zk_str answer, bool save, struct zk_error *err)
+static int print_key(struct zk_app *app, const char *url, zk_str answer, bool save,
+                     struct zk_error *err)
 {
-	struct zk_buf rest ZK_CLEANUP(zk_buf_done);
+	struct zk_buf rest ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_jiter it;
 	struct zk_jval v;
 	zk_str name, key = ZK_STR_NULL;
@@ -77,20 +78,25 @@ static int print_key(struct zk_app *app, zk_str answer, bool save, struct zk_err
 	zk_buf_char(&rest, '}');
 	if (!key.n)
 		return zk_fail(err, ZK_E_PROTOCOL, "the server's answer holds no key");
-	if (trig_key_save(app, key, err) < 0)
-		return -(int)err->code;
-	return trig_print(app, zk_buf_str(&rest), err);
+	if (trig_key_save(app, url, key, err) == 0)
+		return trig_print(app, zk_buf_str(&rest), err);
+	/* It exists nowhere else: better shown than lost. */
+	struct zk_error why = *err;
+
+	(void)trig_print(app, answer, err);
+	*err = why;
+	return -(int)err->code;
 }
 
 static int call_for_key(struct trig_session *s, const struct zk_trig_request *r,
                         bool save, struct zk_error *err)
 {
-	struct zk_buf answer ZK_CLEANUP(zk_buf_done);
+	struct zk_buf answer ZK_CLEANUP(zk_buf_done) = { 0 };
 
 	zk_buf_init_secret(&answer, MAX_ANSWER);
 	if (zk_trig_call(&s->client, r, &answer, err) < 0)
 		return -(int)err->code;
-	return print_key(s->app, zk_buf_str(&answer), save, err);
+	return print_key(s->app, s->client.url.p, zk_buf_str(&answer), save, err);
 }
 
 static int generate_run(struct zk_app *app, void *opts, int argc, char **argv,
@@ -98,8 +104,8 @@ static int generate_run(struct zk_app *app, void *opts, int argc, char **argv,
 {
 	struct generate_opts *o = opts;
 	struct trig_session s;
-	struct zk_buf body ZK_CLEANUP(zk_buf_done);
-	struct zk_buf token ZK_CLEANUP(zk_buf_done);
+	struct zk_buf body ZK_CLEANUP(zk_buf_done) = { 0 };
+	struct zk_buf token ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_jwrite w;
 
 	(void)argc;
@@ -214,7 +220,7 @@ static int rotate_run(struct zk_app *app, void *opts, int argc, char **argv,
 {
 	struct rotate_opts *o = opts;
 	struct trig_session s;
-	struct zk_buf body ZK_CLEANUP(zk_buf_done);
+	struct zk_buf body ZK_CLEANUP(zk_buf_done) = { 0 };
 
 	(void)argc;
 	(void)argv;

@@ -107,6 +107,8 @@ static void make(const struct zk_trig_client *c, const struct zk_trig_request *r
 		.retry = c->retry,
 		.on_retry = c->on_retry,
 	};
+	if (r->once)
+		conf->retry.max_retries = 0;
 }
 
 int zk_trig_call(struct zk_trig_client *c, const struct zk_trig_request *r,
@@ -133,7 +135,7 @@ int zk_trig_start(struct zk_trig_client *c, const struct zk_trig_request *r,
 
 	make(c, r, &text, &conf);
 	conf.http.ctx = ctx;
-	conf.on_retry = NULL;
+	conf.on_retry = r->on_retry;
 	int rc = zk_send_start(c->net, &conf, done, ret, err);
 
 	text_done(&text);

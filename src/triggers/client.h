@@ -39,6 +39,10 @@ struct zk_trig_request {
 	const char *bearer; /* instead of the key: the admin token */
 	bool repeatable;    /* may be repeated after it was sent */
 	bool no_key;        /* the endpoint needs none */
+	bool once;          /* no retries */
+	/* zk_trig_start: before each wait, with its `ctx`; may be NULL. */
+	void (*on_retry)(void *ctx, unsigned retry, unsigned max, int64_t wait_ms,
+	                 const struct zk_error *err);
 };
 
 /* Calls and turns the loop until the answer is there: its body in `body` (appended, made with

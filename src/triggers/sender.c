@@ -27,6 +27,8 @@ struct zk_trig_sender {
 	struct zk_list flying;  /* the batch under way, in order */
 	size_t n_waiting, waiting_bytes, n_flying;
 	size_t batch_events; /* smaller than asked when the server's limits say so */
+	size_t split; /* not 0: the next batch is a part of one that was refused as a whole */
+	unsigned attempts; /* of the batch under way */
 	struct zk_send *send;
 	struct zk_timer *linger;
 	bool flush, paused, pumping;
@@ -98,6 +100,7 @@ static void answer_one(struct zk_trig_sender *s, zk_str result)
 		(void)zk_jstr_plain(v.raw, &id);
 	struct zk_trig_answer a = { .what = what_of((int)status),
 		                    .status = (int)status,
+		                    .attempts = s->attempts,
 		                    .id = id,
 		                    .reason = result };
 
@@ -144,19 +147,24 @@ static void requeue(struct zk_trig_sender *s)
 static void batch_failed(struct zk_trig_sender *s, const struct zk_http_res *res,
                          struct zk_error *err)
 {
-	if (err->http_status == 413 && s->n_flying > 1) {
-		s->batch_events = s->n_flying / 2;
+	/* These are about the events; everything else is about the server or the key. */
+	bool about_events = err->http_status == 400 || err->http_status == 413 ||
+	                    err->http_status == 422;
+
+	if (about_events && s->n_flying > 1) {
+		s->split = s->n_flying / 2;
+		if (err->http_status == 413)
+			s->batch_events = s->split;
 		requeue(s);
 		return;
 	}
 	zk_trig_explain(s->conf.client, res->body, err);
 	struct zk_trig_answer a = { .what = ZK_TRIG_UNSENT,
 		                    .status = err->http_status,
+		                    .attempts = s->attempts,
 		                    .err = err };
 
-	/* 400, 413 and 422 are about these events; everything else is about the server or the key. */
-	if (err->http_status == 400 || err->http_status == 413 ||
-	    err->http_status == 422) {
+	if (about_events) {
 		a.what = ZK_TRIG_REJECTED;
 		a.reason = res->body;
 	} else {
@@ -175,6 +183,7 @@ static void on_done(void *ctx, const struct zk_http_res *res, struct zk_error *e
 
 	s->send = NULL;
 	s->pumping = true;
+	s->split = 0;
 	if (!err && !answer_batch(s, res->body)) {
 		(void)zk_fail(&bad, ZK_E_PROTOCOL,
 		              "the server's answer to a batch cannot be read");
@@ -191,8 +200,10 @@ static void on_done(void *ctx, const struct zk_http_res *res, struct zk_error *e
 
 static void take(struct zk_trig_sender *s, struct zk_buf *body, bool *repeatable)
 {
+	size_t most = s->split ? s->split : s->batch_events;
+
 	*repeatable = true;
-	while (s->n_waiting && s->n_flying < s->batch_events) {
+	while (s->n_waiting && s->n_flying < most) {
 		struct zk_list *e = s->waiting.next;
 		struct zk_trig_record *r = ZK_LIST_ENTRY(e, struct zk_trig_record, entry);
 
@@ -205,8 +216,18 @@ static void take(struct zk_trig_sender *s, struct zk_buf *body, bool *repeatable
 		s->waiting_bytes -= r->n;
 		zk_buf_put(body, r->text, r->n);
 		zk_buf_char(body, '\n');
-		*repeatable = *repeatable && r->has_dedup;
+		*repeatable = *repeatable && r->dedup.n > 0;
 	}
+}
+
+static void on_retry(void *ctx, unsigned retry, unsigned max, int64_t wait_ms,
+                     const struct zk_error *err)
+{
+	struct zk_trig_sender *s = ctx;
+
+	s->attempts++;
+	if (s->conf.on_retry)
+		s->conf.on_retry(s->conf.ctx, retry, max, wait_ms, err);
 }
 
 static void send_batch(struct zk_trig_sender *s)
@@ -223,8 +244,10 @@ static void send_batch(struct zk_trig_sender *s)
 		.body = zk_buf_str(&body),
 		.content_type = "application/x-ndjson",
 		.repeatable = repeatable,
+		.on_retry = on_retry,
 	};
 
+	s->attempts = 1;
 	if (zk_trig_start(s->conf.client, &rq, on_done, s, &s->send, &err) < 0) {
 		struct zk_trig_answer a = { .what = ZK_TRIG_UNSENT, .err = &err };
 
@@ -249,7 +272,7 @@ static void pump(struct zk_trig_sender *s)
 	s->pumping = true;
 	if (s->n_waiting && s->down_until_ms > zk_loop_now_ms(s->loop))
 		give_up_waiting(s, &s->down);
-	bool full = s->n_waiting >= s->batch_events ||
+	bool full = s->split || s->n_waiting >= s->batch_events ||
 	            s->waiting_bytes >= s->conf.batch_bytes;
 
 	if (!s->send && s->n_waiting && (full || s->flush)) {
@@ -292,6 +315,7 @@ struct zk_trig_sender *zk_trig_sender_new(struct zk_loop *l,
 
 void zk_trig_sender_push(struct zk_trig_sender *s, struct zk_trig_record *rec)
 {
+	rec->start_ms = zk_loop_now_ms(s->loop);
 	zk_list_push(&s->waiting, &rec->entry);
 	s->n_waiting++;
 	s->waiting_bytes += rec->n;

@@ -24,8 +24,9 @@ struct zk_trig_record {
 	uint64_t line, offset; /* where it came from */
 	const char *source;    /* file name; borrowed */
 	int64_t spool_id;      /* 0 = not in the spool */
-	char key[65];          /* its dedup_id when zk made one, else "" */
-	bool has_dedup;
+	int64_t start_ms;      /* when it was pushed; set by the sender */
+	zk_str dedup; /* its dedup_id, a JSON string inside `text`; n == 0: none */
+	size_t raw_at, raw_n; /* what triggers/draft.h needs to give the line back */
 	size_t n;
 	char text[];
 };
@@ -41,9 +42,10 @@ enum zk_trig_sent {
 
 struct zk_trig_answer {
 	enum zk_trig_sent what;
-	int status;    /* of this record; 0 = none */
-	zk_str id;     /* event id, may be empty */
-	zk_str reason; /* JSON object of the server for a rejection, or text */
+	int status;        /* of this record; 0 = none */
+	unsigned attempts; /* requests that it was part of, 0 = none */
+	zk_str id;         /* event id, may be empty */
+	zk_str reason;     /* JSON object of the server for a rejection, or text */
 	const struct zk_error *err; /* UNSENT */
 };
 
@@ -56,6 +58,9 @@ struct zk_trig_sender_conf {
 	/* Once per record, in the order of the pushes; the record is the callee's then. */
 	void (*on_answer)(void *ctx, struct zk_trig_record *rec,
 	                  const struct zk_trig_answer *a);
+	/* Before each wait for another attempt; may be NULL. */
+	void (*on_retry)(void *ctx, unsigned retry, unsigned max, int64_t wait_ms,
+	                 const struct zk_error *err);
 	/* Enough is waiting: stop pushing (true); go on (false). */
 	void (*on_pause)(void *ctx, bool pause);
 	/* Nothing is waiting any more (after a push). */
