@@ -89,7 +89,7 @@ Test(buf, printf_of_any_length)
 	for (int n = 0; n < 600; n += 7) {
 		zk_buf_init(&b, 600);
 		zk_buf_printf(&b, "%*d", n, 1);
-		cr_expect_eq(b.n, n ? n : 1);
+		cr_expect_eq(b.n, n ? (size_t)n : 1u);
 		cr_expect_eq(b.p[b.n - 1], '1');
 		zk_buf_done(&b);
 	}

@@ -111,7 +111,7 @@ Test(trig_limit, sliding_weighs_the_previous_window)
 	struct zk_trig_limit *l = zk_trig_limit_new(true);
 
 	cr_expect(zk_trig_limit_take(l, one, 100, 100, 0).ok);
-	cr_expect_not(zk_trig_limit_take(l, one, 100, 1, 60000).ok, "100 % overlap");
+	cr_expect_not(zk_trig_limit_take(l, one, 100, 1, 60000).ok, "100 %% overlap");
 	/* a quarter of the new window is over: 75 of the old ones still weigh */
 	struct zk_trig_verdict v = zk_trig_limit_take(l, one, 100, 25, 75000);
 
