@@ -27,7 +27,7 @@ struct ack_run {
 
 static int send_batch(struct ack_run *a, struct zk_error *err)
 {
-	struct zk_buf answer ZK_CLEANUP(zk_buf_done);
+	struct zk_buf answer ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_jval v;
 	uint64_t n = 0;
 

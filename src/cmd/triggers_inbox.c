@@ -156,6 +156,22 @@ static int one_page(struct listing *l, struct zk_error *err)
 	return put_events(l, zk_buf_str(&body), err);
 }
 
+/* Where to begin and how far to go. */
+static int set_range(struct listing *l, const struct zk_output_opts *o,
+                     struct zk_error *err)
+{
+	zk_uuid id;
+
+	l->left = o->limit ? o->limit : o->all ? UINT64_MAX : PAGE;
+	if (!o->cursor)
+		return 0;
+	if (!zk_uuid_parse(zk_str_of(o->cursor), &id))
+		return zk_fail(err, ZK_E_USAGE, "--cursor '%s' is no event id",
+		               o->cursor);
+	memcpy(l->cursor, o->cursor, ZK_UUID_TEXT);
+	return 0;
+}
+
 static int list(struct trig_session *s, const char *query, struct zk_error *err)
 {
 	static const struct zk_out_shape shape = { .kind = ZK_OUT_LIST,
@@ -163,19 +179,11 @@ static int list(struct trig_session *s, const char *query, struct zk_error *err)
 		                                   .cols = inbox_cols,
 		                                   .n_cols = ZK_ARRAY_LEN(inbox_cols),
 		                                   .open = true };
-	const struct zk_output_opts *o = &s->app->output;
 	struct listing l = { .s = s, .query = query, .out = zk_app_out(s->app, err) };
-	zk_uuid id;
 
-	if (!l.out || zk_out_begin(l.out, &shape, err) < 0)
+	if (!l.out || zk_out_begin(l.out, &shape, err) < 0 ||
+	    set_range(&l, &s->app->output, err) < 0)
 		return -(int)err->code;
-	l.left = o->limit ? o->limit : o->all ? UINT64_MAX : PAGE;
-	if (o->cursor) {
-		if (!zk_uuid_parse(zk_str_of(o->cursor), &id))
-			return zk_fail(err, ZK_E_USAGE, "--cursor '%s' is no event id",
-			               o->cursor);
-		memcpy(l.cursor, o->cursor, ZK_UUID_TEXT);
-	}
 	do {
 		if (one_page(&l, err) < 0)
 			return -(int)err->code;
@@ -186,7 +194,7 @@ static int list(struct trig_session *s, const char *query, struct zk_error *err)
 		zk_out_cut(l.out, shown, -1);
 	if (zk_out_end(l.out, err) < 0)
 		return -(int)err->code;
-	return o->exit_status && !shown ? ZK_EXIT_NO : ZK_EXIT_OK;
+	return s->app->output.exit_status && !shown ? ZK_EXIT_NO : ZK_EXIT_OK;
 }
 
 static int inbox_run(struct zk_app *app, void *opts, int argc, char **argv,

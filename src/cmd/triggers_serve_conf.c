@@ -93,7 +93,7 @@ static int make_store(struct zk_app *app, const struct serve_opts *o,
                       struct serve_conf *c, struct zk_error *err)
 {
 	struct zk_trig_repo_conf *r = &c->conf.repo;
-	struct zk_buf given ZK_CLEANUP(zk_buf_done);
+	struct zk_buf given ZK_CLEANUP(zk_buf_done) = { 0 };
 
 	if (make_db(app, o, c, err) < 0)
 		return -(int)err->code;

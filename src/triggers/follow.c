@@ -66,7 +66,7 @@ static void remember(struct zk_trig_follow *f, zk_str id)
 
 static void give_event(struct zk_trig_follow *f, const struct zk_sse_event *e)
 {
-	struct zk_buf type ZK_CLEANUP(zk_buf_done);
+	struct zk_buf type ZK_CLEANUP(zk_buf_done) = { 0 };
 
 	if (!e->data.n || !e->id.n)
 		return;
@@ -219,7 +219,7 @@ static void put_query(struct zk_trig_follow *f, struct zk_buf *url)
 static void connect_now(void *ctx)
 {
 	struct zk_trig_follow *f = ctx;
-	struct zk_buf url ZK_CLEANUP(zk_buf_done);
+	struct zk_buf url ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_error err = { 0 };
 
 	if (f->paused) {
