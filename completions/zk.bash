@@ -3,7 +3,7 @@
 
 _zk_verbs() {
 	case $1 in
-	'') words='triggers config completion explain help version' ;;
+	'') words='triggers demo config completion explain help schema version' ;;
 	'triggers') words='serve' ;;
 	'config') words='init trust validate' ;;
 	esac
@@ -12,12 +12,14 @@ _zk_verbs() {
 _zk_options() {
 	case $1 in
 	'triggers serve') words=' --listen --metrics-listen --cors --ui --no-ui --dev --no-dev --db --db-connections --durability --dedup-window --retain-delivered --retain-failed --retain-pending --redis --webhook-secret-file --webhook-secret-fd --accept-new-secret --no-accept-new-secret --delivery --no-delivery --delivery-max --delivery-timeout --delivery-body --retry-schedule --allow-private-webhooks --no-allow-private-webhooks --webhook-allow --require-https --no-require-https --webhook-proxy --alert-url --rate-limit --rate-limit-algorithm --key-prefix --admin-token-file --admin-token-fd --keygen-per-minute --key-mac --no-key-mac --hash-lanes --max-payload --max-body --max-depth --max-head --max-header-lines --max-target --max-connections --max-connections-per-client --max-requests --head-timeout --body-timeout --idle-timeout -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version --tls-cert --tls-key --trusted-proxy --admin' ;;
+	'demo') words=' --only --keep --no-keep --json --no-json -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'config init') words=' --from --force --no-force -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'config trust') words=' --revoke --no-revoke -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'config validate') words=' --for --allow-unset-env --no-allow-unset-env --report -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'completion') words=' -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'explain') words=' -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'help') words=' -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
+	'schema') words=' -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'version') words=' -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	*) words=' -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	esac
@@ -66,6 +68,7 @@ _zk_arg() {
 	'completion') kind='shell' ;;
 	'explain') kind='code' ;;
 	'help') kind='topic' ;;
+	'schema') kind='schema' ;;
 	esac
 }
 
@@ -110,6 +113,7 @@ _zk_with_value() {
 	'triggers serve --head-timeout') return 0 ;;
 	'triggers serve --body-timeout') return 0 ;;
 	'triggers serve --idle-timeout') return 0 ;;
+	'demo --only') return 0 ;;
 	'config init --from') return 0 ;;
 	'config validate --for') return 0 ;;
 	'config validate --report') return 0 ;;

@@ -3,6 +3,7 @@
 set -g __zk_paths \
     'triggers' \
     'triggers serve' \
+    'demo' \
     'config' \
     'config init' \
     'config trust' \
@@ -10,6 +11,7 @@ set -g __zk_paths \
     'completion' \
     'explain' \
     'help' \
+    'schema' \
     'version'
 
 # The words of the command on the line so far.
@@ -34,10 +36,12 @@ end
 
 complete -c zk -f
 complete -c zk -n '__zk_at ""' -a triggers -d 'serve or call the triggers API'
+complete -c zk -n '__zk_at ""' -a demo -d 'see the whole product work in 30 s, without an account'
 complete -c zk -n '__zk_at ""' -a config -d 'look at, check and write the configuration'
 complete -c zk -n '__zk_at ""' -a completion -d 'print a completion script for a shell'
 complete -c zk -n '__zk_at ""' -a explain -d 'say what an error code means and what to do'
 complete -c zk -n '__zk_at ""' -a help -d 'explain a command or a topic'
+complete -c zk -n '__zk_at ""' -a schema -d 'print a JSON Schema of what zk reads or writes'
 complete -c zk -n '__zk_at ""' -a version -d 'print the version and what it was built with'
 complete -c zk -n '__zk_at "triggers"' -a serve -d 'serve the triggers API on an embedded database'
 complete -c zk -n '__zk_at "config"' -a init -d 'write a configuration file to start from'
@@ -127,6 +131,11 @@ complete -c zk -n '__zk_at "triggers serve"' -l tls-cert -r -F -d 'serve HTTPS w
 complete -c zk -n '__zk_at "triggers serve"' -l tls-key -r -F -d 'private key of --tls-cert'
 complete -c zk -n '__zk_at "triggers serve"' -l trusted-proxy -x -d 'believe X-Forwarded-For of these'
 complete -c zk -n '__zk_at "triggers serve"' -l admin -x -d 'listen here for /healthz /readyz /status /metrics'
+complete -c zk -n '__zk_at "demo"' -l only -x -d 'just this stage'
+complete -c zk -n '__zk_at "demo"' -l keep -d 'stay up afterwards and say what to try'
+complete -c zk -n '__zk_at "demo"' -l no-keep -d 'stay up afterwards and say what to try'
+complete -c zk -n '__zk_at "demo"' -l json -d 'print the facts as one JSON document'
+complete -c zk -n '__zk_at "demo"' -l no-json -d 'print the facts as one JSON document'
 complete -c zk -n '__zk_at "config init"' -l from -r -F -d 'make a profile of the variables of another server'
 complete -c zk -n '__zk_at "config init"' -l force -d 'overwrite the file'
 complete -c zk -n '__zk_at "config init"' -l no-force -d 'overwrite the file'
@@ -140,3 +149,4 @@ complete -c zk -n '__zk_at "config validate"' -l report -x -d 'github, or junit=
 complete -c zk -n '__zk_at "completion"' -a '(__zk_ask shell)'
 complete -c zk -n '__zk_at "explain"' -a '(__zk_ask code)'
 complete -c zk -n '__zk_at "help"' -a '(__zk_ask topic)'
+complete -c zk -n '__zk_at "schema"' -a '(__zk_ask schema)'

@@ -9,6 +9,7 @@
 #include "cli/doc.h"
 #include "cli/help.h"
 #include "cli/parse.h"
+#include "cli/schemas.h"
 #include "cli/state.h"
 
 #include "base/ban.h"
@@ -75,6 +76,14 @@ static void topics(struct zk_app *app, struct zk_buf *b)
 	commands(app, b);
 }
 
+static void schema_names(struct zk_app *app, struct zk_buf *b)
+{
+	(void)app;
+	put(b, "config", "configuration files");
+	for (const struct zk_schema_text *s = zk_schemas; s->name; s++)
+		zk_buf_printf(b, "%s\t%.*s\n", s->name, ZK_STR_ARG(s->title));
+}
+
 static void shells(struct zk_app *app, struct zk_buf *b)
 {
 	(void)app;
@@ -90,7 +99,7 @@ bool zk_complete_values(struct zk_app *app, zk_str kind, struct zk_buf *b)
 		void (*put)(struct zk_app *, struct zk_buf *);
 	} kinds[] = {
 		{ "profile", profiles }, { "code", codes },   { "command", commands },
-		{ "topic", topics },     { "shell", shells },
+		{ "topic", topics },     { "shell", shells }, { "schema", schema_names },
 	};
 
 	for (size_t i = 0; i < ZK_ARRAY_LEN(kinds); i++) {

@@ -268,6 +268,9 @@ static void quantity(struct zk_jwrite *w, const char *units)
 	zk_jw_cstr(w, "integer");
 	zk_jw_arr_end(w);
 	member(w, "pattern", zk_buf_cstring(&b));
+	/* The only number that needs no unit. */
+	zk_jw_key(w, "minimum");
+	zk_jw_i64(w, 0);
 	zk_jw_key(w, "maximum");
 	zk_jw_i64(w, 0);
 	zk_buf_done(&b);

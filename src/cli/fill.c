@@ -105,6 +105,8 @@ int zk_cli_check(struct zk_app *app, const struct zk_cmd *target, bool allow_uns
 	r = zk_cli_load(&probe, &rows, &probe.conf, err);
 	if (r == 0)
 		r = set_all(&probe, probe.conf, &pool, err);
+	if (r == 0 && !target)
+		r = zk_conf_check_variables(probe.conf, err);
 	if (r == 0 && !target && !allow_unset)
 		r = zk_conf_check_expanded(probe.conf, err);
 	zk_conf_free(probe.conf);

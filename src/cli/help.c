@@ -334,6 +334,12 @@ static bool is_compact(size_t section)
 	return section >= 2;
 }
 
+static void title(const struct zk_help *h, const char *text, struct zk_buf *b)
+{
+	zk_buf_printf(b, "%s%-11s%s ", h->color ? "\033[1m" : "", text,
+	              h->color ? "\033[0m" : "");
+}
+
 static void top_section(const struct zk_help *h, size_t section, struct zk_buf *b)
 {
 	const struct zk_cmd *c = NULL;
@@ -350,12 +356,13 @@ static void top_section(const struct zk_help *h, size_t section, struct zk_buf *
 			zk_buf_printf(&names, "%s%s", names.n ? " " : "", c->path);
 			continue;
 		}
-		zk_buf_printf(b, "%-11s %-11s ", first ? sections[section] : "", c->path);
+		title(h, first ? sections[section] : "", b);
+		zk_buf_printf(b, "%-11s ", c->path);
 		zk_fill(b, zk_str_of(c->help), 24, 24, h->width);
 		first = false;
 	}
 	if (names.n) {
-		zk_buf_printf(b, "%-11s ", sections[section]);
+		title(h, sections[section], b);
 		zk_fill(b, zk_buf_str(&names), 12, 12, h->width);
 	}
 	zk_buf_done(&names);

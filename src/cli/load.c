@@ -229,7 +229,10 @@ static int load(struct zk_app *app, const struct zk_all_rows *rows,
 	};
 	int r;
 
-	in.profile = early(app, "profile", "ZK_PROFILE", &in.profile_by);
+	in.profile = app->cli->profile;
+	in.profile_by = ZK_PROFILE_BY_OPTION;
+	if (!in.profile)
+		in.profile = early(app, "profile", "ZK_PROFILE", &in.profile_by);
 	if (in.profile_by == ZK_PROFILE_BY_OPTION && !in.profile[0])
 		return zk_fail(err, ZK_E_USAGE, "--profile: the name is empty");
 	r = zk_schema_check_env(&in.schema, err);
@@ -262,4 +265,15 @@ int zk_cli_load(struct zk_app *app, const struct zk_all_rows *rows, struct zk_co
 	}
 	*ret = c;
 	return 0;
+}
+
+int zk_cli_load_profile(struct zk_app *app, const struct zk_all_rows *rows,
+                        const char *profile, struct zk_conf **ret, struct zk_error *err)
+{
+	int r;
+
+	app->cli->profile = profile;
+	r = zk_cli_load(app, rows, ret, err);
+	app->cli->profile = NULL;
+	return r;
 }

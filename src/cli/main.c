@@ -59,14 +59,24 @@ static const char *peek_option(int argc, char **argv, const char *name)
 	return found;
 }
 
-/* An error may come before the options are final; its form and colour are those asked for. */
-static void setup_early(struct zk_app *app, int argc, char **argv)
+/* Help and errors may come before the options are final; their colour is the one asked for. */
+static void peek_color(struct zk_app *app, int argc, char **argv)
+{
+	const char *color = peek_option(argc, argv, "color");
+
+	if (color && strcmp(color, "always") == 0)
+		app->common.color = ZK_COLOR_ALWAYS;
+	if (color && strcmp(color, "never") == 0)
+		app->common.color = ZK_COLOR_NEVER;
+}
+
+/* The same for the form of an error. */
+static void setup_early(int argc, char **argv)
 {
 	static const char *const formats[] = { "auto", "text", "logfmt", "json",
 		                               "journald" };
 	struct zk_log_conf conf = { .level = ZK_LOG_NOTICE };
 	const char *format = peek_option(argc, argv, "log-format");
-	const char *color = peek_option(argc, argv, "color");
 	struct zk_error ignored;
 
 	if (!format)
@@ -74,11 +84,6 @@ static void setup_early(struct zk_app *app, int argc, char **argv)
 	for (size_t i = 0; format && i < ZK_ARRAY_LEN(formats); i++)
 		if (strcmp(format, formats[i]) == 0)
 			conf.format = (enum zk_log_format)i;
-	app->common.color = ZK_COLOR_AUTO;
-	if (color && strcmp(color, "always") == 0)
-		app->common.color = ZK_COLOR_ALWAYS;
-	if (color && strcmp(color, "never") == 0)
-		app->common.color = ZK_COLOR_NEVER;
 	/* Without a file there is nothing that could fail. */
 	if (zk_log_setup(&conf, &ignored) < 0)
 		return;
@@ -229,9 +234,10 @@ int zk_main(int argc, char **argv, const struct zk_cmd *const *cmds)
 
 	fill_std_fds();
 	ignore_sigpipe();
+	peek_color(&app, argc, argv);
 	r = run(&app, argc, argv, &err);
 	if (r < 0 && !cli.is_filled)
-		setup_early(&app, argc, argv);
+		setup_early(argc, argv);
 	r = conclude(&app, r, &err);
 	r = zk_app_done(&app, r, &sig);
 	zk_log_stop();

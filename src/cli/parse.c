@@ -283,15 +283,14 @@ static int on_missing(struct run *r, struct zk_error *err)
 	const struct entry *e = optopt >= VAL_BASE ? &r->t.entries[optopt - VAL_BASE]
 	                                           : entry_of_key(&r->t, optopt);
 	const char *typed = r->argv[optind - 1];
+	char letter[3] = { '-', (char)optopt, '\0' };
 
 	/* An abbreviated name is the first thing that is wrong with it. */
 	if (e && optopt >= VAL_BASE && strcmp(typed + 2, e->name) != 0)
 		return zk_suggest_option(r->t.rows, r->t.n_rows, r->p->cmd,
 		                         zk_str_of(typed), err);
 	(void)zk_fail(err, ZK_E_USAGE, "option '%s' needs a value",
-	              optopt >= VAL_BASE ? typed
-	              : e                ? e->row->name
-	                                 : "?");
+	              optopt >= VAL_BASE ? typed : letter);
 	return e && zk_opt_meta(e->row) ? zk_err_hint(err, "--%s %s: %s", e->name,
 	                                              zk_opt_meta(e->row), e->row->help)
 	                                : -(int)err->code;

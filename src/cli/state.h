@@ -1,5 +1,6 @@
-/* The part of struct zk_app that only cli sees.
- * Layer: cli, private. */
+/* What cli keeps in struct zk_app, and the loading of the configuration: for cli itself and for
+ * the commands that are about the configuration.
+ * Layer: cli. */
 #ifndef ZK_CLI_STATE_H
 #define ZK_CLI_STATE_H
 
@@ -25,6 +26,7 @@ struct zk_cli {
 	struct zk_optpool reloads[2];
 	unsigned n_reloads;
 	struct zk_all_rows rows;  /* empty for NO_CONFIG commands */
+	const char *profile;      /* loaded instead of that of the line; NULL = none */
 	struct zk_conf *loading;  /* what foreign variables are given to */
 	struct zk_timer *timeout; /* --timeout */
 	bool timed_out;
@@ -47,6 +49,10 @@ void zk_places_done(struct zk_places *p);
  * options and foreign variables. `rows` must outlive the result. */
 int zk_cli_load(struct zk_app *app, const struct zk_all_rows *rows, struct zk_conf **ret,
                 struct zk_error *err) ZK_MUST_USE;
+/* The same with another profile, as if it had been named with -p. */
+int zk_cli_load_profile(struct zk_app *app, const struct zk_all_rows *rows,
+                        const char *profile, struct zk_conf **ret,
+                        struct zk_error *err) ZK_MUST_USE;
 /* Loads, and writes what counts into the structs of the app and of the command. 0, or an error
  * that says where the wrong value came from. */
 int zk_cli_fill(struct zk_app *app, struct zk_error *err) ZK_MUST_USE;

@@ -155,12 +155,12 @@ int zk_suggest_option(const struct zk_rows *t, size_t n, const struct zk_cmd *cm
 			     r++)
 				offer_row(&o, r);
 		best = only_with_prefix(&o, o.near.want);
-		if (!best)
-			best = o.near.best;
 		if (best)
 			return zk_err_hint(
 			        err, "did you mean '--%s'? options are not abbreviated",
 			        best);
+		if (o.near.best)
+			return zk_err_hint(err, "did you mean '--%s'?", o.near.best);
 	}
 	if (!cmd)
 		return zk_err_hint(

@@ -153,7 +153,7 @@ static bool fits_screen(zk_str text)
 /* Starts the pager with our text as stdin; returns the write end, or -1. */
 static int start_pager(pid_t *pid)
 {
-	const char *argv[] = { "sh", "-c", "exec ${PAGER}", NULL };
+	const char *argv[] = { "sh", "-c", getenv("PAGER"), NULL };
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t attr;
 	sigset_t pipe_only;

@@ -18,6 +18,7 @@ const struct zk_cmd *const zk_cmds[] = {
 	&zk_cmd_completion,
 	&zk_cmd_explain,
 	&zk_cmd_help,
+	&zk_cmd_schema,
 	&zk_cmd_version,
 	/* Hidden */
 	&zk_cmd_complete,

@@ -26,6 +26,7 @@ extern const struct zk_cmd zk_cmd_spool_export;
 extern const struct zk_cmd zk_cmd_spool_flush;
 extern const struct zk_cmd zk_cmd_spool_list;
 extern const struct zk_cmd zk_cmd_spool_show;
+extern const struct zk_cmd zk_cmd_schema;
 extern const struct zk_cmd zk_cmd_triggers;
 extern const struct zk_cmd zk_cmd_triggers_ack;
 extern const struct zk_cmd zk_cmd_triggers_inbox;

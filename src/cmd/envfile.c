@@ -37,6 +37,8 @@ struct convert {
 	size_t n_vars;
 	struct item *items;
 	size_t n_items;
+	bool only_looking; /* on_foreign just notes that it was called */
+	bool was_called;
 };
 
 /* ---- reading ---- */
@@ -227,7 +229,8 @@ static int on_foreign(struct zk_app *app, const char *opt, const char *value,
 	const struct zk_opt *row = zk_rows_find(t, n, zk_str_of(opt), &i);
 	struct var *v = var_of(c, variable);
 
-	if (!row || !v)
+	c->was_called = true;
+	if (!row || !v || c->only_looking)
 		return 0;
 	return take(c, row, t[i].prefix, value, v, err);
 }
@@ -276,6 +279,26 @@ static int own_variable(struct convert *c, struct var *v, struct zk_error *err)
 	return 0;
 }
 
+/* A variable that counts only together with another one is known too. */
+static void look_for_known(struct convert *c, const struct zk_cmd *const *cmds)
+{
+	struct zk_error ignored;
+
+	c->only_looking = true;
+	for (size_t i = 0; i < c->n_vars; i++) {
+		struct var *v = &c->vars[i];
+
+		if (v->used || strncmp(v->name, "ZK_", 3) == 0)
+			continue;
+		(void)clearenv();
+		(void)setenv(v->name, v->value, 1);
+		c->was_called = false;
+		/* A value that is no use alone is not what is asked here. */
+		if (ask_commands(c, cmds, &ignored) < 0 || c->was_called)
+			v->used = true;
+	}
+}
+
 /* The commands look into the environment of the process: it becomes that of the file. */
 static int ask_all(struct convert *c, const struct zk_cmd *const *cmds,
                    struct zk_error *err)
@@ -293,7 +316,11 @@ static int ask_all(struct convert *c, const struct zk_cmd *const *cmds,
 		else if (strcmp(c->vars[i].name, "HOME") != 0)
 			(void)setenv(c->vars[i].name, c->vars[i].value, 1);
 	}
-	return r < 0 ? r : ask_commands(c, cmds, err);
+	if (r == 0)
+		r = ask_commands(c, cmds, err);
+	if (r == 0)
+		look_for_known(c, cmds);
+	return r;
 }
 
 /* ---- writing ---- */

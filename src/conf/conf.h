@@ -110,6 +110,8 @@ int zk_conf_set(const struct zk_conf *c, const struct zk_opt *row, const char *p
  * -ZK_E_ORIGIN. Call it with the tables of the command, after all values are given. */
 int zk_conf_check_origins(const struct zk_conf *c, const struct zk_conf_table *t,
                           struct zk_error *err) ZK_MUST_USE;
+/* Checks the value of every variable that counts, whichever command it is for. */
+int zk_conf_check_variables(const struct zk_conf *c, struct zk_error *err) ZK_MUST_USE;
 /* Checks every value of every profile with ${…} expanded (for `zk config validate`). */
 int zk_conf_check_expanded(const struct zk_conf *c, struct zk_error *err) ZK_MUST_USE;
 

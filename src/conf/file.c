@@ -250,7 +250,10 @@ static char byte_at(const struct build *b, const yaml_mark_t *m)
 static int syntax_error(struct build *b, const yaml_parser_t *p)
 {
 	const char *problem = p->problem ? p->problem : "it cannot be parsed";
-	bool has_context = p->context && p->context_mark.line < p->problem_mark.line;
+	/* What was opened and not closed is named where it began, because libyaml notices lines
+	 * later; a block has no end of its own. */
+	bool has_context = p->context && p->context_mark.line < p->problem_mark.line &&
+	                   !strstr(p->context, "block");
 	bool tab = byte_at(b, &p->problem_mark) == '\t';
 
 	if (p->error == YAML_READER_ERROR)
@@ -260,7 +263,6 @@ static int syntax_error(struct build *b, const yaml_parser_t *p)
 	if (p->error == YAML_MEMORY_ERROR)
 		return zk_fail(b->err, ZK_E_CONFIG, "not enough memory for '%s'",
 		               b->f->shown);
-	/* What was left open is named where it began; libyaml notices lines later. */
 	(void)zk_spot_fail(
 	        b->err, ZK_E_CONFIG_SYNTAX,
 	        spot_at(b, has_context ? &p->context_mark : &p->problem_mark, 1), NULL,

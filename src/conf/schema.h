@@ -74,6 +74,10 @@ int zk_schema_check_value(const struct zk_hit *hit, const struct zk_conf_file *f
                           const struct zk_node *value, bool expand,
                           struct zk_error *err) ZK_MUST_USE;
 
+/* Completes the failure of a zk_opt_set on a text at `at`: key, place, the hint as a note. */
+int zk_schema_bad_value(const struct zk_hit *hit, const struct zk_conf_file *f,
+                        const struct zk_node *at, struct zk_error *err);
+
 /* The texts that a value of a file stands for, one zk_opt_set each, in order: calls fn for each
  * with paths made absolute. Stops at the first negative result. */
 typedef int (*zk_text_fn)(void *ctx, const struct zk_node *at, zk_str text,

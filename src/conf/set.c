@@ -1,6 +1,5 @@
 /* Setting rows from what counts, with errors that say where a value came from.
  * Layer: conf. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -25,14 +24,13 @@ static int set_file_text(void *ctx, const struct zk_node *at, zk_str text,
                          struct zk_error *err)
 {
 	const struct target *t = ctx;
-	char note[300];
+	struct zk_hit hit = { .row = t->row,
+		              .prefix = t->prefix,
+		              .member = t->v->member };
 
 	if (zk_opt_set(t->pool, t->row, t->base, text, err) == 0)
 		return 0;
-	(void)snprintf(note, sizeof(note), "%s", err->hint);
-	err->hint[0] = '\0';
-	return zk_spot_add(err, ZK_E_CONFIG_VALUE, zk_spot_value(t->v->file, at),
-	                   note[0] ? note : NULL);
+	return zk_schema_bad_value(&hit, t->v->file, at, err);
 }
 
 /* A secret in plain text: only in a file of the user that nobody else can read. */
@@ -257,6 +255,42 @@ int zk_conf_check_expanded(const struct zk_conf *c, struct zk_error *err)
 		ZK_NODE_EACH(p, profiles)
 		{
 			r = check_map(c, f, p, err);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+/* Room for any value of a row. */
+union any_value {
+	uint64_t u;
+	double d;
+	const char *s;
+	struct zk_strlist list;
+	struct zk_secret secret;
+};
+
+int zk_conf_check_variables(const struct zk_conf *c, struct zk_error *err)
+{
+	for (size_t i = 0; i < c->in.schema.n; i++) {
+		const struct zk_conf_table *t = &c->in.schema.tables[i];
+
+		for (const struct zk_opt *row = t->rows; row->type != ZK_OPT_NONE;
+		     row++) {
+			struct zk_value values[ZK_VALUES_MAX];
+			size_t n = zk_conf_values(c, row, t->prefix, values);
+			const struct zk_value *v = zk_conf_winner(values, n);
+			struct zk_optpool pool = { 0 };
+			void *base;
+			int r;
+
+			if (!v || v->from != ZK_FROM_ENV)
+				continue;
+			base = zk_optpool_alloc(&pool,
+			                        row->off + sizeof(union any_value));
+			r = zk_conf_set(c, row, t->prefix, base, &pool, err);
+			zk_optpool_done(&pool);
 			if (r < 0)
 				return r;
 		}

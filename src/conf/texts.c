@@ -167,6 +167,23 @@ int zk_schema_texts(const struct zk_hit *hit, const struct zk_conf_file *f,
 	}
 }
 
+int zk_schema_bad_value(const struct zk_hit *hit, const struct zk_conf_file *f,
+                        const struct zk_node *at, struct zk_error *err)
+{
+	struct zk_buf key;
+	char note[300];
+
+	zk_buf_init(&key, 400);
+	zk_opt_conf_key(hit->row, hit->prefix, &key);
+	(void)zk_wrap(err, "%s%s", zk_buf_cstring(&key), zk_schema_suffix(hit->member));
+	zk_buf_done(&key);
+	/* The hint is the note behind the carets. */
+	(void)snprintf(note, sizeof(note), "%s", err->hint);
+	err->hint[0] = '\0';
+	return zk_spot_add(err, ZK_E_CONFIG_VALUE, zk_spot_value(f, at),
+	                   note[0] ? note : NULL);
+}
+
 struct value_check {
 	const struct zk_hit *hit;
 	const struct zk_conf_file *f;
@@ -176,15 +193,10 @@ static int check_text(void *ctx, const struct zk_node *at, zk_str text,
                       struct zk_error *err)
 {
 	const struct value_check *c = ctx;
-	char note[300];
 
 	if (zk_opt_check(c->hit->row, text, err) == 0)
 		return 0;
-	/* The hint is the note behind the carets. */
-	(void)snprintf(note, sizeof(note), "%s", err->hint);
-	err->hint[0] = '\0';
-	return zk_spot_add(err, ZK_E_CONFIG_VALUE, zk_spot_value(c->f, at),
-	                   note[0] ? note : NULL);
+	return zk_schema_bad_value(c->hit, c->f, at, err);
 }
 
 /* True when some text of the value is only known once it is expanded. */
