@@ -190,6 +190,7 @@ void zk_httpd_drain(struct zk_httpd *s, void (*fn)(void *ctx), void *ctx)
 	s->drained_ctx = ctx;
 	if (s->draining)
 		return;
+	zk_httpd_listeners_empty(s);
 	s->draining = true;
 	zk_httpd_listeners_close(s);
 	ZK_LIST_EACH (e, &s->conns)

@@ -237,6 +237,6 @@ bool zk_httpd_body_skip(struct zk_httpd_conn *c)
 	c->skip -= here;
 	if (c->skip)
 		return c->eof && zk_httpd_req_input_ended(c);
-	c->phase = ZK_HTTPD_IDLE;
+	zk_httpd_conn_idle(c);
 	return true;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "net/httpd_int.h"
@@ -12,7 +13,6 @@
 
 #include "base/ban.h"
 
-#define MAX_FREE_CHUNKS 64
 /* What a client may send after our last answer before we stop listening. */
 #define MAX_LINGER_BYTES (8 * 1024 * 1024)
 /* What a client may send while it is given an endless answer. */
@@ -41,42 +41,6 @@ struct zk_httpd_write {
 static struct conn_io *io_of(const struct zk_httpd_conn *c)
 {
 	return ZK_CONTAINER_OF(c, struct conn_io, c);
-}
-
-/* ------------------------------------------------------------------ chunks */
-
-void zk_httpd_chunk_get(struct zk_httpd *s, struct zk_buf *b)
-{
-	ZK_ASSERT(!b->p);
-	if (s->free_chunks) {
-		b->p = s->free_chunks;
-		memcpy(&s->free_chunks, b->p, sizeof(void *));
-		s->n_free_chunks--;
-	} else {
-		b->p = zk_alloc(ZK_HTTPD_CHUNK + 1);
-	}
-	b->room = ZK_HTTPD_CHUNK;
-	b->n = 0;
-}
-
-void zk_httpd_chunk_put(struct zk_httpd *s, struct zk_buf *b)
-{
-	if (!b->p)
-		return;
-	zk_buf_clear(b);
-	if (b->room != ZK_HTTPD_CHUNK || s->n_free_chunks >= MAX_FREE_CHUNKS ||
-	    s->freed) {
-		bool secret = b->secret;
-
-		b->secret = false; /* what was in use is wiped */
-		zk_buf_done(b);
-		b->secret = secret;
-		return;
-	}
-	memcpy(b->p, &s->free_chunks, sizeof(void *));
-	s->free_chunks = ZK_TAKE(b->p);
-	s->n_free_chunks++;
-	b->room = 0;
 }
 
 /* ------------------------------------------------------------------ end */
@@ -258,6 +222,18 @@ static void linger(struct zk_httpd_conn *c)
 		shut_down(c);
 }
 
+void zk_httpd_conn_idle(struct zk_httpd_conn *c)
+{
+	struct zk_httpd *s = c->s;
+
+	if (c->pos == c->in.n) {
+		zk_httpd_chunk_put(s, &c->in);
+		c->pos = c->base = 0;
+	}
+	c->phase = ZK_HTTPD_IDLE;
+	zk_httpd_wheel_set(c, zk_loop_now_ms(s->loop) + s->conf.idle_timeout_ms);
+}
+
 /* After a write: ends what was answered. True when there may be more to do. */
 static bool settle(struct zk_httpd_conn *c)
 {
@@ -280,14 +256,12 @@ static bool settle(struct zk_httpd_conn *c)
 		linger(c);
 		return false;
 	}
-	if (c->pos == c->in.n) {
-		zk_httpd_chunk_put(s, &c->in);
-		c->pos = c->base = 0;
+	if (c->skip) {
+		c->phase = ZK_HTTPD_SKIP;
+		zk_httpd_wheel_set(c, zk_loop_now_ms(s->loop) + s->conf.body_timeout_ms);
+	} else {
+		zk_httpd_conn_idle(c);
 	}
-	c->phase = c->skip ? ZK_HTTPD_SKIP : ZK_HTTPD_IDLE;
-	zk_httpd_wheel_set(c,
-	                   zk_loop_now_ms(s->loop) + (c->skip ? s->conf.body_timeout_ms
-	                                                      : s->conf.idle_timeout_ms));
 	return c->pos < c->in.n || c->eof;
 }
 
@@ -317,30 +291,6 @@ static bool wants_input(const struct zk_httpd_conn *c)
 	return true;
 }
 
-/* Makes room behind the input; the request that is being read has no slices yet. */
-static void make_room(struct zk_httpd_conn *c)
-{
-	if (!c->in.p) {
-		zk_httpd_chunk_get(c->s, &c->in);
-		c->pos = c->base = 0;
-		return;
-	}
-	if (c->in.n < c->in.room)
-		return;
-
-	size_t from = c->phase == ZK_HTTPD_HEAD ? c->base : c->pos;
-	if (c->phase != ZK_HTTPD_HEAD && c->phase != ZK_HTTPD_IDLE)
-		return;
-	if (from > 0) {
-		zk_buf_consume(&c->in, from);
-		c->pos -= from;
-		c->base = 0;
-		return;
-	}
-	/* Failure means no room, which libuv reports; the parser ends such a head before. */
-	(void)zk_buf_reserve(&c->in, ZK_MIN(c->in.room, c->in.cap - c->in.n));
-}
-
 /* Where the next bytes go. */
 static uv_buf_t read_target(struct zk_httpd_conn *c)
 {
@@ -356,7 +306,7 @@ static uv_buf_t read_target(struct zk_httpd_conn *c)
 		return uv_buf_init(c->body.p + c->body.n,
 		                   (unsigned)ZK_MIN(left, c->body.room - c->body.n));
 	}
-	make_room(c);
+	zk_httpd_in_reserve(c);
 	return uv_buf_init(c->in.p + c->in.n, (unsigned)(c->in.room - c->in.n));
 }
 
@@ -587,17 +537,15 @@ static struct zk_httpd_conn *conn_new(struct zk_httpd *s, bool is_unix)
 	return c;
 }
 
-void zk_httpd_conn_accept(struct zk_httpd *s, struct uv_stream_s *listener, bool is_unix)
+/* The socket is open: counts it and begins to read. */
+static void welcome(struct zk_httpd_conn *c)
 {
-	struct zk_httpd_conn *c = conn_new(s, is_unix);
-	struct conn_io *io = io_of(c);
+	struct zk_httpd *s = c->s;
 
-	if (uv_accept(listener, &io->uv.stream) < 0 ||
-	    (!is_unix && !zk_httpd_peer_address(c))) {
+	if (!c->loopback && !zk_httpd_peer_address(c)) {
 		zk_httpd_conn_abort(c); /* gone already */
 		return;
 	}
-	c->loopback = c->loopback || is_unix;
 	if (s->tls)
 		c->tls = zk_tls_conn_new(s->tls);
 	if (s->n_conns - s->n_refused > s->conf.max_connections ||
@@ -607,4 +555,28 @@ void zk_httpd_conn_accept(struct zk_httpd *s, struct uv_stream_s *listener, bool
 	}
 	zk_httpd_wheel_set(c, zk_loop_now_ms(s->loop) + s->conf.head_timeout_ms);
 	update_reading(c);
+}
+
+void zk_httpd_conn_accept(struct zk_httpd *s, struct uv_stream_s *listener, bool is_unix)
+{
+	struct zk_httpd_conn *c = conn_new(s, is_unix);
+
+	if (uv_accept(listener, &io_of(c)->uv.stream) < 0)
+		zk_httpd_conn_abort(c); /* gone already */
+	else
+		welcome(c);
+}
+
+void zk_httpd_conn_adopt(struct zk_httpd *s, int fd, bool is_unix)
+{
+	struct zk_httpd_conn *c = conn_new(s, is_unix);
+	struct conn_io *io = io_of(c);
+	int r = is_unix ? uv_pipe_open(&io->uv.pipe, fd) : uv_tcp_open(&io->uv.tcp, fd);
+
+	if (r == 0) {
+		welcome(c);
+		return;
+	}
+	(void)close(fd);
+	zk_httpd_conn_abort(c);
 }

@@ -4,6 +4,7 @@
  * httpd.c         the server: configuration, drain, end; accessors
  * httpd_listen.c  addresses and listening sockets
  * httpd_conn.c    one connection: reading, writing, closing, deadlines (libuv is here)
+ * httpd_buf.c     the memory of connections
  * httpd_peer.c    who is on the other side, connections per address
  * httpd_wheel.c   one coarse timer for all deadlines
  * httpd_req.c     one request: head, the calls of the handlers, its end
@@ -148,6 +149,10 @@ void zk_httpd_peer_leave(struct zk_httpd_conn *c);
 
 /* A connection that waits in the backlog of `listener`. */
 void zk_httpd_conn_accept(struct zk_httpd *s, struct uv_stream_s *listener, bool is_unix);
+/* The same for a socket that was accepted; taken over. */
+void zk_httpd_conn_adopt(struct zk_httpd *s, int fd, bool is_unix);
+/* Waits for the next request. */
+void zk_httpd_conn_idle(struct zk_httpd_conn *c);
 /* Takes steps, writes, and ends what is over. */
 void zk_httpd_conn_run(struct zk_httpd_conn *c);
 /* Runs it at the end of this turn. */
@@ -170,6 +175,10 @@ void zk_httpd_conn_release(struct zk_httpd_conn *c);
 /* Gives an empty buffer a chunk; takes a buffer's memory back, wiped. */
 void zk_httpd_chunk_get(struct zk_httpd *s, struct zk_buf *b);
 void zk_httpd_chunk_put(struct zk_httpd *s, struct zk_buf *b);
+
+/* Makes room behind the input. A request that is being read has no slices yet; for others nothing
+ * moves. */
+void zk_httpd_in_reserve(struct zk_httpd_conn *c);
 
 /* ------------------------------------------------------------------ requests */
 
@@ -302,6 +311,8 @@ struct zk_httpd {
 void zk_httpd_defer(struct zk_httpd *s);
 /* A connection or listener is gone: calls `drained`, frees the server after zk_httpd_free. */
 void zk_httpd_check_end(struct zk_httpd *s);
+/* Takes what waits in the backlogs; closing the listeners would reset it. */
+void zk_httpd_listeners_empty(struct zk_httpd *s);
 void zk_httpd_listeners_close(struct zk_httpd *s);
 
 #endif

@@ -164,6 +164,24 @@ static void unlink_own(const struct listener *l)
 		(void)unlink(l->path);
 }
 
+void zk_httpd_listeners_empty(struct zk_httpd *s)
+{
+	ZK_LIST_EACH (e, &s->listeners) {
+		struct listener *l = listener_of(e);
+		uv_os_fd_t fd = -1;
+
+		/* A crowd that keeps coming shall not keep us. */
+		for (unsigned i = 0; i < BACKLOG && uv_fileno(&l->uv.handle, &fd) == 0;
+		     i++) {
+			int got = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+			if (got < 0)
+				break;
+			zk_httpd_conn_adopt(s, got, l->addr.ss_family == AF_UNIX);
+		}
+	}
+}
+
 void zk_httpd_listeners_close(struct zk_httpd *s)
 {
 	for (struct zk_list *e = zk_list_pop(&s->listeners); e;

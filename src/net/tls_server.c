@@ -2,6 +2,8 @@
  * Layer: net; owns libssl and libcrypto. */
 #include "net/tls_server.h"
 
+#define ZK_LOGGER "httpd"
+
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -9,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/dl.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include "base/ban.h"
@@ -209,8 +212,10 @@ ptrdiff_t zk_tls_conn_read(struct zk_tls_conn *c, char *to, size_t n)
 	int why = (ssl.SSL_get_error)(c->ssl, got);
 	if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
 		return 0;
-	c->broken = c->broken || why != SSL_ERROR_ZERO_RETURN;
-	(crypto.ERR_clear_error)();
+	if (why != SSL_ERROR_ZERO_RETURN) {
+		c->broken = true;
+		zk_debug("TLS connection ended", "reason=%s", first_reason());
+	}
 	return -1;
 }
 

@@ -105,6 +105,16 @@ def test_drain():
         zkt.equal(s.wait(), 0, "and the server ends")
 
 
+    with server(ends=False) as s:
+        s.signal(signal.SIGSTOP)
+        waiting = [s.raw().send(get()) for _ in range(20)]
+        s.signal(signal.SIGTERM)
+        s.signal(signal.SIGCONT)
+        zkt.ok(all(c.response().header("connection") == "close" for c in waiting),
+               "requests in connections that were not accepted yet are answered")
+        zkt.equal(s.wait(), 0, "then the server ends")
+
+
 def refused(s):
     try:
         s.raw().close()
