@@ -19,7 +19,7 @@ enum {
 	PLAN_RETRY,
 	UNPLAN,
 	UNPLAN_RETRY,
-	NEXT_UNPLANNED,
+	RETRYING,
 	STATE,
 	REPLAY,
 	N_SQL,
@@ -51,14 +51,14 @@ static const char *const sql[N_SQL] = {
 	        "UPDATE api_keys SET mac=coalesce(?2,mac),hash=coalesce(?3,hash),"
 	        "last_used_at=max(coalesce(last_used_at,0),coalesce(?4,last_used_at,0))"
 	        " WHERE key_id=?1",
-	[PLAN] = "UPDATE event_deliveries SET status=1,next_attempt_at=?2,updated_at=?2"
+	[PLAN] = "UPDATE event_deliveries SET status=1,updated_at=?2"
 	         " WHERE status=0 AND organization_id=?1 AND event_id IN"
 	         " (SELECT event_id FROM event_deliveries WHERE status=0 AND "
 	         "organization_id=?1"
 	         "  ORDER BY event_id LIMIT ?3)",
 	[PLAN_RETRY] = "UPDATE event_deliveries SET next_attempt_at=?3,updated_at=?3"
 	               " WHERE status=2 AND organization_id=?1 AND event_id=?2",
-	[UNPLAN] = "UPDATE event_deliveries SET status=0,next_attempt_at=NULL"
+	[UNPLAN] = "UPDATE event_deliveries SET status=0"
 	           " WHERE status=1 AND organization_id=?1 AND event_id IN"
 	           " (SELECT event_id FROM event_deliveries WHERE status=1 AND "
 	           "organization_id=?1"
@@ -68,13 +68,13 @@ static const char *const sql[N_SQL] = {
 	        " WHERE status=2 AND organization_id=?1 AND event_id IN"
 	        " (SELECT event_id FROM event_deliveries WHERE status=2"
 	        "  AND organization_id=?1 AND next_attempt_at IS NOT NULL LIMIT ?2)",
-	[NEXT_UNPLANNED] = "SELECT event_id FROM event_deliveries WHERE status=2"
-	                   " AND organization_id=?1 AND event_id>?2"
-	                   " AND +next_attempt_at IS NULL ORDER BY event_id LIMIT 1",
+	[RETRYING] = "SELECT event_id,next_attempt_at IS NULL FROM event_deliveries"
+	             " WHERE status=2 AND organization_id=?1 AND event_id>?2"
+	             " ORDER BY event_id LIMIT ?3",
 	[STATE] = "SELECT status FROM event_deliveries"
 	          " WHERE status IN (0,1,2,3,4,5) AND organization_id=?1 AND event_id=?2",
 	[REPLAY] =
-	        "UPDATE event_deliveries SET status=1,attempts=0,next_attempt_at=?4,"
+	        "UPDATE event_deliveries SET status=1,attempts=0,next_attempt_at=NULL,"
 	        "updated_at=?4,response_status=NULL,error_message=NULL,delivered_at=NULL,"
 	        "acknowledged_at=NULL WHERE status=?1 AND organization_id=?2 AND "
 	        "event_id=?3",
@@ -257,7 +257,44 @@ static int set_webhook(struct zk_lite_writer *w, struct zk_trig_webhook *op,
 	return 0;
 }
 
-/* Rows in state 0 become due; then retrying rows that lost their plan get one. */
+/* Retrying rows that lost their plan get one; looks at the next ZK_LITE_STEP_ROWS of them. */
+static int plan_retries(struct zk_lite_writer *w, struct zk_trig_webhook *op,
+                        struct zk_error *err)
+{
+	struct zk_stmt *st = w->admin[RETRYING];
+	zk_uuid ids[ZK_LITE_STEP_ROWS];
+	size_t n = 0, seen = 0;
+	int r;
+
+	zk_lite_bind_id(st, 1, &op->org);
+	zk_lite_bind_id(st, 2, &op->op.at);
+	zk_bind_i64(st, 3, ZK_LITE_STEP_ROWS);
+	zk_uuid last = op->op.at;
+
+	while ((r = zk_stmt_step(st, err)) > 0 && seen < ZK_LITE_STEP_ROWS) {
+		last = zk_lite_col_id(st, 0);
+		seen++;
+		if (zk_col_i64(st, 1))
+			ids[n++] = last;
+	}
+	if (r < 0)
+		return r;
+	zk_stmt_reset(st);
+	op->op.at = last;
+	for (size_t i = 0; i < n; i++) {
+		st = w->admin[PLAN_RETRY];
+		zk_lite_bind_id(st, 1, &op->org);
+		zk_lite_bind_id(st, 2, &ids[i]);
+		zk_bind_i64(st, 3, op->now_us);
+		if (zk_stmt_run(st, err) < 0)
+			return zk_lite_code(err);
+	}
+	op->planned += n;
+	op->op.again = seen == ZK_LITE_STEP_ROWS;
+	return 0;
+}
+
+/* Rows in state PENDING become due; when there are none left, it is the turn of the retries. */
 static int plan_some(struct zk_lite_writer *w, struct zk_trig_webhook *op,
                      struct zk_error *err)
 {
@@ -271,28 +308,8 @@ static int plan_some(struct zk_lite_writer *w, struct zk_trig_webhook *op,
 		return zk_lite_code(err);
 	n = zk_db_changes(w->db);
 	op->planned += (uint64_t)n;
-	while (n < ZK_LITE_STEP_ROWS) {
-		int r;
-
-		st = w->admin[NEXT_UNPLANNED];
-		zk_lite_bind_id(st, 1, &op->org);
-		zk_lite_bind_id(st, 2, &op->op.at);
-		r = zk_stmt_step(st, err);
-		if (r <= 0)
-			return r;
-		op->op.at = zk_lite_col_id(st, 0);
-		zk_stmt_reset(st);
-		st = w->admin[PLAN_RETRY];
-		zk_lite_bind_id(st, 1, &op->org);
-		zk_lite_bind_id(st, 2, &op->op.at);
-		zk_bind_i64(st, 3, op->now_us);
-		if (zk_stmt_run(st, err) < 0)
-			return zk_lite_code(err);
-		op->planned++;
-		n++;
-	}
-	op->op.again = true;
-	return 0;
+	op->op.again = n == ZK_LITE_STEP_ROWS;
+	return op->op.again ? 0 : plan_retries(w, op, err);
 }
 
 static int unplan_some(struct zk_lite_writer *w, struct zk_trig_webhook *op,

@@ -35,10 +35,9 @@ enum {
 #define COUNT_US    1000000
 
 static const char *const sql[N_SQL] = {
-	[DUE_ORG] =
-	        "SELECT organization_id,event_id,next_attempt_at FROM event_deliveries"
-	        " WHERE status=1 AND organization_id>?1"
-	        " ORDER BY organization_id,event_id LIMIT 1",
+	[DUE_ORG] = "SELECT organization_id,event_id,updated_at FROM event_deliveries"
+	            " WHERE status=1 AND organization_id>?1"
+	            " ORDER BY organization_id,event_id LIMIT 1",
 	[RETRY_ORG] =
 	        "SELECT organization_id,next_attempt_at FROM event_deliveries"
 	        " INDEXED BY deliveries_retry WHERE" PLANNED " AND organization_id>?1"
@@ -52,13 +51,15 @@ static const char *const sql[N_SQL] = {
 	[PUSHES] = "SELECT webhook_ordered FROM organizations WHERE id=?1 AND "
 	           "webhook_url IS NOT"
 	           " NULL AND webhook_enabled AND webhook_disabled_reason IS NULL",
-	[DUE_ROWS] = "SELECT event_id,attempts,next_attempt_at FROM event_deliveries"
+	[DUE_ROWS] = "SELECT event_id,attempts,updated_at FROM event_deliveries"
 	             " WHERE status=1 AND organization_id=?1 ORDER BY event_id LIMIT ?2",
 	[RETRY_ROWS] =
 	        "SELECT event_id,attempts,next_attempt_at FROM event_deliveries"
 	        " INDEXED BY deliveries_retry WHERE" PLANNED " AND organization_id=?1"
 	        " AND next_attempt_at<=?3 ORDER BY next_attempt_at LIMIT ?2",
-	[HEAD] = "SELECT event_id,attempts,next_attempt_at FROM event_deliveries"
+	[HEAD] = "SELECT event_id,attempts,"
+	         "CASE status WHEN 1 THEN updated_at ELSE next_attempt_at END"
+	         " FROM event_deliveries"
 	         " WHERE status=?2 AND organization_id=?1 ORDER BY event_id LIMIT 1",
 	[EVENT] = "SELECT e.event_type,e.payload,e.created_at FROM event_deliveries d"
 	          " CROSS JOIN events e ON e.seq=d.seq"

@@ -284,7 +284,7 @@ int zk_lite_outcome(struct zk_lite_writer *w, struct zk_trig_outcome *op,
                     struct zk_error *err)
 {
 	struct zk_stmt *st = w->hot[OUTCOME];
-	bool retry = op->status == ZK_TRIG_RETRYING || op->status == ZK_TRIG_PENDING;
+	bool retry = op->status == ZK_TRIG_RETRYING;
 	int r;
 
 	zk_lite_bind_id(st, 1, &op->org);

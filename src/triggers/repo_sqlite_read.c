@@ -164,8 +164,8 @@ static int read_row(struct zk_lite_reader *r, const zk_uuid *org,
 	};
 	if (!row->updated_us)
 		row->updated_us = row->created_us;
-	if (state == ZK_LITE_DUE && !row->next_attempt_us)
-		row->next_attempt_us = row->created_us;
+	if (state == ZK_LITE_DUE)
+		row->next_attempt_us = row->updated_us;
 	return 1;
 }
 

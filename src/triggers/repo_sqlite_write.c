@@ -1,6 +1,7 @@
 /* The SQLite store: the writer lane. Everything that waits becomes one transaction.
  * Layer: triggers. Writer lane. specs/triggers.md §11.1, §11.3. */
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -32,8 +33,22 @@ static void on_wal(void *ctx, int pages)
 	atomic_store_explicit(&w->shared->wal_pages, pages, memory_order_relaxed);
 }
 
+/* Is the file that is open still the one that has the name? */
+static void look_at_file(struct zk_lite_writer *w)
+{
+	struct stat st;
+	bool found = stat(zk_db_path(w->db), &st) == 0;
+
+	if (!w->ino && found) {
+		w->dev = st.st_dev;
+		w->ino = st.st_ino;
+	}
+	w->gone = !found || st.st_dev != w->dev || st.st_ino != w->ino;
+}
+
 int zk_lite_writer_init(struct zk_lite_writer *w, struct zk_error *err)
 {
+	look_at_file(w);
 	zk_db_on_wal(w->db, on_wal, w);
 	if (zk_lite_prepare(w->db, sql, N_SQL, w->tx, err) < 0 ||
 	    zk_lite_hot_init(w, err) < 0 || zk_lite_admin_init(w, err) < 0 ||
@@ -47,16 +62,19 @@ int zk_lite_writer_init(struct zk_lite_writer *w, struct zk_error *err)
 
 int zk_lite_begin(struct zk_lite_writer *w, struct zk_error *err)
 {
+	/* What is written to a file without a name is lost at the next start. */
+	if (w->gone) {
+		(void)zk_fail(err, ZK_E_STORE,
+		              "the database file '%s' was removed or replaced",
+		              zk_db_path(w->db));
+		return zk_err_hint(err, "put it back, or restart the server");
+	}
 	return zk_stmt_run(w->tx[BEGIN], err);
 }
 
 int zk_lite_commit(struct zk_lite_writer *w, struct zk_error *err)
 {
-	int r = zk_stmt_run(w->tx[COMMIT], err);
-
-	if (r == 0)
-		w->last_commit_us = zk_mono_us();
-	return r;
+	return zk_stmt_run(w->tx[COMMIT], err);
 }
 
 void zk_lite_rollback(struct zk_lite_writer *w)
@@ -122,6 +140,7 @@ static bool goes_alone(const struct zk_trig_op *op)
 	case ZK_LITE_WEBHOOK:
 	case ZK_LITE_HEAL:
 	case ZK_LITE_KEEP:
+	case ZK_LITE_PROBE:
 		return true;
 	case ZK_LITE_REPLAY:
 		return !ZK_CONTAINER_OF(op, const struct zk_trig_replay, op)->one;
@@ -132,7 +151,6 @@ static bool goes_alone(const struct zk_trig_op *op)
 	case ZK_LITE_ROTATE:
 	case ZK_LITE_KEY_UPDATE:
 	case ZK_LITE_OUTCOME:
-	case ZK_LITE_PROBE:
 	case ZK_LITE_FIND_KEY:
 	case ZK_LITE_FIND_ORG:
 	case ZK_LITE_PAGE:
@@ -172,6 +190,9 @@ static int try_group(struct zk_lite_writer *w, const struct group *g,
                      struct zk_error *err)
 {
 	int64_t start_us = zk_mono_us();
+
+	if (op_of(g->first)->kind == ZK_LITE_PROBE)
+		look_at_file(w);
 	int r = zk_lite_begin(w, err);
 
 	for (struct zk_job *job = g->first; r == 0 && job != g->end; job = job->next) {

@@ -206,6 +206,31 @@ RIG_FN zk_uuid rig_add(struct rig *g, const zk_uuid *org, const struct rig_event
 	return in.id;
 }
 
+/* Stores n events in batches; `make` fills number i. Aborts when one is refused. */
+RIG_FN void rig_add_many(struct rig *g, const zk_uuid *org, size_t n,
+                         struct rig_event (*make)(void *ctx, size_t i), void *ctx,
+                         zk_uuid *ids)
+{
+	enum { BATCH = 500 };
+	struct zk_trig_ingest *in = zk_alloc_array(BATCH, sizeof(*in));
+
+	for (size_t at = 0; at < n; at += BATCH) {
+		size_t m = ZK_MIN(n - at, (size_t)BATCH);
+
+		for (size_t i = 0; i < m; i++) {
+			struct rig_event e = make(ctx, at + i);
+
+			rig_fill(&in[i], org, &e);
+			in[i].next = i + 1 < m ? &in[i + 1] : NULL;
+		}
+		if (!rig_ingest(g, in) || in->op.code < 0)
+			abort();
+		for (size_t i = 0; i < m && ids; i++)
+			ids[at + i] = in[i].id;
+	}
+	free(in);
+}
+
 /* ---- reading ---- */
 
 /* A row that outlives the callback. */
