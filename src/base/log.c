@@ -32,6 +32,7 @@
 #define STALL_MS      1000
 #define STALL_TICK_MS 100
 #define FLUSH_MS      2000
+#define BAR_MAX       8192
 #define FOLD_US       (10 * INT64_C(1000000))
 #define FOLD_SLOTS    16
 #define FOLD_MSG      256
@@ -61,6 +62,7 @@ static pthread_t thread;
 static pthread_cond_t work, idle; /* on the monotonic clock */
 static struct zk_buf queue = { .cap = QUEUE_MAX + QUEUE_SPARE };
 static uint64_t dropped;
+static struct zk_buf bar = { .cap = BAR_MAX }; /* see zk_log_bar() */
 static struct fold folds[FOLD_SLOTS];
 
 static void start_once(void)
@@ -191,6 +193,37 @@ static void emit(zk_str line)
 	(void)pthread_cond_signal(&work);
 }
 
+/* Makes the terminal's last lines those before the bar. */
+static void put_erase(struct zk_buf *b)
+{
+	if (!bar.n)
+		return;
+	zk_buf_lit(b, "\r\033[K");
+	for (uint64_t n = count_lines(zk_buf_str(&bar)); n > 0; n--)
+		zk_buf_lit(b, "\033[A\033[K");
+}
+
+/* Hands over what goes to fd 2. Locked. */
+static void emit_stderr(zk_str text)
+{
+	if (out_fd == STDERR_FILENO)
+		emit(text);
+	else
+		(void)write_all(STDERR_FILENO, text, STALL_MS);
+}
+
+/* Puts a finished line above the bar. Locked. */
+static void emit_above_bar(zk_str line)
+{
+	ZK_CLEANUP(zk_buf_done)
+	struct zk_buf all = { .cap = line.n + 2 * BAR_MAX };
+
+	put_erase(&all);
+	zk_buf_add(&all, line);
+	zk_buf_add(&all, zk_buf_str(&bar));
+	emit_stderr(zk_buf_str(&all));
+}
+
 static void emit_parts(enum zk_log_level level, const char *logger, zk_str msg,
                        zk_str fields)
 {
@@ -203,7 +236,10 @@ static void emit_parts(enum zk_log_level level, const char *logger, zk_str msg,
 		zk_buf_clear(&line);
 		put_line(&line, level, logger, msg, ZK_STR_NULL);
 	}
-	emit(zk_buf_str(&line));
+	if (bar.n && out_fd == STDERR_FILENO)
+		emit_above_bar(zk_buf_str(&line));
+	else
+		emit(zk_buf_str(&line));
 }
 
 static void put_dropped(struct zk_buf *b)
@@ -486,6 +522,37 @@ void zk_log_stop(void)
 		zk_buf_done(&folds[i].msg);
 		zk_buf_done(&folds[i].fields);
 	}
+	give_lock();
+}
+
+void zk_log_say(enum zk_log_level level, zk_str text)
+{
+	ZK_CLEANUP(zk_buf_done)
+	struct zk_buf line;
+
+	zk_buf_init(&line, ZK_LOGLINE_MAX);
+	take_lock();
+	if (atomic_load(&format_now) == ZK_LOG_TEXT) {
+		zk_buf_add(&line, text);
+		zk_buf_char(&line, '\n');
+	} else {
+		put_line(&line, level, "zk", text, ZK_STR_NULL);
+	}
+	emit_above_bar(zk_buf_str(&line));
+	give_lock();
+}
+
+void zk_log_bar(zk_str text)
+{
+	ZK_CLEANUP(zk_buf_done)
+	struct zk_buf all = { .cap = 2 * BAR_MAX };
+
+	take_lock();
+	put_erase(&all);
+	zk_buf_done(&bar);
+	zk_buf_add(&bar, text);
+	zk_buf_add(&all, zk_buf_str(&bar));
+	emit_stderr(zk_buf_str(&all));
 	give_lock();
 }
 

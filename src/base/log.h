@@ -87,6 +87,14 @@ void zk_log_write(enum zk_log_level level, const char *logger, const char *msg,
 			zk_log_write((level), ZK_LOGGER, (msg), __VA_ARGS__); \
 	} while (0)
 
+/* A line for people (a note, a summary) on fd 2, wherever the log goes, between its lines and
+ * in the format of the log: plain in text, a line of `level` in the others. The caller has
+ * redacted it; it is never folded. Any thread. */
+void zk_log_say(enum zk_log_level level, zk_str text);
+/* Keeps `text`, one or more lines without the last line break, below all that is written to
+ * fd 2, which is a terminal; replaces the text before, empty removes it. Any thread. */
+void zk_log_bar(zk_str text);
+
 /* Logs `err` with code, message and where at `level`. */
 void zk_log_error(enum zk_log_level level, const char *logger, const char *msg,
                   const struct zk_error *err);

@@ -22,8 +22,8 @@ struct zk_input_conf {
 	int fd;             /* borrowed; its flags are restored at the end */
 	size_t chunk_bytes; /* 0 = 64 KiB */
 	void *ctx;
-	/* A chunk, borrowed until the callback returns, or until the resume when it pauses.
-	 * It may close. */
+	/* A chunk, borrowed until the callback returns, or until the resume when it
+	 * pauses. It may close. */
 	void (*on_data)(void *ctx, zk_str chunk);
 	/* Once: the end (`err` NULL), or a failed read (-ZK_E_NO_INPUT). Nothing
 	 * follows. */

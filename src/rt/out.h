@@ -143,6 +143,7 @@ int zk_out_list_fields(struct zk_out *o, const struct zk_out_shape *shape,
 struct zk_row {
 	struct zk_buf buf;
 	struct zk_jwrite w;
+	bool ended; /* the next value begins a new row */
 };
 
 void zk_row_init(struct zk_row *r);

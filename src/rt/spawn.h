@@ -22,8 +22,8 @@ struct zk_spawn {
 	size_t n_fds;
 };
 
-/* The child runs in a group of its own and is killed when this thread's process dies. 0 and
- * its pid once the exec succeeded, or -ZK_E_SYSTEM. */
+/* The child runs in a group of its own and is killed when this thread's process dies. 0
+ * and its pid once the exec succeeded, or -ZK_E_SYSTEM. */
 int zk_spawn(const struct zk_spawn *s, pid_t *ret, struct zk_error *err) ZK_MUST_USE;
 
 #endif

@@ -1,0 +1,143 @@
+/* From the buffer to the descriptor, directly or by a thread.
+ * Layer: rt. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "rt/lane.h"
+#include "rt/loop.h"
+#include "rt/out_impl.h"
+
+#include "base/ban.h"
+
+#define FULL_BYTES (1u << 20)
+
+struct write_job {
+	struct zk_job job;
+	struct zk_out *out;
+	char *text;
+	size_t n;
+	int errnum; /* written by the thread */
+};
+
+/* 0, or the errno of the write that failed. */
+static int write_all(int fd, const char *p, size_t n)
+{
+	while (n) {
+		ssize_t r = write(fd, p, n);
+
+		if (r >= 0) {
+			p += r;
+			n -= (size_t)r;
+		} else if (errno == EAGAIN) {
+			/* Somebody else made it non-blocking. */
+			struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+
+			(void)poll(&pfd, 1, -1);
+		} else if (errno != EINTR) {
+			return errno;
+		}
+	}
+	return 0;
+}
+
+static void note_error(struct zk_out *o, int errnum)
+{
+	if (!errnum || o->closed || o->failed)
+		return;
+	if (errnum == EPIPE) {
+		o->closed = true;
+		return;
+	}
+	o->failed = true;
+	(void)zk_fail_errno(&o->error, ZK_E_OUTPUT, errnum, "cannot write the output");
+}
+
+static void run(void *ctx, struct zk_job *batch, size_t n)
+{
+	struct zk_out *o = ctx;
+	int errnum = 0;
+
+	(void)n;
+	for (struct zk_job *j = batch; j; j = j->next) {
+		struct write_job *w = ZK_CONTAINER_OF(j, struct write_job, job);
+
+		/* What follows a failed write would tear the text. */
+		if (!errnum)
+			errnum = write_all(o->conf.fd, w->text, w->n);
+		w->errnum = errnum;
+	}
+}
+
+static void tell_room(void *ctx)
+{
+	struct zk_out *o = ctx;
+
+	o->conf.on_room(o->conf.ctx);
+}
+
+static void done(struct zk_job *job)
+{
+	struct write_job *w = ZK_CONTAINER_OF(job, struct write_job, job);
+	struct zk_out *o = w->out;
+
+	note_error(o, w->errnum);
+	o->pending -= w->n;
+	free(w->text);
+	free(w);
+	if (!o->full || o->pending > FULL_BYTES / 2)
+		return;
+	o->full = false;
+	if (o->conf.on_room)
+		zk_loop_defer(o->conf.loop, tell_room, o);
+}
+
+int zk_out_write_init(struct zk_out *o, struct zk_error *err)
+{
+	struct zk_lane_conf conf = {
+		.name = "zk-stdout",
+		.ctx = o,
+		.run = run,
+		.max_jobs = SIZE_MAX, /* bounded by who asks zk_out_is_full */
+		.batch_jobs = 64,
+	};
+
+	if (!o->conf.threaded)
+		return 0;
+	ZK_ASSERT(o->conf.loop);
+	return zk_lane_start(o->conf.loop, &conf, &o->lane, err);
+}
+
+void zk_out_write(struct zk_out *o)
+{
+	struct write_job *w;
+
+	if (!o->buf.n || o->closed || o->failed) {
+		zk_buf_clear(&o->buf);
+		return;
+	}
+	if (!o->lane) {
+		note_error(o, write_all(o->conf.fd, o->buf.p, o->buf.n));
+		zk_buf_clear(&o->buf);
+		return;
+	}
+	w = zk_new0(struct write_job);
+	w->out = o;
+	w->n = o->buf.n;
+	w->text = zk_buf_take(&o->buf);
+	w->job.bytes = w->n;
+	w->job.done = done;
+	o->pending += w->n;
+	zk_lane_push_always(o->lane, &w->job);
+	o->full |= o->pending >= FULL_BYTES;
+}
+
+void zk_out_write_wait(struct zk_out *o)
+{
+	/* What may follow is written directly. */
+	zk_lane_stop(ZK_TAKE(o->lane));
+	if (o->conf.loop)
+		zk_loop_forget(o->conf.loop, tell_room, o);
+}
