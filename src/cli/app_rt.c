@@ -11,6 +11,7 @@
 #include "net/net.h"
 #include "rt/loop.h"
 #include "rt/metrics.h"
+#include "rt/out.h"
 #include "rt/status.h"
 #include "rt/stop.h"
 
@@ -152,6 +153,8 @@ void zk_app_rt_done(struct zk_app *app, int *ret_signal)
 	if (app->cli->timeout)
 		zk_timer_free(app->cli->timeout);
 	app->cli->timeout = NULL;
+	zk_out_free(app->out);
+	app->out = NULL;
 	if (app->net)
 		zk_net_free(app->net);
 	app->net = NULL;
