@@ -218,7 +218,7 @@ static int make_delivery(const struct serve_opts *o, struct serve_conf *c,
 	                 &d->guard.n_allow, err) < 0)
 		return -(int)err->code;
 	d->guard.allow = c->allow;
-	c->conf.private_allowed = d->guard.allow_all;
+	c->conf.private_allowed = d->guard.allow_all || d->guard.n_allow;
 	return 0;
 }
 
