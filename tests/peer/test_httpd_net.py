@@ -129,7 +129,7 @@ def test_end_in_the_middle():
         held = [s.raw() for _ in range(5)]
         for c in held:
             c.send(post("Content-Length: 3").replace("/echo", "/hold") + "abc")
-        later = s.raw().send("POST /later?ms=200 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok")
+        later = s.raw().send("POST /later?ms=1000 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok")
         body = s.raw().send(post("Content-Length: 100000").encode() + 50000 * b"x")
         stream = s.raw().send(get("/events?n=10000&ms=1"))
         stream.head()
@@ -137,7 +137,7 @@ def test_end_in_the_middle():
         slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
         slow.send(get("/big?n=9000000"))
         gate = s.raw().send(post("Content-Length: 9", "X-Gate: open")
-                            .replace("/echo", "/gate?ms=100"))
+                            .replace("/echo", "/gate?ms=1000"))
         zkt.wait_for(lambda: stats(s)["in_progress"] == 9, "all of them")
         s.raw().send(post("Content-Length: 0").replace("/echo", "/quit"))
         zkt.equal(s.wait(), 0, "everything is given back")
@@ -259,7 +259,7 @@ def test_tls():
     cert, key = zkt.certificate()
     client = zkt.tls_client(cert)
     with server("listen=127.0.0.1:0", f"tls_cert={cert}", f"tls_key={key}",
-                "head_timeout_ms=1500", "max_out=200000") as s:
+                f"head_timeout_ms={int(1500 * zkt.SLOW)}", "max_out=200000") as s:
         address = (s.host, s.port)
         with zkt.Raw(address, tls=client) as c:
             zkt.equal(c.request("GET", "/").status, 202, "a request over TLS")
