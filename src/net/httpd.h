@@ -59,7 +59,7 @@ struct zk_httpd_conf {
 	uint64_t max_body;                   /* 512 KiB */
 	uint64_t max_bodies;                 /* all bodies in progress, 256 MiB */
 	unsigned max_connections;            /* 4096 */
-	unsigned max_connections_per_client; /* 256, loopback exempt */
+	unsigned max_connections_per_client; /* 256, loopback exempt; 0 = any number */
 	unsigned max_requests;               /* per connection, 10,000 */
 	int64_t head_timeout_ms, body_timeout_ms, idle_timeout_ms;
 	uint64_t body_bytes_per_s; /* adds 1 s per this many declared or received bytes */
