@@ -3,8 +3,11 @@
 
 _zk_verbs() {
 	case $1 in
-	'') words='triggers demo config completion explain help schema version' ;;
-	'triggers') words='serve' ;;
+	'') words='triggers spool demo config completion explain help schema version' ;;
+	'triggers') words='serve keys send inbox ack webhook replay listen verify' ;;
+	'triggers keys') words='generate show rotate' ;;
+	'triggers webhook') words='set show test disable rotate-secret' ;;
+	'spool') words='list show flush drop export' ;;
 	'config') words='init trust validate' ;;
 	esac
 }
@@ -12,6 +15,25 @@ _zk_verbs() {
 _zk_options() {
 	case $1 in
 	'triggers serve') words=' --listen --metrics-listen --cors --ui --no-ui --dev --no-dev --db --db-connections --durability --dedup-window --retain-delivered --retain-failed --retain-pending --redis --webhook-secret-file --webhook-secret-fd --accept-new-secret --no-accept-new-secret --delivery --no-delivery --delivery-max --delivery-timeout --delivery-body --retry-schedule --allow-private-webhooks --no-allow-private-webhooks --webhook-allow --require-https --no-require-https --webhook-proxy --alert-url --rate-limit --rate-limit-algorithm --key-prefix --admin-token-file --admin-token-fd --keygen-per-minute --key-mac --no-key-mac --hash-lanes --max-payload --max-body --max-depth --max-head --max-header-lines --max-target --max-connections --max-connections-per-client --max-requests --head-timeout --body-timeout --idle-timeout -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version --tls-cert --tls-key --trusted-proxy --admin' ;;
+	'triggers keys generate') words=' --url --key-file --key-fd --name --tier --admin-token-file --admin-token-fd --save --no-save -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
+	'triggers keys show') words=' --url --key-file --key-fd -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
+	'triggers keys rotate') words=' --url --key-file --key-fd --key-grace --save --no-save -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
+	'triggers send') words=' --url --key-file --key-fd --type --raw --no-raw --idempotency-key --resume --linger -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time --spool --no-spool --spool --durable --no-durable --spool-max-bytes --spool-when-full --on-error --rejects --receipts' ;;
+	'triggers inbox') words=' --url --key-file --key-fd --status --type --since --follow --no-follow --ack --no-ack --exec --exec-timeout -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
+	'triggers ack') words=' --url --key-file --key-fd -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
+	'triggers webhook set') words=' --url --key-file --key-fd --deliver-backlog --no-deliver-backlog --ordered --no-ordered -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
+	'triggers webhook show') words=' --url --key-file --key-fd -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
+	'triggers webhook test') words=' --url --key-file --key-fd -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
+	'triggers webhook disable') words=' --url --key-file --key-fd -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
+	'triggers webhook rotate-secret') words=' --url --key-file --key-fd --secret-grace -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
+	'triggers replay') words=' --url --key-file --key-fd --status --type --since --max -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
+	'triggers listen') words=' --url --key-file --key-fd --forward --exec --type --secret-file --secret-fd --backlog --no-backlog -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
+	'triggers verify') words=' --secret-file --secret-fd --tolerance -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
+	'spool list') words=' --spool -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
+	'spool show') words=' --spool --state -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
+	'spool flush') words=' --spool --retry-failed --no-retry-failed -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
+	'spool drop') words=' --spool --state --older-than --everything --no-everything -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
+	'spool export') words=' --spool --state -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'demo') words=' --only --keep --no-keep --json --no-json -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'config init') words=' --from --force --no-force -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'config trust') words=' --revoke --no-revoke -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
@@ -34,6 +56,32 @@ _zk_value() {
 	'triggers serve --rate-limit-algorithm') words='fixed sliding' ;;
 	'triggers serve --key-prefix') words='live test' ;;
 	'triggers serve --admin-token-file') kind='file' ;;
+	'triggers keys generate --key-file') kind='file' ;;
+	'triggers keys generate --tier') words='free pro business enterprise' ;;
+	'triggers keys generate --admin-token-file') kind='file' ;;
+	'triggers keys show --key-file') kind='file' ;;
+	'triggers keys rotate --key-file') kind='file' ;;
+	'triggers send --key-file') kind='file' ;;
+	'triggers send --resume') kind='file' ;;
+	'triggers inbox --key-file') kind='file' ;;
+	'triggers ack --key-file') kind='file' ;;
+	'triggers webhook set --key-file') kind='file' ;;
+	'triggers webhook show --key-file') kind='file' ;;
+	'triggers webhook test --key-file') kind='file' ;;
+	'triggers webhook disable --key-file') kind='file' ;;
+	'triggers webhook rotate-secret --key-file') kind='file' ;;
+	'triggers replay --key-file') kind='file' ;;
+	'triggers listen --key-file') kind='file' ;;
+	'triggers listen --secret-file') kind='file' ;;
+	'triggers verify --secret-file') kind='file' ;;
+	'spool list --spool') kind='dir' ;;
+	'spool show --spool') kind='dir' ;;
+	'spool show --state') words='any waiting sending failed' ;;
+	'spool flush --spool') kind='dir' ;;
+	'spool drop --spool') kind='dir' ;;
+	'spool drop --state') words='any waiting sending failed' ;;
+	'spool export --spool') kind='dir' ;;
+	'spool export --state') words='any waiting sending failed' ;;
 	'config init --from') kind='file' ;;
 	'config validate --for') kind='command' ;;
 	*' -p' | *' --profile') kind='profile' ;;
@@ -64,6 +112,7 @@ _zk_value() {
 
 _zk_arg() {
 	case $1 in
+	'triggers send') kind='file' ;;
 	'config trust') kind='file' ;;
 	'completion') kind='shell' ;;
 	'explain') kind='code' ;;
@@ -113,6 +162,65 @@ _zk_with_value() {
 	'triggers serve --head-timeout') return 0 ;;
 	'triggers serve --body-timeout') return 0 ;;
 	'triggers serve --idle-timeout') return 0 ;;
+	'triggers keys generate --url') return 0 ;;
+	'triggers keys generate --key-file') return 0 ;;
+	'triggers keys generate --name') return 0 ;;
+	'triggers keys generate --tier') return 0 ;;
+	'triggers keys generate --admin-token-file') return 0 ;;
+	'triggers keys show --url') return 0 ;;
+	'triggers keys show --key-file') return 0 ;;
+	'triggers keys rotate --url') return 0 ;;
+	'triggers keys rotate --key-file') return 0 ;;
+	'triggers keys rotate --key-grace') return 0 ;;
+	'triggers send --url') return 0 ;;
+	'triggers send --key-file') return 0 ;;
+	'triggers send --type') return 0 ;;
+	'triggers send --idempotency-key') return 0 ;;
+	'triggers send --resume') return 0 ;;
+	'triggers send --linger') return 0 ;;
+	'triggers inbox --url') return 0 ;;
+	'triggers inbox --key-file') return 0 ;;
+	'triggers inbox --status') return 0 ;;
+	'triggers inbox --type') return 0 ;;
+	'triggers inbox --since') return 0 ;;
+	'triggers inbox --exec') return 0 ;;
+	'triggers inbox --exec-timeout') return 0 ;;
+	'triggers ack --url') return 0 ;;
+	'triggers ack --key-file') return 0 ;;
+	'triggers webhook set --url') return 0 ;;
+	'triggers webhook set --key-file') return 0 ;;
+	'triggers webhook show --url') return 0 ;;
+	'triggers webhook show --key-file') return 0 ;;
+	'triggers webhook test --url') return 0 ;;
+	'triggers webhook test --key-file') return 0 ;;
+	'triggers webhook disable --url') return 0 ;;
+	'triggers webhook disable --key-file') return 0 ;;
+	'triggers webhook rotate-secret --url') return 0 ;;
+	'triggers webhook rotate-secret --key-file') return 0 ;;
+	'triggers webhook rotate-secret --secret-grace') return 0 ;;
+	'triggers replay --url') return 0 ;;
+	'triggers replay --key-file') return 0 ;;
+	'triggers replay --status') return 0 ;;
+	'triggers replay --type') return 0 ;;
+	'triggers replay --since') return 0 ;;
+	'triggers replay --max') return 0 ;;
+	'triggers listen --url') return 0 ;;
+	'triggers listen --key-file') return 0 ;;
+	'triggers listen --forward') return 0 ;;
+	'triggers listen --exec') return 0 ;;
+	'triggers listen --type') return 0 ;;
+	'triggers listen --secret-file') return 0 ;;
+	'triggers verify --secret-file') return 0 ;;
+	'triggers verify --tolerance') return 0 ;;
+	'spool list --spool') return 0 ;;
+	'spool show --spool') return 0 ;;
+	'spool show --state') return 0 ;;
+	'spool flush --spool') return 0 ;;
+	'spool drop --spool') return 0 ;;
+	'spool drop --state') return 0 ;;
+	'spool drop --older-than') return 0 ;;
+	'spool export --spool') return 0 ;;
+	'spool export --state') return 0 ;;
 	'demo --only') return 0 ;;
 	'config init --from') return 0 ;;
 	'config validate --for') return 0 ;;
