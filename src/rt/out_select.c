@@ -339,31 +339,46 @@ static void cols_of_object(struct zk_out *o, zk_str row)
 	}
 }
 
-void zk_out_make_cols(struct zk_out *o, zk_str row)
+static void cols_of_fields(struct zk_out *o)
 {
 	const struct zk_outselect *s = &o->select;
-	bool declared = o->shape->n_cols && !o->jq;
 
-	if (o->cols_known)
-		return;
-	o->cols_known = true;
 	for (size_t i = 0; i < s->n_fields; i++) {
 		const struct zk_out_col *c = shape_col(o->shape, s->fields[i]);
 
 		add_col(o, zk_strdup(s->fields[i]), c ? c->title : NULL, c ? c->flags : 0,
 		        false);
 	}
-	if (o->n_cols)
-		return;
-	for (size_t i = 0; declared && i < o->shape->n_cols; i++) {
+}
+
+static void cols_of_shape(struct zk_out *o)
+{
+	for (size_t i = 0; i < o->shape->n_cols; i++) {
 		const struct zk_out_col *c = &o->shape->cols[i];
 
 		if (!(c->flags & ZK_COL_EXTRA) || o->format != ZK_OUT_TABLE)
 			add_col(o, zk_strdup(c->name), c->title, c->flags, false);
 	}
-	/* An object of another service is shown whole. */
-	if (!row.n || (o->n_cols && !(o->shape->open && o->shape->kind == ZK_OUT_ONE &&
-	                              o->format == ZK_OUT_TABLE)))
+}
+
+/* An object of another service is shown whole. */
+static bool is_whole(const struct zk_out *o)
+{
+	return o->shape->open && o->shape->kind == ZK_OUT_ONE &&
+	       o->format == ZK_OUT_TABLE;
+}
+
+void zk_out_make_cols(struct zk_out *o, zk_str row)
+{
+	if (o->cols_known)
+		return;
+	o->cols_known = true;
+	cols_of_fields(o);
+	if (o->n_cols)
+		return;
+	if (!o->jq)
+		cols_of_shape(o);
+	if (!row.n || (o->n_cols && !is_whole(o)))
 		return;
 	if (row.p[0] == '[')
 		cols_of_array(o, row);

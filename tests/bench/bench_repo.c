@@ -128,8 +128,9 @@ static uint64_t commits(struct zk_metrics *m)
 	zk_metrics_format(m, &b);
 	at = zk_str_find(zk_buf_str(&b), zk_str_of(name));
 	if (at >= 0) {
-		(void)zk_str_cut(zk_str_from(zk_buf_str(&b), (size_t)at + sizeof(name) - 1),
-		                 '\n', &line);
+		(void)zk_str_cut(
+		        zk_str_from(zk_buf_str(&b), (size_t)at + sizeof(name) - 1), '\n',
+		        &line);
 		ZK_IGNORE(zk_parse_u64(line, &n, &ignored));
 	}
 	zk_buf_done(&b);

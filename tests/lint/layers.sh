@@ -22,8 +22,8 @@ curl/*                net/curl*.c net/http.c net/http_*.c net/net.c net/conn.c n
 nghttp2/*             net/h2.c
 openssl/*             net/tls_server.c
 libwebsockets.h       net/ws*.c
-jq.h                  codec/jq.c
-jv.h                  codec/jq.c
+jq.h                  rt/out_jq.c
+jv.h                  rt/out_jq.c
 libpq-fe.h            store/pg.c
 hiredis/*             store/redis.c
 '
