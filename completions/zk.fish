@@ -19,6 +19,7 @@ set -g __zk_paths \
     'triggers replay' \
     'triggers listen' \
     'triggers verify' \
+    'triggers top' \
     'spool' \
     'spool list' \
     'spool show' \
@@ -75,6 +76,7 @@ complete -c zk -n '__zk_at "triggers"' -a webhook -d 'where events are pushed to
 complete -c zk -n '__zk_at "triggers"' -a replay -d 'deliver events again'
 complete -c zk -n '__zk_at "triggers"' -a listen -d 'receive events here without a public address'
 complete -c zk -n '__zk_at "triggers"' -a verify -d 'check the signature of a webhook'
+complete -c zk -n '__zk_at "triggers"' -a top -d 'live view of a server'
 complete -c zk -n '__zk_at "triggers keys"' -a generate -d 'make an organization and its API key'
 complete -c zk -n '__zk_at "triggers keys"' -a show -d 'show the organization of the key'
 complete -c zk -n '__zk_at "triggers keys"' -a rotate -d 'replace the API key'
@@ -559,6 +561,36 @@ complete -c zk -n '__zk_at "triggers listen"' -l retry-max-time -x -d 'give up a
 complete -c zk -n '__zk_at "triggers verify"' -l secret-file -r -F -d 'the signing secret (whsec_…)'
 complete -c zk -n '__zk_at "triggers verify"' -l secret-fd -x -d 'the signing secret (whsec_…)'
 complete -c zk -n '__zk_at "triggers verify"' -l tolerance -x -d 'how old, or how far in the future, the time stamp may be'
+complete -c zk -n '__zk_at "triggers top"' -l url -x -d 'address of the server'
+complete -c zk -n '__zk_at "triggers top"' -l key-file -r -F -d 'API key; without one, the key that --save stored'
+complete -c zk -n '__zk_at "triggers top"' -l key-fd -x -d 'API key; without one, the key that --save stored'
+complete -c zk -n '__zk_at "triggers top"' -l once -d 'one reading, without rates'
+complete -c zk -n '__zk_at "triggers top"' -l no-once -d 'one reading, without rates'
+complete -c zk -n '__zk_at "triggers top"' -l interval -x -d 'time between two readings'
+complete -c zk -n '__zk_at "triggers top"' -l output -s o -x -a 'auto table plain json ndjson yaml csv tsv' -d 'form of the result on stdout'
+complete -c zk -n '__zk_at "triggers top"' -l fields -x -a '(__zk_ask fields)' -d 'only these fields'
+complete -c zk -n '__zk_at "triggers top"' -l jq -x -d 'filter with a jq program; strings are printed raw'
+complete -c zk -n '__zk_at "triggers top"' -l format -x -d 'one line per row, such as \'{id}\\t{status}\''
+complete -c zk -n '__zk_at "triggers top"' -l list-fields -d 'name the fields of the result'
+complete -c zk -n '__zk_at "triggers top"' -l no-list-fields -d 'name the fields of the result'
+complete -c zk -n '__zk_at "triggers top"' -l limit -x -d 'at most N rows'
+complete -c zk -n '__zk_at "triggers top"' -l all -d 'all rows, page after page'
+complete -c zk -n '__zk_at "triggers top"' -l no-all -d 'all rows, page after page'
+complete -c zk -n '__zk_at "triggers top"' -l cursor -x -d 'go on where an earlier page ended'
+complete -c zk -n '__zk_at "triggers top"' -l exit-status -d 'exit 1 when the result is empty'
+complete -c zk -n '__zk_at "triggers top"' -l no-exit-status -d 'exit 1 when the result is empty'
+complete -c zk -n '__zk_at "triggers top"' -l connect-timeout -x -d 'time to connect'
+complete -c zk -n '__zk_at "triggers top"' -l request-timeout -x -d 'time for one request'
+complete -c zk -n '__zk_at "triggers top"' -l proxy -x -d 'proxy; \'\' for none in spite of *_proxy variables'
+complete -c zk -n '__zk_at "triggers top"' -l ca-file -r -F -d 'certificates to trust (PEM)'
+complete -c zk -n '__zk_at "triggers top"' -l client-cert -r -F -d 'certificate of this client (PEM)'
+complete -c zk -n '__zk_at "triggers top"' -l client-key -r -F -d 'private key of --client-cert'
+complete -c zk -n '__zk_at "triggers top"' -l tls-verify -d 'check the certificate of the server'
+complete -c zk -n '__zk_at "triggers top"' -l no-tls-verify -d 'check the certificate of the server'
+complete -c zk -n '__zk_at "triggers top"' -l retries -x -d 'how often a failed request is repeated; 0 = never'
+complete -c zk -n '__zk_at "triggers top"' -l retry-base -x -d 'first wait, doubled each time, with jitter'
+complete -c zk -n '__zk_at "triggers top"' -l retry-cap -x -d 'longest wait'
+complete -c zk -n '__zk_at "triggers top"' -l retry-max-time -x -d 'give up after so long; 0 = never'
 complete -c zk -n '__zk_at "spool list"' -l spool -x -a '(__fish_complete_directories)' -d 'folder of the spool (in the state directory)'
 complete -c zk -n '__zk_at "spool list"' -l output -s o -x -a 'auto table plain json ndjson yaml csv tsv' -d 'form of the result on stdout'
 complete -c zk -n '__zk_at "spool list"' -l fields -x -a '(__zk_ask fields)' -d 'only these fields'

@@ -24,6 +24,7 @@ const struct zk_cmd *const zk_cmds[] = {
 	&zk_cmd_triggers_replay,
 	&zk_cmd_triggers_listen,
 	&zk_cmd_triggers_verify,
+	&zk_cmd_triggers_top,
 	/* Operate */
 	&zk_cmd_spool,
 	&zk_cmd_spool_list,

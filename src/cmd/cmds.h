@@ -38,6 +38,7 @@ extern const struct zk_cmd zk_cmd_triggers_listen;
 extern const struct zk_cmd zk_cmd_triggers_replay;
 extern const struct zk_cmd zk_cmd_triggers_send;
 extern const struct zk_cmd zk_cmd_triggers_serve;
+extern const struct zk_cmd zk_cmd_triggers_top;
 extern const struct zk_cmd zk_cmd_triggers_verify;
 extern const struct zk_cmd zk_cmd_triggers_webhook;
 extern const struct zk_cmd zk_cmd_triggers_webhook_disable;

@@ -2,9 +2,12 @@
  * Layer: cmd. */
 #include "cmd/spool_senders.h"
 
+#include "cmd/triggers_flush.h"
+
 #include "base/ban.h"
 
 const struct zk_spool_sender zk_spool_senders[] = {
+	{ .kind = "triggers", .flush = zk_triggers_spool_flush },
 	{ .kind = NULL },
 };
 

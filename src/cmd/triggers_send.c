@@ -1,5 +1,6 @@
 /* `zk triggers send`.
  * Layer: cmd. specs/triggers.md §14.1, §5.6; ux.md §8. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,9 @@ static void on_drain(void *ctx)
 
 	s->stopping = true;
 	zk_progress_state(s->progress, "draining");
+	/* Lines that were taken out of a pipe are nobody else's to send. */
+	if (s->lines)
+		zk_lines_finish(s->lines);
 	stop_reading(s);
 	send_check_over(s);
 }
@@ -458,12 +462,17 @@ static int check_files(struct send *s, struct zk_error *err)
 	struct stat st;
 	size_t n = 0;
 
+	for (size_t i = 0; i < s->n_paths; i++) {
+		if (strcmp(s->paths[i], "-") == 0)
+			continue;
+		if (stat(s->paths[i], &st) < 0)
+			return zk_fail_errno(err, ZK_E_NO_INPUT, errno,
+			                     "cannot read '%s'", s->paths[i]);
+		if (S_ISREG(st.st_mode))
+			files[n++] = s->paths[i];
+	}
 	if (s->app->spool.on_error != 0 || s->o->raw)
 		return 0;
-	for (size_t i = 0; i < s->n_paths; i++)
-		if (strcmp(s->paths[i], "-") != 0 && stat(s->paths[i], &st) == 0 &&
-		    S_ISREG(st.st_mode))
-			files[n++] = s->paths[i];
 	int r = n ? check_pass(s, files, n, err) : 0;
 
 	if (r == 0)

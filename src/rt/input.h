@@ -62,6 +62,10 @@ int zk_lines_open(struct zk_loop *loop, const struct zk_lines_conf *conf,
 /* Takes effect at once: also lines that were read already come after the resume only. */
 void zk_lines_pause(struct zk_lines *l);
 void zk_lines_resume(struct zk_lines *l);
+/* Reads nothing more: the lines that were read already come before this returns, also while
+ * paused, then the end. A last line that is not complete yet is not one of them. For a stop:
+ * what was taken out of a pipe would be lost otherwise. Not from a callback. */
+void zk_lines_finish(struct zk_lines *l);
 void zk_lines_close(struct zk_lines *l);
 
 #endif

@@ -132,6 +132,23 @@ void zk_lines_resume(struct zk_lines *l)
 	zk_loop_defer(l->loop, pump, l);
 }
 
+void zk_lines_finish(struct zk_lines *l)
+{
+	struct zk_ndjson_line line;
+
+	if (l->closed || l->ended)
+		return;
+	/* The chunk stays valid as long as the input is paused. */
+	if (l->in)
+		zk_input_pause(l->in);
+	l->paused = false;
+	zk_loop_forget(l->loop, pump, l);
+	while (!l->closed && next_line(l, &line))
+		l->conf.on_line(l->conf.ctx, l->conf.paths[l->at], &line);
+	if (!l->closed)
+		end(l, NULL);
+}
+
 void zk_lines_close(struct zk_lines *l)
 {
 	if (!l || l->closed)

@@ -280,9 +280,17 @@ void zk_loop_free(struct zk_loop *l)
 	uv_update_time(&l->uv);
 	(void)uv_timer_start(&l->limit, on_limit, FREE_LIMIT_MS, 0);
 	l->turning = true;
-	while (!l->expired && (count_open(l, false) || l->deferred.n || has_posts(l) ||
-	                       l->uv.active_reqs.count))
+	while (!l->expired) {
+		/* Not left to uv_run, which would wait for the limit behind the last of
+		 * them. */
+		run_deferred(l);
+		(void)run_posts(l);
+		if (l->deferred.n || has_posts(l))
+			continue;
+		if (!count_open(l, false) && !l->uv.active_reqs.count)
+			break;
 		(void)uv_run(&l->uv, UV_RUN_ONCE);
+	}
 	if (l->expired)
 		(void)count_open(l, /* report */ true);
 	uv_close((uv_handle_t *)&l->async, NULL);

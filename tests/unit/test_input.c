@@ -465,6 +465,32 @@ Test(lines, pausing_at_every_line)
 	free(paths[1]);
 }
 
+/* A stop while paused in the middle of a chunk: the complete lines come, then the end. */
+Test(lines, finishing_while_paused)
+{
+	static const char want[] = "-:1@0=one;-:2@4=two;-:3@8=three;";
+	struct zk_error err;
+	int fds[2], old = dup(0);
+	char *paths[] = { (char *)"-" };
+
+	cr_assert(pipe(fds) == 0 && dup2(fds[0], 0) == 0);
+	cr_assert(write(fds[1], "one\ntwo\nthree\nhalf", 18) == 18);
+	t.pause_at = 1;
+	cr_assert_eq(open_lines(paths, 1, &err), 0);
+	while (!t.paused)
+		zk_loop_until(loop, &t.paused);
+	zk_timer_stop(timer);
+	t.paused = false;
+	t.pause_at = 0;
+	zk_lines_finish(t.lines);
+	cr_expect_eq(t.ends, 1);
+	expect_got(want, sizeof(want) - 1);
+	cr_assert(dup2(old, 0) == 0);
+	(void)close(old);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+}
+
 Test(lines, closing_at_any_line)
 {
 	char *paths[] = { file_with("a", text_a, sizeof(text_a) - 1),

@@ -325,6 +325,25 @@ Test(loop, a_poll_reports_and_may_free_itself)
 	(void)close(fd[1]);
 }
 
+static void set_flag(void *ctx)
+{
+	*(bool *)ctx = true;
+}
+
+/* Owners free themselves that way when no turn comes any more. */
+Test(loop, freeing_runs_what_was_deferred_without_waiting)
+{
+	int64_t begin_ms = zk_mono_ms();
+	bool ran = false;
+
+	zk_loop_defer(loop, set_flag, &ran);
+	zk_loop_free(loop);
+	loop = NULL;
+	cr_expect(ran);
+	cr_expect_lt(zk_mono_ms() - begin_ms, 4000,
+	             "not the limit for handles left open");
+}
+
 Test(loop, what_cannot_be_watched_is_an_error)
 {
 	struct zk_error err;
