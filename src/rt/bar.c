@@ -186,27 +186,37 @@ static void add_notes(struct line *l, const struct zk_bar *bar)
 	}
 }
 
-void zk_bar_draw(struct zk_buf *b, const struct zk_bar *bar, size_t columns, bool utf8)
+/* state, rate, notes, the time that is left */
+static void second_line(struct line *l, const struct zk_bar *bar, bool utf8)
 {
 	ZK_CLEANUP(zk_buf_done)
 	struct zk_buf eta = { .cap = 64 };
-	struct line l = { .b = b, .columns = columns };
 
-	if (bar->total) {
-		first_line(b, bar, columns, utf8);
-		zk_buf_char(b, '\n');
-	} else {
-		add_cut(&l, bar->title, utf8);
-	}
-	add_cut(&l, bar->state, utf8);
-	add_rate(&l, bar, utf8);
+	add_cut(l, bar->state, utf8);
+	add_rate(l, bar, utf8);
+	add_notes(l, bar);
 	if (bar->total && bar->eta_s >= 0)
 		put_eta(&eta, bar->eta_s);
-	add_notes(&l, bar);
-	add_part(&l, zk_buf_str(&eta));
+	add_part(l, zk_buf_str(&eta));
+}
+
+void zk_bar_draw(struct zk_buf *b, const struct zk_bar *bar, size_t columns, bool utf8)
+{
+	ZK_CLEANUP(zk_buf_done)
+	struct zk_buf second = { .cap = 8192 };
+	struct line l = { .b = &second, .columns = columns };
+
+	if (bar->total)
+		first_line(b, bar, columns, utf8);
+	else
+		add_cut(&l, bar->title, utf8);
+	second_line(&l, bar, utf8);
+	if (bar->total && second.n)
+		zk_buf_char(b, '\n');
+	zk_buf_add(b, zk_buf_str(&second));
 	if (!bar->wait)
 		return;
-	zk_buf_lit(b, "\n! ");
+	zk_buf_cstr(b, b->n ? "\n! " : "! ");
 	(void)zk_text_put_cut(b, zk_str_of(bar->wait), columns > 2 ? columns - 2 : 0,
 	                      utf8);
 }

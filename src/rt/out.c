@@ -74,7 +74,7 @@ int zk_out_format(const struct zk_out *o)
 
 bool zk_out_closed(const struct zk_out *o)
 {
-	return o->closed;
+	return o->closed || o->halted;
 }
 
 bool zk_out_is_full(const struct zk_out *o)
@@ -326,6 +326,7 @@ int zk_out_begin(struct zk_out *o, const struct zk_out_shape *shape, struct zk_e
 		return -(int)err->code;
 	o->shape = shape;
 	o->rows = o->items = 0;
+	o->halted = false;
 	zk_buf_clear(&o->doc);
 	zk_buf_clear(&o->members);
 	if (gathers_document(o) && shape->list)
@@ -341,7 +342,7 @@ int zk_out_row(struct zk_out *o, zk_str json, struct zk_error *err)
 
 	ZK_ASSERT(o->shape && zk_jscan_value(json, &val));
 	o->rows++;
-	if (o->closed || o->failed)
+	if (zk_out_closed(o) || o->failed)
 		return result(o, err);
 	if (gathers_document(o)) {
 		if (o->rows > 1)
@@ -432,7 +433,7 @@ static int close_document(struct zk_out *o, struct zk_error *err)
 
 static int close_shape(struct zk_out *o, struct zk_error *err)
 {
-	if (o->closed || o->failed)
+	if (zk_out_closed(o) || o->failed)
 		return 0;
 	if (gathers_document(o))
 		return close_document(o, err);

@@ -73,6 +73,7 @@ struct zk_out {
 	struct zk_buf buf; /* formatted, not yet written */
 	bool flush_waits;
 	bool closed; /* by the reader */
+	bool halted; /* by the jq program */
 	bool failed; /* for good; `error` says why */
 	struct zk_error error;
 	struct zk_lane *lane; /* of conf.threaded */

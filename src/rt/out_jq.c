@@ -103,25 +103,38 @@ static bool is_big(zk_str digits)
 	return digits.n > n || (digits.n == n && memcmp(digits.p, limit, n) > 0);
 }
 
+/* Behind the string or number that begins at `i`; `*digits` are those of an integer. */
+static size_t skip_token(zk_str json, size_t i, zk_str *digits)
+{
+	size_t from = i;
+
+	*digits = ZK_STR_NULL;
+	if (json.p[i] == '"') {
+		for (i++; i < json.n && json.p[i] != '"'; i++)
+			i += json.p[i] == '\\';
+		return i + 1;
+	}
+	while (i < json.n && json.p[i] >= '0' && json.p[i] <= '9')
+		i++;
+	if (i == from)
+		return i + 1;
+	*digits = zk_str_n(json.p + from, i - from);
+	if (i == json.n || !memchr(".eE", json.p[i], 3))
+		return i;
+	*digits = ZK_STR_NULL; /* exact was never promised */
+	while (i < json.n && memchr("0123456789.eE+-", json.p[i], 15))
+		i++;
+	return i;
+}
+
 /* True when an integer above 2^53 stands outside of the strings of `json`. */
 static bool has_big(zk_str json)
 {
-	for (size_t i = 0; i < json.n;) {
-		size_t from = i;
+	zk_str digits;
 
-		if (json.p[i] == '"') {
-			for (i++; i < json.n && json.p[i] != '"'; i++)
-				i += json.p[i] == '\\';
-			i++;
-			continue;
-		}
-		while (i < json.n && json.p[i] >= '0' && json.p[i] <= '9')
-			i++;
-		if (i == from) {
-			i++;
-			continue;
-		}
-		if (is_big(zk_str_n(json.p + from, i - from)))
+	for (size_t i = 0; i < json.n;) {
+		i = skip_token(json, i, &digits);
+		if (is_big(digits))
 			return true;
 	}
 	return false;
@@ -156,7 +169,7 @@ static int ended(struct zk_out *o, jv v, struct zk_error *err)
 	int r = 0;
 
 	if (q.jq_halted(o->jq->state)) {
-		o->closed = true; /* `halt`: nothing more is wanted */
+		o->halted = true; /* nothing more is wanted */
 	} else if (q.jv_invalid_has_msg(q.jv_copy(v))) {
 		jv msg = q.jv_invalid_get_msg(q.jv_copy(v));
 

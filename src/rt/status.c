@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@
 #include "base/ban.h"
 
 #define MAX_LINE       65536
+#define STALL_MS       1000
 #define FIRST_FD       3
 #define MAX_LISTEN_FDS 64
 
@@ -104,16 +107,22 @@ void zk_status_reloading(struct zk_status *s)
 /* ---- channel
  * ------------------------------------------------------------------------------ */
 
+/* Writes in pieces that a pipe takes whole; a parent that does not read is waited for, but not
+ * for long: it would stop the loop. */
 static bool write_all(int fd, zk_str s)
 {
 	while (s.n) {
-		ssize_t n = write(fd, s.p, s.n);
+		struct pollfd p = { .fd = fd, .events = POLLOUT };
+		int ready = poll(&p, 1, STALL_MS);
+		ssize_t n = ready > 0 ? write(fd, s.p, ZK_MIN(s.n, (size_t)PIPE_BUF)) : 0;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
+		if (ready == 0) {
+			errno = ETIMEDOUT;
 			return false;
-		s = zk_str_from(s, (size_t)n);
+		}
+		if ((ready < 0 || n < 0) && errno != EINTR && errno != EAGAIN)
+			return false;
+		s = zk_str_from(s, (size_t)ZK_MAX(n, 0));
 	}
 	return true;
 }
