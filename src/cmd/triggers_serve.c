@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -202,6 +203,19 @@ static void on_snapshot(void *ctx)
 
 /* ---- run --------------------------------------------------------------------------------- */
 
+/* A connection is a descriptor: as many as the system lets us have. */
+static void raise_descriptors(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &r) < 0)
+			zk_warn("the limit of open descriptors stays low, going on",
+			        "limit=%llu", (unsigned long long)r.rlim_cur);
+	}
+}
+
 static int start(struct serve *s, struct zk_error *err)
 {
 	struct zk_net_conf net = {
@@ -221,6 +235,7 @@ static int start(struct serve *s, struct zk_error *err)
 		.snapshot = on_snapshot,
 	};
 
+	raise_descriptors();
 	s->loop = zk_app_loop(s->app, err);
 	if (!s->loop)
 		return -(int)err->code;
