@@ -71,7 +71,8 @@ int spool_args_parse(int argc, char **argv, struct spool_args *ret, struct zk_er
 	for (int i = 0; i < argc; i++)
 		if (zk_parse_i64(zk_str_of(argv[i]), &a.ids[i], err) < 0) {
 			free(a.ids);
-			return -(int)err->code;
+			return zk_fail(err, ZK_E_USAGE, "'%s' is no number of a record",
+			               argv[i]);
 		}
 	a.filter.ids = a.ids;
 	a.filter.n_ids = (size_t)argc;

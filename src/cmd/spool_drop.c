@@ -69,8 +69,8 @@ static int check(struct zk_app *app, struct zk_spool *sp, const struct zk_spool_
 	if (r < 0 || app->common.dry_run || app->common.yes || !*ret_n)
 		return r;
 	(void)zk_fail(err, ZK_E_USAGE,
-	              "%llu records would be gone that nobody has received",
-	              (unsigned long long)*ret_n);
+	              "%llu record%s would be gone that nobody has received",
+	              (unsigned long long)*ret_n, *ret_n == 1 ? "" : "s");
 	return zk_err_hint(err,
 	                   "keep a copy with zk spool export; then repeat with --yes");
 }

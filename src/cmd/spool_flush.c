@@ -75,11 +75,11 @@ static void summarize(struct zk_app *app, const struct zk_spool_flush *f, int st
 		                         .status = zk_app_status(app) };
 	struct zk_loop *loop = zk_app_loop(app, err);
 	uint64_t done = f->acked + f->rejected;
-	char more[96] = "";
+	char text[64] = "nothing to send", more[96];
 	/* Records that came meanwhile, or that others sent, can make it more or less. */
 	struct zk_summary s = {
 		.title = "spool",
-		.text = f->targets ? NULL : "nothing to send",
+		.text = text,
 		.sums = { .read = ZK_MAX(f->before, done),
 		          .acked = f->acked,
 		          .rejected = f->rejected,
@@ -89,11 +89,12 @@ static void summarize(struct zk_app *app, const struct zk_spool_flush *f, int st
 
 	if (!loop)
 		return;
+	if (f->targets)
+		(void)snprintf(text, sizeof(text), "%u target%s", f->targets,
+		               f->targets == 1 ? "" : "s");
 	if (f->busy) {
 		(void)snprintf(more, sizeof(more),
-		               "%u of %u targets left to the process that sends "
-		               "them now",
-		               f->busy, f->targets);
+		               "%u left to the process that is sending it now", f->busy);
 		s.more = more;
 	}
 	struct zk_progress *p = zk_progress_new(loop, &conf);
@@ -149,8 +150,8 @@ static int plan(const struct zk_spool_flush *f, struct zk_error *err)
 		if (v[i].waiting &&
 		    zk_spool_target_matches(&f->filter, zk_str_of(v[i].kind),
 		                            zk_str_of(v[i].dest)))
-			zk_say("would send %llu records to %s:%s",
-			       (unsigned long long)v[i].waiting, v[i].kind, v[i].dest);
+			zk_say("would send to %s:%s: %llu", v[i].kind, v[i].dest,
+			       (unsigned long long)v[i].waiting);
 	zk_spool_stats_done(v, n);
 	return r;
 }
@@ -180,7 +181,9 @@ static int flush_run(struct zk_app *app, void *opts, int argc, char **argv,
 		r = flush_spool(app, &fl, err);
 	struct zk_error ignored;
 
-	summarize(app, &fl.f, r < 0 ? (int)zk_code_exit(-r) : r, &ignored);
+	/* A spool that cannot be opened has no sums. */
+	if (r >= 0 || sp)
+		summarize(app, &fl.f, r < 0 ? (int)zk_code_exit(-r) : r, &ignored);
 	return r;
 }
 

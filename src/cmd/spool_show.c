@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "cmd/cmds.h"
 #include "cmd/spool_cmd.h"
+#include "codec/jwrite.h"
 #include "rt/out.h"
 #include "store/spool_line.h"
 
@@ -56,11 +57,26 @@ static int put(void *ctx, const struct zk_spool_rec *rec, struct zk_error *err)
 {
 	struct show *s = ctx;
 
+	struct zk_jwrite w;
+
 	zk_buf_clear(&s->line);
-	zk_spool_put_record(&s->line, rec);
+	zk_jwrite_init(&w, &s->line);
+	zk_jw_obj(&w);
+	zk_spool_put_members(&w, rec);
+	zk_jw_obj_end(&w);
 	int r = zk_buf_check(&s->line, err);
 
-	return r < 0 ? r : zk_out_row(s->out, zk_str_trim(zk_buf_str(&s->line)), err);
+	return r < 0 ? r : zk_out_row(s->out, zk_buf_str(&s->line), err);
+}
+
+static int fail_missing(const struct zk_spool_filter *f, uint64_t shown,
+                        struct zk_error *err)
+{
+	if (f->n_ids == 1)
+		return zk_fail(err, ZK_E_NO_INPUT, "record %lld is not in the spool",
+		               (long long)f->ids[0]);
+	return zk_fail(err, ZK_E_NO_INPUT, "%llu of %zu records are not in the spool",
+	               (unsigned long long)(f->n_ids - shown), f->n_ids);
 }
 
 static int show_all(struct zk_app *app, struct zk_spool *sp, struct zk_spool_filter *f,
@@ -82,9 +98,7 @@ static int show_all(struct zk_app *app, struct zk_spool *sp, struct zk_spool_fil
 
 	/* Who names ids wants to know which are gone; who lists does not. */
 	if (f->n_ids && shown < f->n_ids && !f->states && !f->limit)
-		return zk_fail(err, ZK_E_NO_INPUT,
-		               "%llu of %zu records are not in the spool",
-		               (unsigned long long)(f->n_ids - shown), f->n_ids);
+		return fail_missing(f, shown, err);
 	r = zk_out_end(s.out, err);
 	if (r < 0)
 		return r;

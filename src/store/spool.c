@@ -264,7 +264,7 @@ int zk_spool_open(const struct zk_spool_conf *conf, struct zk_spool **ret,
 	if (r == 0)
 		r = zk_spool_lock_open(sp->lock_path, &sp->lock_fd, err);
 	if (r < 0)
-		return zk_wrap(err, "cannot open the spool");
+		return r;
 	*ret = ZK_TAKE(sp);
 	return 0;
 }

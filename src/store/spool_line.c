@@ -65,6 +65,22 @@ static void put_meta(struct zk_jwrite *w, zk_str meta)
 	zk_jscan_compact(js.top.raw, w->b);
 }
 
+void zk_spool_put_members(struct zk_jwrite *w, const struct zk_spool_rec *rec)
+{
+	zk_jw_key(w, "id");
+	zk_jw_i64(w, rec->id);
+	put_target(w, rec->kind, rec->dest);
+	put_text(w, "key", rec->key);
+	zk_jw_key(w, "created");
+	zk_jw_time(w, rec->created_us);
+	zk_jw_key(w, "attempts");
+	zk_jw_i64(w, rec->attempts);
+	put_text(w, "state", zk_str_of(zk_spool_state_name(rec->state)));
+	put_text(w, "last_error", rec->last_error);
+	put_meta(w, rec->meta);
+	zk_spool_put_body(w, rec->body);
+}
+
 void zk_spool_put_record(struct zk_buf *b, const struct zk_spool_rec *rec)
 {
 	struct zk_jwrite w;
@@ -73,18 +89,7 @@ void zk_spool_put_record(struct zk_buf *b, const struct zk_spool_rec *rec)
 	zk_jw_obj(&w);
 	zk_jw_key(&w, "type");
 	zk_jw_cstr(&w, "record");
-	zk_jw_key(&w, "id");
-	zk_jw_i64(&w, rec->id);
-	put_target(&w, rec->kind, rec->dest);
-	put_text(&w, "key", rec->key);
-	zk_jw_key(&w, "created");
-	zk_jw_time(&w, rec->created_us);
-	zk_jw_key(&w, "attempts");
-	zk_jw_i64(&w, rec->attempts);
-	put_text(&w, "state", zk_str_of(zk_spool_state_name(rec->state)));
-	put_text(&w, "last_error", rec->last_error);
-	put_meta(&w, rec->meta);
-	zk_spool_put_body(&w, rec->body);
+	zk_spool_put_members(&w, rec);
 	zk_jw_obj_end(&w);
 	zk_buf_char(b, '\n');
 }

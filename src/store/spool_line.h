@@ -14,9 +14,11 @@
 #include "base/buf.h"
 #include "store/spool.h"
 
-/* Members "body" or "body_base64" of an object that is being written. */
 struct zk_jwrite;
+/* Members "body" or "body_base64" of an object that is being written. */
 void zk_spool_put_body(struct zk_jwrite *w, zk_str body);
+/* The members of a record, from "id" on. */
+void zk_spool_put_members(struct zk_jwrite *w, const struct zk_spool_rec *rec);
 /* Appends the line of a record, with its line end. */
 void zk_spool_put_record(struct zk_buf *b, const struct zk_spool_rec *rec);
 void zk_spool_put_attachment(struct zk_buf *b, const struct zk_spool_target *target,
