@@ -14,15 +14,20 @@
 
 #include "base/ban.h"
 
-#define JQ_SYMS(X)                                                             \
-	X(jq_init)                                                             \
-	X(jq_teardown)                                                         \
-	X(jq_compile)                                                          \
-	X(jq_set_error_cb)                                                     \
-	X(jq_start) X(jq_next) X(jq_halted) X(jv_parse_sized) X(jv_get_kind)   \
-	        X(jv_string_value) X(jv_string_length_bytes) X(jv_dump_string) \
-	                X(jv_copy) X(jv_free) X(jv_invalid_has_msg)            \
-	                        X(jv_invalid_get_msg)
+#define JQ_SYMS(X)                \
+	X(jq_init)                \
+	X(jq_teardown)            \
+	X(jq_compile)             \
+	X(jq_set_error_cb)        \
+	X(jq_start)               \
+	X(jq_next)                \
+	X(jq_halted)              \
+	X(jv_parse_sized)         \
+	X(jv_get_kind)            \
+	X(jv_string_value)        \
+	X(jv_string_length_bytes) \
+	X(jv_dump_string)         \
+	X(jv_copy) X(jv_free) X(jv_invalid_has_msg) X(jv_invalid_get_msg)
 
 static struct {
 	JQ_SYMS(ZK_DL_FIELD)

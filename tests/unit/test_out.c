@@ -357,7 +357,7 @@ Test(out, wrong_selections)
 	} wrong[] = {
 		{ "id,,size", NULL, NULL, "--fields 'id,,size' has an empty name", "",
 		  ZK_E_USAGE },
-		{ "sise", NULL, NULL, "--fields: there is no field 'sise'",
+		{ "sizes", NULL, NULL, "--fields: there is no field 'sizes'",
 		  "did you mean 'size'?", ZK_E_USAGE },
 		{ "more.k,zzz", NULL, NULL, "--fields: there is no field 'zzz'",
 		  "--list-fields names them", ZK_E_USAGE },

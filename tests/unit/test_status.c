@@ -367,38 +367,55 @@ static void give_fds(const char *fds, const char *names, bool ours)
 		(void)unsetenv("LISTEN_FDNAMES");
 }
 
-/* In a process of its own, whose descriptors 3 to 5 we may replace. */
+/* In a process of its own, whose descriptors 3 to 5 we may replace: what zk_listen_fds finds for
+ * each row, as digits. */
+static const struct {
+	const char *fds, *names;
+	bool ours;
+	const char *name;
+	size_t room;
+	const char *want;
+} listen_cases[] = {
+	{ "3", "api:admin:api", true, "api", 4, "35" },
+	{ "3", "api:admin:api", true, "admin", 4, "4" },
+	{ "3", "api:admin:api", true, NULL, 4, "345" },
+	{ "3", "api:admin:api", true, NULL, 2, "34" },
+	{ "3", "api:admin:api", true, "other", 4, "" },
+	{ "3", NULL, true, NULL, 4, "345" },
+	{ "3", NULL, true, "api", 4, "" },
+	{ "3", NULL, false, NULL, 4, "" },
+	{ "many", NULL, true, NULL, 4, "" },
+	{ "100000", NULL, true, NULL, 4, "" },
+};
+
+/* 0, or the number of the row that is wrong. */
+static int check_fds(void)
+{
+	for (size_t i = 0; i < ZK_ARRAY_LEN(listen_cases); i++) {
+		int fds[4];
+		char got[5] = "";
+		size_t n;
+
+		give_fds(listen_cases[i].fds, listen_cases[i].names,
+		         listen_cases[i].ours);
+		n = zk_listen_fds(listen_cases[i].name, fds, listen_cases[i].room);
+		for (size_t k = 0; k < n; k++)
+			got[k] = (char)('0' + fds[k]);
+		if (strcmp(got, listen_cases[i].want) != 0)
+			return (int)i + 1;
+	}
+	return fcntl(3, F_GETFD) == FD_CLOEXEC && fcntl(4, F_GETFD) == FD_CLOEXEC ? 0
+	                                                                          : 90;
+}
+
 static int with_fds(void)
 {
-	int fds[4] = { 0 }, null = open("/dev/null", O_RDWR);
+	int null = open("/dev/null", O_RDWR);
 
 	for (int fd = 3; fd <= 5; fd++)
 		if (fd != null && dup2(null, fd) != fd)
-			return 1;
-	give_fds("3", "api:admin:api", true);
-	if (zk_listen_fds("api", fds, 4) != 2 || fds[0] != 3 || fds[1] != 5)
-		return 2;
-	if (zk_listen_fds("admin", fds, 4) != 1 || fds[0] != 4)
-		return 3;
-	if (zk_listen_fds(NULL, fds, 4) != 3 || zk_listen_fds(NULL, fds, 2) != 2)
-		return 4;
-	if (zk_listen_fds("other", fds, 4) != 0)
-		return 5;
-	if (fcntl(3, F_GETFD) != FD_CLOEXEC || fcntl(4, F_GETFD) != FD_CLOEXEC)
-		return 6;
-	give_fds("3", NULL, true);
-	if (zk_listen_fds(NULL, fds, 4) != 3 || zk_listen_fds("api", fds, 4) != 0)
-		return 7;
-	give_fds("3", NULL, false);
-	if (zk_listen_fds(NULL, fds, 4) != 0)
-		return 8;
-	give_fds("many", NULL, true);
-	if (zk_listen_fds(NULL, fds, 4) != 0)
-		return 9;
-	give_fds("100000", NULL, true);
-	if (zk_listen_fds(NULL, fds, 4) != 0)
-		return 10;
-	return 0;
+			return 91;
+	return check_fds();
 }
 
 Test(status, inherited_sockets)
@@ -410,6 +427,6 @@ Test(status, inherited_sockets)
 		_exit(with_fds());
 	cr_assert_gt(pid, 0);
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "step %d",
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "row %d",
 	          WEXITSTATUS(status));
 }
