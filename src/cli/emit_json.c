@@ -185,7 +185,8 @@ static void collect(const struct zk_cmd *const *cmds, struct keys *k)
 		}
 	}
 	zk_all_rows_done(&all);
-	qsort(k->v, k->n, sizeof(*k->v), by_name);
+	if (k->n)
+		qsort(k->v, k->n, sizeof(*k->v), by_name);
 }
 
 static void plain(struct zk_jwrite *w, const char *type)
