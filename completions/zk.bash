@@ -4,7 +4,7 @@
 _zk_verbs() {
 	case $1 in
 	'') words='triggers spool demo config completion explain help schema version' ;;
-	'triggers') words='serve keys send inbox ack webhook replay listen verify top' ;;
+	'triggers') words='serve keys send inbox ack webhook replay listen verify top migrate check' ;;
 	'triggers keys') words='generate show rotate' ;;
 	'triggers webhook') words='set show test disable rotate-secret' ;;
 	'spool') words='list show flush drop export' ;;
@@ -30,6 +30,8 @@ _zk_options() {
 	'triggers listen') words=' --url --key-file --key-fd --forward --exec --type --secret-file --secret-fd --backlog --no-backlog -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
 	'triggers verify') words=' --secret-file --secret-fd --tolerance -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'triggers top') words=' --url --key-file --key-fd --once --no-once --interval -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
+	'triggers migrate') words=' --db -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
+	'triggers check') words=' --db -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'spool list') words=' --spool -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'spool show') words=' --spool --state -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'spool flush') words=' --spool --retry-failed --no-retry-failed -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
@@ -76,6 +78,8 @@ _zk_value() {
 	'triggers listen --secret-file') kind='file' ;;
 	'triggers verify --secret-file') kind='file' ;;
 	'triggers top --key-file') kind='file' ;;
+	'triggers migrate --db') kind='file' ;;
+	'triggers check --db') kind='file' ;;
 	'spool list --spool') kind='dir' ;;
 	'spool show --spool') kind='dir' ;;
 	'spool show --state') words='any waiting sending failed' ;;
@@ -217,6 +221,8 @@ _zk_with_value() {
 	'triggers top --url') return 0 ;;
 	'triggers top --key-file') return 0 ;;
 	'triggers top --interval') return 0 ;;
+	'triggers migrate --db') return 0 ;;
+	'triggers check --db') return 0 ;;
 	'spool list --spool') return 0 ;;
 	'spool show --spool') return 0 ;;
 	'spool show --state') return 0 ;;

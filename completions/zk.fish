@@ -20,6 +20,8 @@ set -g __zk_paths \
     'triggers listen' \
     'triggers verify' \
     'triggers top' \
+    'triggers migrate' \
+    'triggers check' \
     'spool' \
     'spool list' \
     'spool show' \
@@ -77,6 +79,8 @@ complete -c zk -n '__zk_at "triggers"' -a replay -d 'deliver events again'
 complete -c zk -n '__zk_at "triggers"' -a listen -d 'receive events here without a public address'
 complete -c zk -n '__zk_at "triggers"' -a verify -d 'check the signature of a webhook'
 complete -c zk -n '__zk_at "triggers"' -a top -d 'live view of a server'
+complete -c zk -n '__zk_at "triggers"' -a migrate -d 'bring the server\'s database file up to date'
+complete -c zk -n '__zk_at "triggers"' -a check -d 'look for damage in the server\'s database file'
 complete -c zk -n '__zk_at "triggers keys"' -a generate -d 'make an organization and its API key'
 complete -c zk -n '__zk_at "triggers keys"' -a show -d 'show the organization of the key'
 complete -c zk -n '__zk_at "triggers keys"' -a rotate -d 'replace the API key'
@@ -591,6 +595,32 @@ complete -c zk -n '__zk_at "triggers top"' -l retries -x -d 'how often a failed 
 complete -c zk -n '__zk_at "triggers top"' -l retry-base -x -d 'first wait, doubled each time, with jitter'
 complete -c zk -n '__zk_at "triggers top"' -l retry-cap -x -d 'longest wait'
 complete -c zk -n '__zk_at "triggers top"' -l retry-max-time -x -d 'give up after so long; 0 = never'
+complete -c zk -n '__zk_at "triggers migrate"' -l db -r -F -d 'database file'
+complete -c zk -n '__zk_at "triggers migrate"' -l output -s o -x -a 'auto table plain json ndjson yaml csv tsv' -d 'form of the result on stdout'
+complete -c zk -n '__zk_at "triggers migrate"' -l fields -x -a '(__zk_ask fields)' -d 'only these fields'
+complete -c zk -n '__zk_at "triggers migrate"' -l jq -x -d 'filter with a jq program; strings are printed raw'
+complete -c zk -n '__zk_at "triggers migrate"' -l format -x -d 'one line per row, such as \'{id}\\t{status}\''
+complete -c zk -n '__zk_at "triggers migrate"' -l list-fields -d 'name the fields of the result'
+complete -c zk -n '__zk_at "triggers migrate"' -l no-list-fields -d 'name the fields of the result'
+complete -c zk -n '__zk_at "triggers migrate"' -l limit -x -d 'at most N rows'
+complete -c zk -n '__zk_at "triggers migrate"' -l all -d 'all rows, page after page'
+complete -c zk -n '__zk_at "triggers migrate"' -l no-all -d 'all rows, page after page'
+complete -c zk -n '__zk_at "triggers migrate"' -l cursor -x -d 'go on where an earlier page ended'
+complete -c zk -n '__zk_at "triggers migrate"' -l exit-status -d 'exit 1 when the result is empty'
+complete -c zk -n '__zk_at "triggers migrate"' -l no-exit-status -d 'exit 1 when the result is empty'
+complete -c zk -n '__zk_at "triggers check"' -l db -r -F -d 'database file'
+complete -c zk -n '__zk_at "triggers check"' -l output -s o -x -a 'auto table plain json ndjson yaml csv tsv' -d 'form of the result on stdout'
+complete -c zk -n '__zk_at "triggers check"' -l fields -x -a '(__zk_ask fields)' -d 'only these fields'
+complete -c zk -n '__zk_at "triggers check"' -l jq -x -d 'filter with a jq program; strings are printed raw'
+complete -c zk -n '__zk_at "triggers check"' -l format -x -d 'one line per row, such as \'{id}\\t{status}\''
+complete -c zk -n '__zk_at "triggers check"' -l list-fields -d 'name the fields of the result'
+complete -c zk -n '__zk_at "triggers check"' -l no-list-fields -d 'name the fields of the result'
+complete -c zk -n '__zk_at "triggers check"' -l limit -x -d 'at most N rows'
+complete -c zk -n '__zk_at "triggers check"' -l all -d 'all rows, page after page'
+complete -c zk -n '__zk_at "triggers check"' -l no-all -d 'all rows, page after page'
+complete -c zk -n '__zk_at "triggers check"' -l cursor -x -d 'go on where an earlier page ended'
+complete -c zk -n '__zk_at "triggers check"' -l exit-status -d 'exit 1 when the result is empty'
+complete -c zk -n '__zk_at "triggers check"' -l no-exit-status -d 'exit 1 when the result is empty'
 complete -c zk -n '__zk_at "spool list"' -l spool -x -a '(__fish_complete_directories)' -d 'folder of the spool (in the state directory)'
 complete -c zk -n '__zk_at "spool list"' -l output -s o -x -a 'auto table plain json ndjson yaml csv tsv' -d 'form of the result on stdout'
 complete -c zk -n '__zk_at "spool list"' -l fields -x -a '(__zk_ask fields)' -d 'only these fields'

@@ -25,6 +25,8 @@ const struct zk_cmd *const zk_cmds[] = {
 	&zk_cmd_triggers_listen,
 	&zk_cmd_triggers_verify,
 	&zk_cmd_triggers_top,
+	&zk_cmd_triggers_migrate,
+	&zk_cmd_triggers_check,
 	/* Operate */
 	&zk_cmd_spool,
 	&zk_cmd_spool_list,

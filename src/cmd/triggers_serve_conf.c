@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "cmd/triggers_db.h"
 #include "cmd/triggers_serve_opts.h"
 #include "triggers/sign.h"
 
@@ -66,27 +67,8 @@ static int make_dev(struct serve_conf *c, struct zk_error *err)
 static int make_db(struct zk_app *app, const struct serve_opts *o, struct serve_conf *c,
                    struct zk_error *err)
 {
-	const char *db = o->db && o->db[0] ? o->db : "triggers.db";
-
-	if (o->dev)
-		return make_dev(c, err);
-	struct zk_buf path ZK_CLEANUP(zk_buf_done) = { 0 };
-
-	zk_buf_init(&path, 8192);
-	if (zk_trig_repo_path(db, &path, err) < 0)
-		return -(int)err->code;
-	db = zk_buf_cstring(&path);
-	if (db[0] == '/') {
-		c->db = zk_strdup(db);
-		return 0;
-	}
-	ZK_CLEANUP(zk_freep)
-	char *dir = zk_app_state_dir(app, /* make */ true, err);
-
-	if (!dir)
-		return -(int)err->code;
-	c->db = zk_asprintf("%s/%s", dir, db);
-	return 0;
+	return o->dev ? make_dev(c, err)
+	              : trig_db_path(app, o->db, /* make */ true, &c->db, err);
 }
 
 static int make_store(struct zk_app *app, const struct serve_opts *o,

@@ -599,7 +599,7 @@ static int open_writer(struct zk_lite *l, const struct zk_trig_repo_conf *conf,
 	w->retain_us[ZK_LITE_ACKED] = conf->retain_delivered_us;
 	w->retain_us[ZK_LITE_FAILED] = conf->retain_failed_us;
 	if (zk_lite_open(l->path, flags, WRITER_CACHE_KIB, &w->db, err) < 0 ||
-	    zk_lite_migrate(w->db, err) < 0 ||
+	    zk_lite_migrate(w->db, NULL, err) < 0 ||
 	    zk_lite_check_secret(w->db, conf->secret_check, conf->accept_new_secret,
 	                         err) < 0 ||
 	    zk_lite_writer_init(w, err) < 0)

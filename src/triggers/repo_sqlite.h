@@ -148,8 +148,10 @@ void zk_lite_read_org(struct zk_stmt *st, int first, struct zk_trig_org *org);
 /* Opens a connection of the store. `flags` are of store/sqlite.h. */
 int zk_lite_open(const char *path, unsigned flags, int cache_kib, struct zk_db **ret,
                  struct zk_error *err) ZK_MUST_USE;
-/* Brings the schema up to date. -ZK_E_STORE_VERSION for one that is newer. */
-int zk_lite_migrate(struct zk_db *db, struct zk_error *err) ZK_MUST_USE;
+/* Brings the schema up to date; *from (may be NULL) is the version found. -ZK_E_STORE_VERSION for
+ * one that is newer. */
+int zk_lite_migrate(struct zk_db *db, int *from, struct zk_error *err) ZK_MUST_USE;
+int zk_lite_version(void);
 /* Compares or stores the check value of the server secret; `accept` replaces it and clears every
  * mac. */
 int zk_lite_check_secret(struct zk_db *db, const uint8_t check[32], bool accept,

@@ -100,9 +100,14 @@ int zk_lite_open(const char *path, unsigned flags, int cache_kib, struct zk_db *
 	return 0;
 }
 
-int zk_lite_migrate(struct zk_db *db, struct zk_error *err)
+int zk_lite_migrate(struct zk_db *db, int *from, struct zk_error *err)
 {
-	return zk_db_migrate(db, schema, (int)ZK_ARRAY_LEN(schema), NULL, err);
+	return zk_db_migrate(db, schema, zk_lite_version(), from, err);
+}
+
+int zk_lite_version(void)
+{
+	return (int)ZK_ARRAY_LEN(schema);
 }
 
 /* ---- the server secret -------------------------------------------------------------------- */
