@@ -173,7 +173,7 @@ void zk_help_options(const struct zk_help *h, struct zk_buf *b)
 
 	zk_buf_lit(b, "Options that several commands share.\n");
 	for (size_t i = 0; i < n; i++)
-		if (!t[i].group || t[i].group->bit != ZK_OPTS_SERVE)
+		if (t[i].group && t[i].group->bit != ZK_OPTS_SERVE)
 			shared_options(h, t, i, b);
 	zk_buf_lit(
 	        b,

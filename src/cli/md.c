@@ -14,7 +14,7 @@ static struct zk_md_block *add(struct zk_md *md, enum zk_md_kind kind, unsigned 
 {
 	struct zk_md_block *b;
 
-	if (md->n == md->room) {
+	if (!md->v || md->n == md->room) {
 		md->room = md->room ? md->room * 2 : 64;
 		md->v = zk_realloc(md->v, md->room * sizeof(*md->v));
 	}
@@ -137,15 +137,13 @@ void zk_md_parse(struct zk_md *md, zk_str text)
 
 		if (last && last->kind == ZK_MD_ROW && !zk_str_starts(line, ZK_STR("|")))
 			last->last = true;
-		if (is_blank(line)) {
+		if (is_blank(line) || head(md, line)) {
 			open = false;
 		} else if (zk_str_starts(line, ZK_STR("```"))) {
 			code_block(md, &text);
 			open = false;
 		} else if (zk_str_starts(line, ZK_STR("|"))) {
 			row(md, line);
-			open = false;
-		} else if (head(md, line)) {
 			open = false;
 		} else {
 			text_line(md, line, &open);

@@ -89,19 +89,21 @@ static int init_run(struct zk_app *app, void *opts, int argc, char **argv,
 	const struct init_opts *o = opts;
 	char *path = target(app, !app->common.dry_run, err);
 	struct zk_buf text;
-	int r = path ? 0 : -(int)err->code;
+	int r = 0;
 
 	(void)argc;
 	(void)argv;
+	if (!path)
+		return -(int)err->code;
 	zk_buf_init(&text, 1u << 20);
-	if (r == 0 && o->from)
+	if (o->from)
 		r = zk_envfile_convert(app, o->from, &text, err);
-	else if (r == 0)
+	else
 		zk_buf_add(&text, zk_sample_config());
 	if (r == 0 && !app->common.dry_run) {
 		r = write_new(path, o->force, zk_buf_str(&text), err);
 		zk_buf_clear(&text);
-		zk_buf_printf(&text, "%s\n", path ? path : "");
+		zk_buf_printf(&text, "%s\n", path);
 	}
 	if (r == 0)
 		r = zk_print(zk_buf_str(&text), err);

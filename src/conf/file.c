@@ -430,7 +430,7 @@ int zk_conf_file_open(const char *path, enum zk_conf_place place,
 	if (r == 0)
 		r = zk_conf_file_parse(path, zk_buf_str(&b), &f, err);
 	zk_buf_done(&b);
-	if (r < 0)
+	if (r < 0 || !f)
 		return r;
 	f->place = place;
 	f->mode = seen->mode;

@@ -110,7 +110,7 @@ int zk_origin_parse(zk_str url, struct zk_origin *ret, struct zk_error *err)
 {
 	bool https = zk_str_starts_nocase(url, ZK_STR("https://"));
 	unsigned port = https ? 443 : 80;
-	zk_str host;
+	zk_str host = ZK_STR_NULL;
 	int r = check_bytes(url, err);
 
 	if (r < 0)

@@ -306,10 +306,8 @@ static void on_writable(void *ctx, int events, int status)
 		return;
 	if (n >= 0)
 		written(c, (size_t)n);
-	if (n < 0)
-		close_in(
-		        c); /* it does not read on; its status says whether that is right */
-	else if (!in_left(c) && c->in_end)
+	/* One that does not read on: its status says whether that is right. */
+	if (n < 0 || (!in_left(c) && c->in_end))
 		close_in(c);
 	else if (!in_left(c))
 		zk_poll_set(c->in_poll, 0);

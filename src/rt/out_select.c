@@ -150,7 +150,12 @@ void zk_outselect_done(struct zk_outselect *s)
  * "payload". */
 static bool touches(zk_str a, zk_str b)
 {
-	return zk_str_starts(a, b) && (a.n == b.n || a.p[b.n] == '.');
+	zk_str rest;
+
+	if (!zk_str_starts(a, b))
+		return false;
+	rest = zk_str_from(a, b.n);
+	return !rest.n || rest.p[0] == '.';
 }
 
 static int check_name(const char *name, const char *option,

@@ -512,15 +512,14 @@ static void make_metrics(struct zk_trig_deliver *d, struct zk_metrics *m)
 	        zk_buckets_seconds, ZK_ARRAY_LEN(zk_buckets_seconds), NULL);
 }
 
-int zk_trig_deliver_new(struct zk_loop *l, struct zk_net *net, struct zk_metrics *m,
-                        struct zk_trig_repo *repo,
-                        const struct zk_trig_deliver_conf *conf,
-                        struct zk_trig_deliver **ret, struct zk_error *err)
+struct zk_trig_deliver *zk_trig_deliver_new(struct zk_loop *l, struct zk_net *net,
+                                            struct zk_metrics *m,
+                                            struct zk_trig_repo *repo,
+                                            const struct zk_trig_deliver_conf *conf)
 {
 	struct zk_trig_deliver *d = zk_new0(struct zk_trig_deliver);
 	uint64_t seed;
 
-	(void)err; /* nothing here can fail yet; the store may need it */
 	d->loop = l;
 	d->net = net;
 	d->repo = repo;
@@ -540,8 +539,7 @@ int zk_trig_deliver_new(struct zk_loop *l, struct zk_net *net, struct zk_metrics
 	d->need_claim = true;
 	if (conf->enabled)
 		zk_trig_deliver_pump_later(d);
-	*ret = d;
-	return 0;
+	return d;
 }
 
 void zk_trig_deliver_reload(struct zk_trig_deliver *d,

@@ -40,10 +40,12 @@ struct zk_trig_deliver_conf {
 int zk_trig_schedule_parse(zk_str s, struct zk_trig_deliver_conf *conf,
                            struct zk_error *err) ZK_MUST_USE;
 
-int zk_trig_deliver_new(struct zk_loop *l, struct zk_net *net, struct zk_metrics *m,
-                        struct zk_trig_repo *repo,
-                        const struct zk_trig_deliver_conf *conf,
-                        struct zk_trig_deliver **ret, struct zk_error *err) ZK_MUST_USE;
+/* The delivery stage; begins to claim at once when `conf` enables it. Borrows all but `conf`,
+ * which it copies (its texts stay borrowed). Free with zk_trig_deliver_free. */
+struct zk_trig_deliver *zk_trig_deliver_new(struct zk_loop *l, struct zk_net *net,
+                                            struct zk_metrics *m,
+                                            struct zk_trig_repo *repo,
+                                            const struct zk_trig_deliver_conf *conf);
 /* Something of `org` may be due now (fresh events, replay, configuration changed). */
 void zk_trig_deliver_wake(struct zk_trig_deliver *d, const zk_uuid *org);
 /* Drops the cached organization and closes its circuit when `reset`. */

@@ -164,6 +164,7 @@ struct places {
 static void splice(const struct zk_trig_draft_conf *conf, const struct checked *c,
                    uint64_t offset, struct zk_buf *b, struct places *at)
 {
+	ZK_ASSERT(c->text.p && c->text.n); /* a line that was scanned */
 	if (conf->type) {
 		zk_buf_lit(b, "{\"type\":");
 		zk_buf_json_str(b, zk_str_of(conf->type));
@@ -209,7 +210,7 @@ struct zk_trig_record *zk_trig_draft(const struct zk_trig_draft_conf *conf, zk_s
                                      uint64_t number, uint64_t offset,
                                      struct zk_error *err)
 {
-	struct checked c;
+	struct checked c = { 0 };
 
 	if (check_line(line, conf, &c, err) < 0) {
 		(void)fail_at(conf, number, offset, err);

@@ -139,9 +139,8 @@ static int start_parts(struct zk_trig_server *s, struct zk_error *err)
 		return -(int)err->code;
 	s->conf.deliver.guard.is_self = is_self;
 	s->conf.deliver.guard.ctx = s;
-	if (zk_trig_deliver_new(s->loop, s->net, s->metrics, s->repo, &s->conf.deliver,
-	                        &s->deliver, err) < 0)
-		return -(int)err->code;
+	s->deliver = zk_trig_deliver_new(s->loop, s->net, s->metrics, s->repo,
+	                                 &s->conf.deliver);
 	s->limit = zk_trig_limit_new(s->conf.sliding);
 	s->keygen_limit = zk_trig_limit_new(false);
 	(void)zk_trig_api_metrics_new(s);

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "codec/jscan.h"
 
 static inline zk_str zk_lint_str(zk_str s)
 {
@@ -17,13 +18,24 @@ static inline zk_str zk_lint_str(zk_str s)
 #define zk_str_from(s, from) zk_lint_str((zk_str_from)(s, from))
 #define zk_str_n(p, n)       zk_lint_str((zk_str_n)(p, n))
 #ifndef ZK_LINT_ERR_C
-#define zk_fail(...)       ((void)(zk_fail)(__VA_ARGS__), -1)
-#define zk_fail_errno(...) ((void)(zk_fail_errno)(__VA_ARGS__), -1)
-#define zk_wrap(...)       ((void)(zk_wrap)(__VA_ARGS__), -1)
-#define zk_err_where(...)  ((void)(zk_err_where)(__VA_ARGS__), -1)
-#define zk_err_why(...)    ((void)(zk_err_why)(__VA_ARGS__), -1)
-#define zk_err_hint(...)   ((void)(zk_err_hint)(__VA_ARGS__), -1)
-#define zk_err_at(...)     ((void)(zk_err_at)(__VA_ARGS__), -1)
+/* After a failure the error has a code, so that `return -(int)err->code` is negative too. */
+static inline int zk_lint_failed(const struct zk_error *err)
+{
+	if (err->code == ZK_E_NONE)
+		__builtin_unreachable();
+	return -(int)err->code;
+}
+
+#define zk_fail(err, ...) ((void)(zk_fail)(err, __VA_ARGS__), zk_lint_failed(err))
+#define zk_fail_errno(err, ...) \
+	((void)(zk_fail_errno)(err, __VA_ARGS__), zk_lint_failed(err))
+#define zk_wrap(err, ...) ((void)(zk_wrap)(err, __VA_ARGS__), zk_lint_failed(err))
+#define zk_err_where(err, ...) \
+	((void)(zk_err_where)(err, __VA_ARGS__), zk_lint_failed(err))
+#define zk_err_why(err, ...)   ((void)(zk_err_why)(err, __VA_ARGS__), zk_lint_failed(err))
+#define zk_err_hint(err, ...)  ((void)(zk_err_hint)(err, __VA_ARGS__), zk_lint_failed(err))
+#define zk_err_at(err, ...)    ((void)(zk_err_at)(err, __VA_ARGS__), zk_lint_failed(err))
+#define zk_jscan_fail(js, err) ((void)(zk_jscan_fail)(js, err), zk_lint_failed(err))
 #endif
 
 #endif
