@@ -23,6 +23,7 @@ struct zk_exchange;
 struct zk_timer;
 struct zk_trace;
 struct zk_unpress;
+struct zk_ws_lib;
 
 #define ZK_HTTP_HEAD_MAX 65536
 #define ZK_HTTP_BODY_MAX (16U << 20)
@@ -60,8 +61,9 @@ struct zk_net {
 	struct zk_rand jitter;  /* jitter */
 	void *idle[ZK_NET_IDLE_HANDLES];
 	unsigned n_idle;
-	unsigned depth; /* calls of libcurl on the stack */
-	bool draining;  /* drain() is on the stack */
+	struct zk_ws_lib *ws; /* libwebsockets; NULL until the first WebSocket */
+	unsigned depth;       /* calls of libcurl on the stack */
+	bool draining;        /* drain() is on the stack */
 	uint64_t n_requests;
 };
 

@@ -12,6 +12,7 @@
 #include "net/http_priv.h"
 #include "net/send.h"
 #include "net/trace.h"
+#include "net/ws_int.h"
 #include "rt/loop.h"
 
 #define ZK_LOGGER "net"
@@ -114,6 +115,7 @@ void zk_net_free(struct zk_net *n)
 	if (!n)
 		return;
 	ZK_ASSERT(n->depth == 0);
+	zk_ws_lib_free(n->ws);
 	zk_send_cancel_all(n);
 	/* A handle that is still in the multi would be lost. */
 	ZK_LIST_EACH (it, &n->running)

@@ -1,0 +1,129 @@
+/* Inside of the WebSocket client: what ws.c (life, sending) and ws_lws.c (the library) share.
+ * Layer: net, private to src/net/ws*.c. */
+#ifndef ZK_NET_WS_INT_H
+#define ZK_NET_WS_INT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "net/http.h"
+#include "net/url.h"
+#include "net/ws.h"
+
+struct lws;
+struct zk_timer;
+struct zk_ws_lookup;
+
+enum zk_ws_state {
+	ZK_WS_RESOLVING,
+	ZK_WS_CONNECTING,
+	ZK_WS_OPEN,
+	ZK_WS_CLOSING, /* our close frame is on its way */
+	ZK_WS_ASKING,  /* refused; the text of the refusal is being fetched */
+	ZK_WS_ENDED,   /* on_end is due at the end of this turn */
+};
+
+/* A message that waits to be sent; `room` bytes before `bytes` are the library's. */
+struct zk_ws_out {
+	struct zk_list entry;
+	size_t n;
+	bool binary;
+	char bytes[];
+};
+
+struct zk_ws {
+	struct zk_list link; /* zk_ws_lib.all */
+	struct zk_ws_lib *lib;
+	struct zk_ws_conf conf; /* numbers and callbacks; the texts are these */
+	char *url, *protocol;
+	char **headers;
+	size_t n_headers;
+	struct zk_url to; /* where it connects, after redirects */
+	char *target;     /* path and query */
+	char *host_header;
+	bool tls;
+	unsigned hops;
+
+	enum zk_ws_state state;
+	struct zk_ws_lookup *lookup; /* the name is being resolved */
+	char **addresses;            /* numeric, of the name or of the proxy */
+	size_t n_addresses, next_address;
+	struct lws *wsi;
+	struct zk_http *ask;
+	struct zk_timer *deadline; /* of connecting, then of closing */
+	struct zk_timer *watch;    /* silence while open */
+	int64_t ping_sent_ms;      /* 0 = none on its way */
+	bool pinging;              /* one is to be sent */
+	bool paused, flow_off, flow_due;
+
+	struct zk_buf part; /* the message that comes in pieces */
+	bool skipping;      /* the message is too big, its rest is dropped */
+	struct zk_list out; /* struct zk_ws_out */
+	size_t unsent;
+
+	/* The end. */
+	bool opened, by_peer, asked_to_close, close_sent;
+	unsigned code;
+	char reason[124];
+	size_t reason_n;
+	int http_status;
+	struct zk_buf body;
+	struct zk_error err;
+};
+
+/* The library of one zk_net: its context, made by the first connection. */
+struct zk_ws_lib {
+	struct zk_net *net;
+	struct zk_list all; /* struct zk_ws.link */
+	void *context, *vhost;
+};
+
+/* ---- ws_lws.c ---- */
+
+/* The context, made on first use. 0, or -ZK_E_LIBRARY. */
+int zk_ws_lib_open(struct zk_net *net, struct zk_ws_lib **ret,
+                   struct zk_error *err) ZK_MUST_USE;
+/* Connects to `address` (numeric). False when that failed at once, `ws->err` says why. */
+bool zk_ws_lws_connect(struct zk_ws *ws, const char *address);
+/* Lets go of the connection without any callback. */
+void zk_ws_lws_drop(struct zk_ws *ws);
+void zk_ws_lws_want_write(struct zk_ws *ws);
+void zk_ws_lws_flow(struct zk_ws *ws, bool on);
+int64_t zk_ws_lws_silence_ms(const struct zk_ws *ws);
+/* Room that the library wants before the bytes of a message. */
+size_t zk_ws_lws_headroom(void);
+
+/* ---- ws.c: what the library reports ---- */
+
+void zk_ws_on_open(struct zk_ws *ws, zk_str protocol, zk_str date);
+/* A piece of a message. False when the connection is to be closed. */
+bool zk_ws_on_piece(struct zk_ws *ws, zk_str piece, bool binary, bool first, bool last);
+/* Connecting failed: `why` in the library's words, `status` of an answer (0 = none). */
+void zk_ws_on_refused(struct zk_ws *ws, const char *why, int status, zk_str retry_after);
+/* The answer was a redirect; the connection is dropped already. */
+void zk_ws_on_redirect(struct zk_ws *ws, zk_str location);
+void zk_ws_on_peer_close(struct zk_ws *ws, unsigned code, zk_str reason);
+void zk_ws_on_gone(struct zk_ws *ws);
+
+/* Called by zk_net_free. NULL is fine. */
+void zk_ws_lib_free(struct zk_ws_lib *lib);
+
+/* ---- ws_name.c: where to connect to ---- */
+
+/* Reads the URL into ws->to, target, host_header, tls. */
+int zk_ws_set_url(struct zk_ws *ws, const char *url, struct zk_error *err) ZK_MUST_USE;
+/* "host:port" of the proxy for it (with user and password as the URL has them, into `auth`),
+ * or NULL without one; the caller frees. */
+char *zk_ws_proxy(const struct zk_ws *ws, char **auth);
+/* Resolves `host` without blocking: fn(ctx, addresses, n, why) at a later turn; the array is the
+ * callee's. */
+typedef void (*zk_ws_name_fn)(void *ctx, char **addresses, size_t n, const char *why);
+struct zk_ws_lookup *zk_ws_lookup(struct zk_net *net, const char *host, int port,
+                                  zk_ws_name_fn fn, void *ctx, struct zk_error *err);
+/* fn is not called any more. */
+void zk_ws_lookup_cancel(struct zk_ws_lookup *l);
+
+#endif
