@@ -79,7 +79,7 @@ int zk_app_done(struct zk_app *app, int status, int *ret_signal)
 {
 	struct zk_cli *cli = app->cli;
 
-	zk_app_rt_done(app, ret_signal);
+	zk_app_rt_done(app, status, ret_signal);
 	zk_conf_free(app->conf);
 	app->conf = NULL;
 	zk_all_rows_done(&cli->rows);

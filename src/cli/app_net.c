@@ -2,6 +2,7 @@
  * Layer: cli. */
 #include "cli/cmd.h"
 #include "net/net.h"
+#include "net/otel.h"
 
 #include "base/ban.h"
 
@@ -21,7 +22,18 @@ struct zk_net *zk_app_net(struct zk_app *app, struct zk_error *err)
 		.trace_file = app->common.trace_file,
 	};
 
-	if (loop && !app->net)
+	if (loop && !app->net) {
+		struct zk_otel_conf otel = {
+			.endpoint = app->http.otel_endpoint,
+			.file = app->http.otlp_file,
+			/* A span of weeks helps nobody. */
+			.command =
+			        app->cmd->flags & ZK_CMD_SERVER ? NULL : app->cmd->path,
+		};
+
+		conf.otel = zk_otel_new(&otel);
+		app->otel = conf.otel;
 		app->net = zk_net_new(loop, &conf, zk_app_metrics(app));
+	}
 	return loop ? app->net : NULL;
 }

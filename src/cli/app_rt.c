@@ -9,6 +9,7 @@
 #include "cli/state.h"
 #include "codec/jwrite.h"
 #include "net/net.h"
+#include "net/otel.h"
 #include "rt/loop.h"
 #include "rt/metrics.h"
 #include "rt/out.h"
@@ -141,7 +142,7 @@ void zk_app_status_end(struct zk_app *app, const struct zk_error *err, int statu
 	zk_buf_done(&b);
 }
 
-void zk_app_rt_done(struct zk_app *app, int *ret_signal)
+void zk_app_rt_done(struct zk_app *app, int status, int *ret_signal)
 {
 	*ret_signal = 0;
 	if (app->stop)
@@ -155,8 +156,12 @@ void zk_app_rt_done(struct zk_app *app, int *ret_signal)
 	app->cli->timeout = NULL;
 	zk_out_free(app->out);
 	app->out = NULL;
-	if (app->net)
+	if (app->net) {
+		zk_net_cancel_all(app->net);
+		zk_otel_end(app->otel, status);
 		zk_net_free(app->net);
+	}
+	app->otel = NULL;
 	app->net = NULL;
 	if (app->loop)
 		zk_loop_free(app->loop);

@@ -18,6 +18,7 @@ struct zk_conf;
 struct zk_loop;
 struct zk_metrics;
 struct zk_net;
+struct zk_otel;
 struct zk_out;
 struct zk_status;
 struct zk_stop;
@@ -135,6 +136,7 @@ struct zk_http_opts {
 	const char *ca_file;
 	const char *client_cert, *client_key;
 	bool tls_verify; /* default true */
+	const char *otel_endpoint, *otlp_file;
 };
 
 struct zk_retry_opts {
@@ -171,6 +173,7 @@ struct zk_app {
 	/* Made on first use by the getters below. */
 	struct zk_loop *loop;
 	struct zk_net *net;
+	struct zk_otel *otel; /* the net's, NULL = none */
 	struct zk_metrics *metrics;
 	struct zk_out *out;
 	struct zk_stop *stop;

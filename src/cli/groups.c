@@ -285,6 +285,23 @@ static const struct zk_opt http_rows[] = {
 	  H(tls_verify),
 	  .flags = ZK_OPT_TRUST,
 	  .help = "check the certificate of the server" },
+	{ .type = ZK_OPT_URL,
+	  .name = "otel-endpoint",
+	  .meta = "URL",
+	  H(otel_endpoint),
+	  .conf = "otel.endpoint",
+	  .flags = ZK_OPT_TRUST,
+	  .help = "send spans of requests to this collector",
+	  .text = "OTLP over HTTP with JSON; /v1/traces is added. Without it the "
+	          "OTEL_* variables decide: see zk help environment." },
+	{ .type = ZK_OPT_PATH,
+	  .name = "otlp-file",
+	  .meta = "FILE",
+	  H(otlp_file),
+	  .conf = "otel.file",
+	  .flags = ZK_OPT_TRUST,
+	  .complete = "file",
+	  .help = "append spans of requests to FILE (OTLP JSON)" },
 	ZK_OPT_END,
 };
 

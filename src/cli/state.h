@@ -62,8 +62,8 @@ int zk_app_status_start(struct zk_app *app, struct zk_error *err) ZK_MUST_USE;
 /* Tells the status channel of the error (NULL = none) and the exit status. */
 void zk_app_status_end(struct zk_app *app, const struct zk_error *err, int status);
 /* Stops and frees what the getters of app_rt.c made; `ret_signal` = the signal that stopped the
- * command, 0 = none. */
-void zk_app_rt_done(struct zk_app *app, int *ret_signal);
+ * command, 0 = none. Telemetry learns the exit status. */
+void zk_app_rt_done(struct zk_app *app, int status, int *ret_signal);
 /* Stops and frees what the getters made. Returns the exit status, made worse when something
  * failed at the very end (output not written). */
 int zk_app_done(struct zk_app *app, int status, int *ret_signal);

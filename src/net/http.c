@@ -52,8 +52,30 @@ static void detach(struct zk_http *req)
 	zk_net_ended(n, req);
 }
 
+static void end_span(struct zk_http *req, const struct zk_error *err)
+{
+	struct zk_otel_request r = { .method = req->method,
+		                     .url = req->safe_url,
+		                     .route = req->route,
+		                     .attrs = req->attrs,
+		                     .status = req->res.status,
+		                     .http_version = req->res.http_version,
+		                     .resend = req->conf.resend,
+		                     .total_us = zk_mono_us() - req->start_us,
+		                     .err = err };
+
+	if (req->span.recording && req->net->conf.otel)
+		zk_otel_request(req->net->conf.otel, &req->span, &r);
+	req->span.recording = false;
+}
+
 void zk_http_discard(struct zk_http *req)
 {
+	struct zk_error err = { 0 };
+
+	(void)zk_fail(&err, ZK_E_INTERRUPTED, "cancelled");
+	if (req->in_multi)
+		end_span(req, &err);
 	if (req->exchange)
 		zk_trace_end(ZK_TAKE(req->exchange), NULL, NULL);
 	detach(req);
@@ -88,7 +110,7 @@ static int prepare(struct zk_http *req, const struct zk_http_conf *conf,
 	req->easy = zk_net_get_easy(net);
 	if (!req->easy)
 		return zk_fail(err, ZK_E_SYSTEM, "libcurl could not get memory");
-	if (net->trace)
+	if (net->trace && !(conf->flags & ZK_HTTP_INTERNAL))
 		req->exchange = zk_trace_begin(net->trace, ++net->n_requests, conf);
 	return zk_http_setup(req, err);
 }
@@ -480,6 +502,7 @@ static bool is_complete(struct zk_http *req, int curl)
 static void report(struct zk_http *req, struct zk_error *err)
 {
 	observe(req, err);
+	end_span(req, err);
 	if (req->exchange) {
 		if (req->unpress)
 			zk_trace_body(req->exchange, ZK_TRACE_IN, req->res.body);

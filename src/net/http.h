@@ -29,6 +29,9 @@ enum zk_http_flags {
 	ZK_HTTP_TRUNCATE = 1 << 6,
 	/* 429, and 503 with Retry-After, mean that nothing was done: retryable for any method */
 	ZK_HTTP_TRUST_BUSY = 1 << 7,
+	/* telemetry's own: no span, no trace context, not in the wire log, survives
+	 * zk_net_cancel_all */
+	ZK_HTTP_INTERNAL = 1 << 8,
 };
 
 /* What came back. Valid during the done callback only, except that the body may be taken. */
@@ -85,7 +88,13 @@ struct zk_http_conf {
 	/* Address policy at connect time, copied; NULL = none. With one, no proxy of the
 	 * environment is used. */
 	const struct zk_guard *guard;
-	const char *target;  /* label of zk_request_duration_seconds, NULL = none */
+	const char *target; /* label of zk_request_duration_seconds, NULL = none */
+	/* For its span (net/otel.h), copied: the template of the path ("/api/events/{id}"),
+	 * alternating names and values of attributes ended by NULL, and how often it was sent
+	 * before. */
+	const char *route;
+	const char *const *attrs;
+	unsigned resend;
 	const char *resolve; /* test hook: "host:port:addr" as CURLOPT_RESOLVE */
 	unsigned flags;      /* enum zk_http_flags */
 };

@@ -18,6 +18,7 @@
 #include "net/http.h"
 #include "net/http_err.h"
 #include "net/net.h"
+#include "net/otel.h"
 
 struct zk_exchange;
 struct zk_timer;
@@ -83,10 +84,12 @@ struct zk_http {
 	void *headers, *resolve; /* lists of libcurl */
 	zk_http_done_fn done;
 	struct zk_exchange *exchange; /* NULL = not traced */
+	struct zk_otel_ctx span;
 
 	/* The request: `conf` holds numbers and callbacks, its texts are these. */
 	struct zk_http_conf conf;
-	char *method, *url, *safe_url, *origin, *target;
+	char *method, *url, *safe_url, *origin, *target, *route;
+	const char *const *attrs; /* own copies */
 	char *body_copy;
 	struct zk_guard guard; /* own copy */
 	bool guarded, via_proxy;
@@ -153,6 +156,9 @@ bool zk_http_may_be_http2(const struct zk_http *req);
 /* Whether a compressed answer is asked for and decoded. */
 bool zk_http_decodes(const struct zk_http *req);
 void zk_http_forget(struct zk_http *req); /* frees what the two made */
+/* Copies of zk_http_conf.attrs; NULL stays NULL. */
+const char *const *zk_http_copy_attrs(const char *const *attrs);
+void zk_http_free_attrs(const char *const *attrs);
 
 /* http_io.c: points the callbacks of req->easy at req. */
 void zk_http_set_callbacks(struct zk_http *req);

@@ -27,6 +27,28 @@ static char *copy(const char *s)
 	return s ? zk_strdup(s) : NULL;
 }
 
+const char *const *zk_http_copy_attrs(const char *const *attrs)
+{
+	size_t n = 0;
+
+	if (!attrs)
+		return NULL;
+	while (attrs[n])
+		n++;
+	char **v = zk_alloc_array(n + 1, sizeof(*v));
+
+	for (size_t i = 0; i < n; i++)
+		v[i] = zk_strdup(attrs[i]);
+	return (const char *const *)v;
+}
+
+void zk_http_free_attrs(const char *const *attrs)
+{
+	for (const char *const *a = attrs; a && *a; a++)
+		free((void *)*a);
+	free((void *)attrs);
+}
+
 static bool is_token(zk_str s)
 {
 	for (size_t i = 0; i < s.n; i++) {
@@ -106,6 +128,25 @@ static bool has_body(const struct zk_http *req)
 	       strcmp(req->method, "PUT") == 0 || strcmp(req->method, "PATCH") == 0;
 }
 
+/* The trace that this request is a part of. */
+static void add_context(struct zk_http *req)
+{
+	struct zk_otel *otel = req->net->conf.otel;
+	char text[ZK_TRACEPARENT_TEXT + 1];
+
+	if (req->conf.flags & ZK_HTTP_INTERNAL)
+		return;
+	if (!otel) {
+		if (req->net->conf.traceparent)
+			add_header(req, "traceparent", req->net->conf.traceparent);
+		return;
+	}
+	zk_otel_begin(otel, &req->span, text);
+	add_header(req, "traceparent", text);
+	if (zk_otel_tracestate(otel))
+		add_header(req, "tracestate", zk_otel_tracestate(otel));
+}
+
 static int copy_headers(struct zk_http *req, const struct zk_http_conf *conf,
                         struct zk_error *err)
 {
@@ -136,8 +177,8 @@ static int copy_headers(struct zk_http *req, const struct zk_http_conf *conf,
 	}
 	if (has_body(req))
 		add_line(req, "Expect:"); /* it would cost a second with most servers */
-	if (req->net->conf.traceparent && !has_header(conf, ZK_STR("traceparent")))
-		add_header(req, "traceparent", req->net->conf.traceparent);
+	if (!has_header(conf, ZK_STR("traceparent")))
+		add_context(req);
 	return 0;
 }
 
@@ -202,6 +243,8 @@ int zk_http_copy(struct zk_http *req, const struct zk_http_conf *conf,
 	*c = *conf;
 	c->headers = NULL;
 	c->url = c->method = c->bearer = c->content_type = c->resolve = NULL;
+	c->route = NULL;
+	c->attrs = NULL;
 	c->guard = NULL;
 	req->method = zk_strdup(conf->method ? conf->method : "GET");
 	if (!is_token(zk_str_of(req->method)) || strlen(req->method) > 32)
@@ -218,6 +261,8 @@ int zk_http_copy(struct zk_http *req, const struct zk_http_conf *conf,
 	copy_guard(req, conf->guard);
 	req->repeatable = is_repeatable(req, conf);
 	req->target = copy(conf->target);
+	req->route = copy(conf->route);
+	req->attrs = zk_http_copy_attrs(conf->attrs);
 	if (!c->connect_timeout_ms)
 		c->connect_timeout_ms = net->connect_timeout_ms;
 	if (!c->timeout_ms)
@@ -250,6 +295,8 @@ void zk_http_forget(struct zk_http *req)
 	free(req->safe_url);
 	free(req->origin);
 	free(req->target);
+	free(req->route);
+	zk_http_free_attrs(req->attrs);
 	free(req->body_copy);
 	free(req->guard.allow);
 }

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "net/curl.def"
 #include "net/http_priv.h"
+#include "net/otel.h"
 #include "net/send.h"
 #include "net/trace.h"
 #include "net/ws_int.h"
@@ -79,6 +80,8 @@ struct zk_net *zk_net_new(struct zk_loop *l, const struct zk_net_conf *conf,
 	if (!n->conf.request_timeout_ms)
 		n->conf.request_timeout_ms = REQUEST_TIMEOUT_MS;
 	n->armed_ms = INT64_MAX;
+	if (conf->otel)
+		zk_otel_attach(conf->otel, n);
 	return n;
 }
 
@@ -110,16 +113,26 @@ static void close_pools(struct zk_net *n)
 	}
 }
 
+void zk_net_cancel_all(struct zk_net *n)
+{
+	zk_send_cancel_all(n);
+	/* A handle that is still in the multi would be lost. */
+	ZK_LIST_EACH (it, &n->running) {
+		struct zk_http *req = ZK_LIST_ENTRY(it, struct zk_http, link);
+
+		if (!(req->conf.flags & ZK_HTTP_INTERNAL))
+			zk_http_discard(req);
+	}
+}
+
 void zk_net_free(struct zk_net *n)
 {
 	if (!n)
 		return;
 	ZK_ASSERT(n->depth == 0);
 	zk_ws_lib_free(n->ws);
-	zk_send_cancel_all(n);
-	/* A handle that is still in the multi would be lost. */
-	ZK_LIST_EACH (it, &n->running)
-		zk_http_discard(ZK_LIST_ENTRY(it, struct zk_http, link));
+	zk_otel_free(ZK_TAKE(n->conf.otel));
+	zk_net_cancel_all(n);
 	close_pools(n);
 	ZK_LIST_EACH (it, &n->watches)
 		drop_watch(ZK_LIST_ENTRY(it, struct watch, link));

@@ -13,6 +13,7 @@
 struct zk_loop;
 struct zk_metrics;
 struct zk_net;
+struct zk_otel;
 
 struct zk_net_conf {
 	int64_t connect_timeout_ms,
@@ -27,6 +28,7 @@ struct zk_net_conf {
 	const char *trace_file;  /* NULL = stderr */
 	const char *traceparent; /* W3C trace context sent with every request; NULL or
 	                            malformed = none */
+	struct zk_otel *otel;    /* instead of it; taken over; NULL = none */
 };
 
 /* Strings are copied. libcurl is opened by the first request, not here. */
@@ -35,6 +37,8 @@ struct zk_net *zk_net_new(struct zk_loop *l, const struct zk_net_conf *conf,
 /* Cancels what runs (without calling back) and frees. */
 void zk_net_free(struct zk_net *n);
 struct zk_loop *zk_net_loop(struct zk_net *n);
+/* Ends whatever runs without calling back: the owners of the requests are going. */
+void zk_net_cancel_all(struct zk_net *n);
 
 /* Whether `text` is a traceparent of W3C Trace Context §3.2: version (not ff), trace id
  * and parent id (not all zero), flags, as 2, 32, 16 and 2 lower-case hex digits joined by

@@ -53,6 +53,8 @@ static void copy_conf(struct zk_send *s, const struct zk_send_conf *conf)
 	h->content_type = copy(conf->http.content_type);
 	h->resolve = copy(conf->http.resolve);
 	h->target = copy(conf->http.target);
+	h->route = copy(conf->http.route);
+	h->attrs = zk_http_copy_attrs(conf->http.attrs);
 	for (const char *const *p = conf->http.headers; p && *p; p++)
 		s->n_headers++;
 	s->headers = zk_alloc_array(s->n_headers + 1, sizeof(char *));
@@ -90,6 +92,8 @@ static void send_free(struct zk_send *s)
 	free((void *)h->content_type);
 	free((void *)h->resolve);
 	free((void *)h->target);
+	free((void *)h->route);
+	zk_http_free_attrs(h->attrs);
 	for (size_t i = 0; i < s->n_headers; i++)
 		zk_secret_free(s->headers[i]);
 	free(s->headers);
@@ -192,6 +196,7 @@ static int try(struct zk_send *s, struct zk_error *err)
 	struct zk_http_conf h = s->conf.http;
 
 	h.ctx = s;
+	h.resend = (unsigned)ZK_MIN(s->retry.tries, (uint64_t)UINT32_MAX);
 	if (h.on_head)
 		h.on_head = on_head;
 	return zk_http_start(s->net, &h, on_done, &s->http, err);
@@ -259,8 +264,12 @@ void zk_send_cancel(struct zk_send *s)
 
 void zk_send_cancel_all(struct zk_net *net)
 {
-	ZK_LIST_EACH (it, &net->sends)
-		zk_send_cancel(ZK_LIST_ENTRY(it, struct zk_send, link));
+	ZK_LIST_EACH (it, &net->sends) {
+		struct zk_send *s = ZK_LIST_ENTRY(it, struct zk_send, link);
+
+		if (!(s->conf.http.flags & ZK_HTTP_INTERNAL))
+			zk_send_cancel(s);
+	}
 }
 
 void zk_send_hurry(struct zk_send *s)
