@@ -188,6 +188,16 @@ int zk_err_why(struct zk_error *err, const char *fmt, ...)
 	return -(int)err->code;
 }
 
+int zk_err_members(struct zk_error *err, zk_str members)
+{
+	bool fits = members.n < sizeof(err->members);
+
+	if (fits && members.n)
+		memcpy(err->members, members.p, members.n);
+	err->members[fits ? members.n : 0] = '\0';
+	return -(int)err->code;
+}
+
 int zk_err_hint(struct zk_error *err, const char *fmt, ...)
 {
 	va_list ap;

@@ -49,6 +49,8 @@ struct zk_error {
 	char hint[256];    /* printed as `fix:`; empty when we do not know */
 	char excerpt[512]; /* lines to print under `-->`, may be empty */
 	char remote_id[80];
+	/* More members of the JSON form (ux.md §7), raw JSON without braces; may be empty. */
+	char members[1024];
 };
 
 struct zk_code_info {
@@ -80,6 +82,8 @@ int zk_wrap(struct zk_error *err, const char *fmt, ...) ZK_PRINTF(2, 3);
 int zk_err_where(struct zk_error *err, const char *fmt, ...) ZK_PRINTF(2, 3);
 int zk_err_why(struct zk_error *err, const char *fmt, ...) ZK_PRINTF(2, 3);
 int zk_err_hint(struct zk_error *err, const char *fmt, ...) ZK_PRINTF(2, 3);
+/* The further members of the JSON form; text that does not fit is left out as a whole. */
+int zk_err_members(struct zk_error *err, zk_str members);
 /* A place in a text, 1-based; columns count characters. */
 struct zk_err_spot {
 	const char *file;

@@ -119,6 +119,8 @@ void zk_report_json(const struct zk_error *err, int exit_status, struct zk_buf *
 		zk_jw_i64(&w, err->retry_after_ms);
 	}
 	member(&w, &tmp, "remote_id", err->remote_id);
+	if (err->members[0])
+		zk_buf_printf(b, ",%s", masked(&tmp, err->members));
 	zk_jw_obj_end(&w);
 	zk_buf_done(&tmp);
 }
