@@ -314,8 +314,12 @@ static const char *judge_redirect(struct zk_http *req, const char *to)
 	bool same;
 	int s = req->res.status;
 
-	if (++req->hops > ZK_HTTP_MAX_HOPS)
+	bool strict = req->conf.flags & ZK_HTTP_FOLLOW_SAME;
+
+	if (++req->hops > (strict ? ZK_HTTP_MAX_HOPS_SAME : ZK_HTTP_MAX_HOPS))
 		return "too many redirects";
+	if (strict && s != 307 && s != 308)
+		return "it is none that keeps the method";
 	if (req->conf.pull)
 		return "the body cannot be sent again";
 	if ((s == 301 || s == 302) && strcmp(req->method, "GET") != 0 &&

@@ -32,6 +32,8 @@ enum zk_http_flags {
 	/* telemetry's own: no span, no trace context, not in the wire log, survives
 	 * zk_net_cancel_all */
 	ZK_HTTP_INTERNAL = 1 << 8,
+	/* with ZK_HTTP_FOLLOW: 307 and 308 only, at most 3 of them */
+	ZK_HTTP_FOLLOW_SAME = 1 << 9,
 };
 
 /* What came back. Valid during the done callback only, except that the body may be taken. */
@@ -85,6 +87,8 @@ struct zk_http_conf {
 	int64_t connect_timeout_ms; /* 0 = that of the net */
 	int64_t timeout_ms;         /* whole request; 0 = that of the net; -1 = none */
 	int64_t idle_timeout_ms; /* no byte for so long, pauses of ours aside; 0 = none */
+	/* A connection of the pool that was idle for longer is not used; whole seconds; 0 = 55 s */
+	int64_t pool_idle_ms;
 	/* Address policy at connect time, copied; NULL = none. With one, no proxy of the
 	 * environment is used. */
 	const struct zk_guard *guard;

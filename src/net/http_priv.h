@@ -30,8 +30,9 @@ struct zk_ws_lib;
 #define ZK_HTTP_BODY_MAX (16U << 20)
 #define ZK_HTTP_PLAIN_BODY \
 	65536 /* a larger request body goes by HTTP/1.1, style.md §1.9 */
-#define ZK_HTTP_MAX_HOPS     5
-#define ZK_HTTP_ERRBUF_BYTES 256
+#define ZK_HTTP_MAX_HOPS      5
+#define ZK_HTTP_MAX_HOPS_SAME 3 /* with ZK_HTTP_FOLLOW_SAME */
+#define ZK_HTTP_ERRBUF_BYTES  256
 
 #define ZK_NET_IDLE_HANDLES 64
 

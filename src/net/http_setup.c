@@ -402,7 +402,8 @@ int zk_http_setup(struct zk_http *req, struct zk_error *err)
 	ZK_SET_LONG(e, CURLOPT_TCP_KEEPALIVE, 1);
 	ZK_SET_LONG(e, CURLOPT_TCP_KEEPIDLE, KEEP_IDLE_S);
 	ZK_SET_LONG(e, CURLOPT_TCP_KEEPINTVL, KEEP_INTVL_S);
-	ZK_SET_LONG(e, CURLOPT_MAXAGE_CONN, MAX_AGE_S);
+	ZK_SET_LONG(e, CURLOPT_MAXAGE_CONN,
+	            req->conf.pool_idle_ms ? req->conf.pool_idle_ms / 1000 : MAX_AGE_S);
 	ZK_SET_LONG(e, CURLOPT_CONNECTTIMEOUT_MS, req->conf.connect_timeout_ms);
 	ZK_SET_LONG(e, CURLOPT_HTTP_VERSION,
 	            http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1);

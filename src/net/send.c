@@ -156,12 +156,34 @@ static void gave_up(const struct zk_send *s, struct zk_error *err)
 		                 (long long)((zk_mono_ms() - s->retry.start_ms) / 1000));
 }
 
-static void on_done(void *ctx, const struct zk_http_res *res, struct zk_error *err)
+/* Lets the service judge the attempt. `judged` holds what it says, in `*res` and the result. */
+static struct zk_error *ask(struct zk_send *s, struct zk_http_res *res,
+                            struct zk_error *err, struct zk_error *judged)
+{
+	bool answer = !err;
+
+	if (!s->conf.judge)
+		return err;
+	*judged = (struct zk_error){ 0 };
+	if (res->fault)
+		*judged = *res->fault;
+	bool had_fault = res->fault;
+
+	s->conf.judge(s->user_ctx, res, judged);
+	res->fault = judged->code ? judged : NULL;
+	/* With ZK_HTTP_ANY_STATUS a bad status stays an answer. */
+	return judged->code && !(answer && had_fault) ? judged : NULL;
+}
+
+static void on_done(void *ctx, const struct zk_http_res *given, struct zk_error *err)
 {
 	struct zk_send *s = ctx;
+	struct zk_http_res copy_of = *given, *res = &copy_of;
+	struct zk_error judged;
 	int64_t wait;
 
 	s->http = NULL;
+	err = ask(s, res, err, &judged);
 	if (!res->fault || !res->fault->retryable || s->ending) {
 		finish(s, res, err);
 		return;

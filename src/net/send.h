@@ -22,6 +22,11 @@ struct zk_send_conf {
 	 * and which failure. May cancel. May be NULL. ctx is http.ctx. */
 	void (*on_retry)(void *ctx, unsigned retry, unsigned max, int64_t wait_ms,
 	                 const struct zk_error *err);
+	/* What the service makes of the end of each attempt, before it counts: `err` is the
+	 * failure (code 0 = none) and may be changed, to one that the body of the answer
+	 * explains better, to another `retryable` or `retry_after_ms`, or from none to one.
+	 * May be NULL. ctx is http.ctx. */
+	void (*judge)(void *ctx, const struct zk_http_res *res, struct zk_error *err);
 };
 
 /* Starts it; everything but a borrowed body is copied. `done` comes once, with the last answer or
