@@ -28,6 +28,7 @@ const struct zk_cmd *const zk_cmds[] = {
 	&zk_cmd_triggers_migrate,
 	&zk_cmd_triggers_check,
 	/* Operate */
+	&zk_cmd_health,
 	&zk_cmd_spool,
 	&zk_cmd_spool_list,
 	&zk_cmd_spool_show,
