@@ -3,7 +3,7 @@
 
 _zk_verbs() {
 	case $1 in
-	'') words='triggers spool demo config completion explain help schema version' ;;
+	'') words='triggers health spool demo config completion explain help schema version' ;;
 	'triggers') words='serve keys send inbox ack webhook replay listen verify top migrate check' ;;
 	'triggers keys') words='generate show rotate' ;;
 	'triggers webhook') words='set show test disable rotate-secret' ;;
@@ -32,6 +32,7 @@ _zk_options() {
 	'triggers top') words=' --url --key-file --key-fd --once --no-once --interval -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'triggers migrate') words=' --db -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'triggers check') words=' --db -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
+	'health') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat --ws-url --deep --no-deep --watch --wait --nagios --no-nagios --server-kind-detect --no-server-kind-detect -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --retries --retry-base --retry-cap --retry-max-time' ;;
 	'spool list') words=' --spool -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'spool show') words=' --spool --state -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'spool flush') words=' --spool --retry-failed --no-retry-failed -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
@@ -80,6 +81,9 @@ _zk_value() {
 	'triggers top --key-file') kind='file' ;;
 	'triggers migrate --db') kind='file' ;;
 	'triggers check --db') kind='file' ;;
+	'health --token-file') kind='file' ;;
+	'health --api-key-file') kind='file' ;;
+	'health --server-kind') words='auto ideal as-built path-blind older' ;;
 	'spool list --spool') kind='dir' ;;
 	'spool show --spool') kind='dir' ;;
 	'spool show --state') words='any waiting sending failed' ;;
@@ -224,6 +228,16 @@ _zk_with_value() {
 	'triggers top --interval') return 0 ;;
 	'triggers migrate --db') return 0 ;;
 	'triggers check --db') return 0 ;;
+	'health --base-url') return 0 ;;
+	'health --token-file') return 0 ;;
+	'health --api-key-file') return 0 ;;
+	'health --as-user') return 0 ;;
+	'health --client-id') return 0 ;;
+	'health --server-kind') return 0 ;;
+	'health --rate') return 0 ;;
+	'health --ws-url') return 0 ;;
+	'health --watch') return 0 ;;
+	'health --wait') return 0 ;;
 	'spool list --spool') return 0 ;;
 	'spool show --spool') return 0 ;;
 	'spool show --state') return 0 ;;
