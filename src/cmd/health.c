@@ -116,60 +116,77 @@ static int put(struct look *l, const char *check, int64_t us, const struct zk_er
 	return zk_out_row(l->out, zk_row_end(r), err);
 }
 
-/* The answer of the health endpoint, which may be 503 with a body of the same form. */
-static int put_health(struct look *l, const struct zk_zip_ans *ans, zk_str body,
-                      const struct zk_error *why, struct zk_error *err)
+/* What of the answer is shown as it is. */
+static void put_parts(struct zk_row *r, zk_str body)
 {
-	struct zk_row *r = &l->row;
-	struct zk_jval v, status;
-	bool said = zk_jscan_get(body, ZK_STR("status"), &status) &&
-	            status.type == ZK_J_STRING;
-	bool healthy = !why && said && zk_jstr_eq(status.raw, ZK_STR("healthy"));
+	struct zk_jval v;
 
-	l->us = ans->total_us;
-	l->cached = ans->cached;
-	if (!healthy && !l->bad)
-		(void)zk_fail(&l->first, why ? why->code : ZK_E_HTTP_BUSY, "%s",
-		              why && !said ? why->msg
-		                           : "the server says it is unhealthy");
-	l->bad |= !healthy;
-	if (!l->out)
-		return 0;
-	zk_row_cstr(r, "check", "health");
-	if (said)
-		zk_row_raw(r, "status", status.raw);
-	else
-		zk_row_cstr(r, "status", "failed");
-	zk_row_double(r, "ms", ms_of(ans->total_us));
-	zk_row_bool(r, "cached", ans->cached);
 	if (zk_jscan_get(body, ZK_STR("version"), &v))
 		zk_row_raw(r, "version", v.raw);
 	if (zk_jscan_get(body, ZK_STR("services"), &v))
 		zk_row_raw(r, "services", v.raw);
+}
+
+/* The answer of the health endpoint, which may be 503 with a body of the same form. `why` is what
+ * kept it from being one, or NULL. */
+static int put_health(struct look *l, const struct zk_zip_end *end, zk_str body,
+                      const struct zk_error *why, struct zk_error *err)
+{
+	struct zk_row *r = &l->row;
+	struct zk_jval status;
+	bool said = zk_jscan_get(body, ZK_STR("status"), &status) &&
+	            status.type == ZK_J_STRING;
+
+	l->us = end->total_us;
+	l->cached = end->cached;
+	if (why) {
+		(void)zk_fail(&l->first, why->code, "%s",
+		              said ? "the server says it is unhealthy" : why->msg);
+		l->bad = true;
+	}
+	if (!l->out)
+		return 0;
+	zk_row_cstr(r, "check", "health");
+	zk_row_raw(r, "status", said ? status.raw : ZK_STR("\"failed\""));
+	zk_row_double(r, "ms", ms_of(end->total_us));
+	zk_row_bool(r, "cached", end->cached);
+	put_parts(r, body);
 	if (why && !said) {
 		zk_row_cstr(r, "message", why->msg);
 		zk_buf_printf(&r->buf, ",\"code\":\"ZK%04d\"", (int)why->code);
-	} else if (ans->cached) {
+	} else if (end->cached) {
 		zk_row_cstr(r, "message", "a copy frozen when the server was built");
 	}
 	zk_row_time(r, "at", zk_wall_us());
 	return zk_out_row(l->out, zk_row_end(r), err);
 }
 
+/* Healthy is what says so; 200 with another word is a failure too. */
+static bool says_healthy(zk_str body)
+{
+	struct zk_jval v;
+
+	return zk_jscan_get(body, ZK_STR("status"), &v) && v.type == ZK_J_STRING &&
+	       zk_jstr_eq(v.raw, ZK_STR("healthy"));
+}
+
 static int look_shallow(struct look *l, struct zk_error *err)
 {
 	struct zk_buf body ZK_CLEANUP(zk_buf_done);
-	struct zk_zip_ans ans = { 0 };
+	struct zk_zip_end end = { 0 };
 	struct zk_error why = { 0 };
 	struct zk_zip_req rq = { .route = "/health",
 		                 .once = l->o->wait_ms || l->o->watch_ms };
 	int r;
 
 	zk_buf_init(&body, 1u << 20);
-	r = zk_zip_call(l->z->zip, &rq, &body, &ans, &why);
-	if (r < 0)
+	r = zk_zip_call(l->z->zip, &rq, &body, &end, &why);
+	if (r == 0 && !says_healthy(zk_buf_str(&body)))
+		r = zk_fail(&why, ZK_E_PROTOCOL,
+		            "the answer does not say that it is healthy");
+	else if (r < 0)
 		l->err = why;
-	return put_health(l, &ans, zk_buf_str(&body), r < 0 ? &why : NULL, err);
+	return put_health(l, &end, zk_buf_str(&body), r < 0 ? &why : NULL, err);
 }
 
 static int look_deep(struct look *l, struct zk_error *err)
@@ -318,7 +335,7 @@ static int nagios(struct look *l, struct zk_error *err)
 
 static int detect(struct zeal *z, struct zk_error *err)
 {
-	struct zk_row row ZK_CLEANUP(zk_row_done);
+	struct zk_row row ZK_CLEANUP(zk_row_done) = { 0 };
 	enum zk_zip_server kind;
 
 	if (zk_zip_detect(z->zip, &kind, err) < 0)
@@ -332,6 +349,13 @@ static int detect(struct zeal *z, struct zk_error *err)
 	return kind == ZK_ZIP_PATH_BLIND ? ZK_EXIT_NO : ZK_EXIT_OK;
 }
 
+static int look_as_asked(struct look *l, struct zk_error *err)
+{
+	if (l->o->watch_ms)
+		return watch(l, err);
+	return l->o->wait_ms ? wait_healthy(l, err) : look(l, err);
+}
+
 static int run_looks(struct look *l, struct zk_error *err)
 {
 	static const struct zk_out_shape list = { .kind = ZK_OUT_LIST,
@@ -342,18 +366,16 @@ static int run_looks(struct look *l, struct zk_error *err)
 		                                    .cols = cols,
 		                                    .n_cols = ZK_ARRAY_LEN(cols) };
 	struct zk_out *out = zk_app_out(l->z->app, err);
-	int r;
+	int r = 0;
 
 	if (!out)
 		return -(int)err->code;
 	if (!l->o->nagios) {
 		l->out = out;
-		if (zk_out_begin(out, l->o->watch_ms ? &stream : &list, err) < 0)
-			return -(int)err->code;
+		r = zk_out_begin(out, l->o->watch_ms ? &stream : &list, err);
 	}
-	r = l->o->watch_ms  ? watch(l, err)
-	    : l->o->wait_ms ? wait_healthy(l, err)
-	                    : look(l, err);
+	if (r == 0)
+		r = look_as_asked(l, err);
 	if (r < 0)
 		return r;
 	if (l->o->nagios)
@@ -361,11 +383,12 @@ static int run_looks(struct look *l, struct zk_error *err)
 	if (zk_out_end(out, err) < 0)
 		return -(int)err->code;
 	/* Not even reached: that is no negative answer, but a failure to get one. */
-	if (l->bad && l->err.code && !l->err.http_status && !l->o->watch_ms) {
-		*err = l->err;
-		return -(int)err->code;
-	}
-	return l->bad && !l->o->watch_ms ? ZK_EXIT_NO : ZK_EXIT_OK;
+	if (!l->bad || l->o->watch_ms)
+		return ZK_EXIT_OK;
+	if (!l->err.code || l->err.http_status)
+		return ZK_EXIT_NO;
+	*err = l->err;
+	return -(int)err->code;
 }
 
 static int health_run(struct zk_app *app, void *opts, int argc, char **argv,

@@ -198,7 +198,7 @@ void zk_zip_query(struct zk_buf *path, const char *name, zk_str value)
 static void finish(struct zk_zip_call *c, const struct zk_http_res *res,
                    struct zk_error *err)
 {
-	struct zk_zip_ans ans = {
+	struct zk_zip_end end = {
 		.status = res->status,
 		.body = res->body,
 		.sent = res->sent,
@@ -213,9 +213,9 @@ static void finish(struct zk_zip_call *c, const struct zk_http_res *res,
 	c->send = NULL;
 	c->answer = res->req;
 	if (res->req)
-		ans.cached = zk_str_eq_nocase(zk_http_header(res->req, "x-nextjs-cache"),
+		end.cached = zk_str_eq_nocase(zk_http_header(res->req, "x-nextjs-cache"),
 		                              ZK_STR("HIT"));
-	c->done(c->ctx, &ans, err);
+	c->done(c->ctx, &end, err);
 	call_free(c);
 }
 
@@ -395,22 +395,22 @@ struct waiting {
 	bool over;
 	int r;
 	struct zk_buf *body;
-	struct zk_zip_ans *ans;
+	struct zk_zip_end *end;
 	struct zk_error *err;
 };
 
-static void on_waited(void *ctx, const struct zk_zip_ans *ans, struct zk_error *err)
+static void on_waited(void *ctx, const struct zk_zip_end *end, struct zk_error *err)
 {
 	struct waiting *w = ctx;
 
 	w->over = true;
-	if (w->ans) {
-		*w->ans = *ans;
-		w->ans->body = ZK_STR_NULL;
-		w->ans->call = NULL;
+	if (w->end) {
+		*w->end = *end;
+		w->end->body = ZK_STR_NULL;
+		w->end->call = NULL;
 	}
 	if (w->body)
-		zk_zip_take_body(ans->call, w->body);
+		zk_zip_take_body(end->call, w->body);
 	if (err) {
 		*w->err = *err;
 		w->r = -(int)err->code;
@@ -418,9 +418,9 @@ static void on_waited(void *ctx, const struct zk_zip_ans *ans, struct zk_error *
 }
 
 int zk_zip_call(struct zk_zip *z, const struct zk_zip_req *r, struct zk_buf *body,
-                struct zk_zip_ans *ans, struct zk_error *err)
+                struct zk_zip_end *end, struct zk_error *err)
 {
-	struct waiting w = { .body = body, .ans = ans, .err = err };
+	struct waiting w = { .body = body, .end = end, .err = err };
 	struct zk_zip_req borrowed = *r;
 	struct zk_zip_call *c;
 

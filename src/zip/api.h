@@ -109,7 +109,7 @@ struct zk_zip_req {
 };
 
 /* The end of a call. Slices and `call` are valid during the callback. */
-struct zk_zip_ans {
+struct zk_zip_end {
 	int status; /* 0 = no answer */
 	zk_str body;
 	bool sent;         /* a byte of it may have reached the server */
@@ -121,7 +121,7 @@ struct zk_zip_ans {
 
 /* Called exactly once, not from inside zk_zip_start(); `err` is NULL for a good answer (2xx). It
  * may start and cancel others. */
-typedef void (*zk_zip_done_fn)(void *ctx, const struct zk_zip_ans *ans,
+typedef void (*zk_zip_done_fn)(void *ctx, const struct zk_zip_end *end,
                                struct zk_error *err);
 
 int zk_zip_start(struct zk_zip *z, const struct zk_zip_req *r, zk_zip_done_fn done,
@@ -131,10 +131,10 @@ void zk_zip_cancel(struct zk_zip_call *c);
 void zk_zip_take_body(struct zk_zip_call *c, struct zk_buf *ret);
 
 /* The same for a one-shot: turns the loop until the answer is there; never from a callback. The
- * body, that of an error answer too, goes to `body` (may be NULL). `ans` (may be NULL) gets the
+ * body, that of an error answer too, goes to `body` (may be NULL). `end` (may be NULL) gets the
  * rest, without slices. */
 int zk_zip_call(struct zk_zip *z, const struct zk_zip_req *r, struct zk_buf *body,
-                struct zk_zip_ans *ans, struct zk_error *err) ZK_MUST_USE;
+                struct zk_zip_end *end, struct zk_error *err) ZK_MUST_USE;
 
 /* Whether after this failure of a R2 call the server may have done it all the same. */
 bool zk_zip_is_ambiguous(const struct zk_error *err);

@@ -13,8 +13,9 @@
 
 #include "base/ban.h"
 
-#define ANSWER_MAX (1u << 20)
-#define SOCKET_MS  10000
+#define ANSWER_MAX  (1u << 20)
+#define SOCKET_MS   10000
+#define SOCKET_PORT 3001
 
 static int get(struct zk_zip *z, const char *route, const char *path, struct zk_buf *body,
                struct zk_error *err)
@@ -65,41 +66,43 @@ int zk_zip_detect(struct zk_zip *z, enum zk_zip_server *ret, struct zk_error *er
 
 /* ---- the socket server, over long-polling ---- */
 
-/* Where it listens: what was set, what the server says, port 3001 of the same host. */
+/* The port that the server names, as a text or a number; 3001 otherwise. */
+static unsigned socket_port(struct zk_zip *z)
+{
+	struct zk_buf body ZK_CLEANUP(zk_buf_done) = { 0 };
+	struct zk_error ignored = { 0 };
+	struct zk_jval v;
+	uint64_t n = 0;
+
+	zk_buf_init(&body, ANSWER_MAX);
+	if (get(z, "/websocket", NULL, &body, &ignored) < 0 ||
+	    !zk_jscan_get(zk_buf_str(&body), ZK_STR("port"), &v))
+		return SOCKET_PORT;
+	if (v.type == ZK_J_STRING && !zk_jstr_plain(v.raw, &v.raw))
+		return SOCKET_PORT;
+	return zk_jnum_u64(v.raw, &n) && n > 0 && n < 65536 ? (unsigned)n : SOCKET_PORT;
+}
+
+/* Where it listens: what was set, or a port of the server's host. */
 static int socket_base(struct zk_zip *z, const char *ws_url, struct zk_buf *b,
                        struct zk_error *err)
 {
-	struct zk_buf body ZK_CLEANUP(zk_buf_done);
 	struct zk_url u;
-	struct zk_jval v;
-	zk_str port = ZK_STR("3001"), text = zk_str_of(ws_url);
 
-	if (text.n) {
-		if (zk_str_starts(text, ZK_STR("ws")))
-			zk_buf_printf(b, "http%s", ws_url + 2);
-		else
-			zk_buf_cstr(b, ws_url);
+	if (ws_url && ws_url[0]) {
+		bool ws = zk_str_starts(zk_str_of(ws_url), ZK_STR("ws"));
+
+		zk_buf_printf(b, "%s%s", ws ? "http" : "", ws_url + (ws ? 2 : 0));
 		while (b->n && b->p[b->n - 1] == '/')
 			b->n--;
 		return 0;
-	}
-	zk_buf_init(&body, ANSWER_MAX);
-	if (get(z, "/websocket", NULL, &body, err) == 0 &&
-	    zk_jscan_get(zk_buf_str(&body), ZK_STR("port"), &v) &&
-	    (v.type == ZK_J_STRING || v.type == ZK_J_NUMBER)) {
-		uint64_t n;
-
-		if (v.type == ZK_J_STRING)
-			(void)zk_jstr_plain(v.raw, &v.raw);
-		if (zk_jnum_u64(v.raw, &n) && n > 0 && n < 65536)
-			port = v.raw;
 	}
 	if (zk_url_parse(zk_str_of(zk_zip_base(z)), &u, err) < 0)
 		return -(int)err->code;
 	bool ipv6 = strchr(u.host, ':');
 
-	zk_buf_printf(b, "%s://%s%s%s:%.*s", u.scheme, ipv6 ? "[" : "", u.host,
-	              ipv6 ? "]" : "", ZK_STR_ARG(port));
+	zk_buf_printf(b, "%s://%s%s%s:%u", u.scheme, ipv6 ? "[" : "", u.host,
+	              ipv6 ? "]" : "", socket_port(z));
 	zk_url_done(&u);
 	return 0;
 }
