@@ -692,6 +692,8 @@ complete -c zk -n '__zk_at "health"' -l client-cert -r -F -d 'certificate of thi
 complete -c zk -n '__zk_at "health"' -l client-key -r -F -d 'private key of --client-cert'
 complete -c zk -n '__zk_at "health"' -l tls-verify -d 'check the certificate of the server'
 complete -c zk -n '__zk_at "health"' -l no-tls-verify -d 'check the certificate of the server'
+complete -c zk -n '__zk_at "health"' -l otel-endpoint -x -d 'send spans of requests to this collector'
+complete -c zk -n '__zk_at "health"' -l otlp-file -r -F -d 'append spans of requests to FILE (OTLP JSON)'
 complete -c zk -n '__zk_at "health"' -l retries -x -d 'how often a failed request is repeated; 0 = never'
 complete -c zk -n '__zk_at "health"' -l retry-base -x -d 'first wait, doubled each time, with jitter'
 complete -c zk -n '__zk_at "health"' -l retry-cap -x -d 'longest wait'
