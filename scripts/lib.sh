@@ -8,7 +8,8 @@ export from
 cd "$root" || exit
 
 # Programs that scripts/deps unpacked instead of installing them.
-export PATH="$PATH:$root/.cache/tools/usr/bin"
+export PATH="$PATH:$root/.cache/tools/usr/bin:$root/.cache/tools/usr/lib/postgresql/15/bin"
+export PATH="$PATH:/usr/lib/postgresql/15/bin"
 
 note() {
 	printf '%s\n' "$*" >&2

@@ -24,8 +24,8 @@ openssl/*             net/tls_server.c
 libwebsockets.h       net/ws*.c
 jq.h                  rt/out_jq.c
 jv.h                  rt/out_jq.c
-libpq-fe.h            store/pg.c
-hiredis/*             store/redis.c
+libpq-fe.h            store/pg*.c
+hiredis/*             store/redis*.c
 '
 
 # Part of the C library, the kernel or the compiler.
