@@ -79,6 +79,9 @@ struct zk_cmd {
 	           int (*set)(struct zk_app *, const char *opt, const char *value,
 	                      const char *var, struct zk_error *),
 	           struct zk_error *err);
+	/* Called at the end when the command failed, after the error was reported; may be NULL. For
+	 * a peer that must hear of a failure before `run` too. */
+	void (*failed)(const struct zk_app *app, const struct zk_error *err);
 	/* Runs the command. `opts` is the filled struct (zeroed memory plus values). Returns an
 	 * exit status ≥ 0, or a negative code with `err` filled, which main prints. */
 	int (*run)(struct zk_app *app, void *opts, int argc, char **argv,

@@ -210,6 +210,8 @@ static const char *type_name(const struct zk_opt *row)
 		return "list";
 	case ZK_OPT_MAP:
 		return "mapping";
+	case ZK_OPT_TABLE:
+		return "mapping of mappings";
 	case ZK_OPT_SECRET_REF:
 		return "secret";
 	case ZK_OPT_NONE:

@@ -14,14 +14,23 @@
 static const char *type_name(enum zk_opt_type type)
 {
 	static const char *const names[] = {
-		[ZK_OPT_NONE] = "none",         [ZK_OPT_BOOL] = "bool",
-		[ZK_OPT_UINT] = "uint",         [ZK_OPT_INT] = "int",
-		[ZK_OPT_FLOAT] = "float",       [ZK_OPT_STR] = "string",
-		[ZK_OPT_PATH] = "path",         [ZK_OPT_URL] = "url",
-		[ZK_OPT_DURATION] = "duration", [ZK_OPT_SIZE] = "size",
-		[ZK_OPT_ENUM] = "enum",         [ZK_OPT_LIST] = "list",
-		[ZK_OPT_MAP] = "map",           [ZK_OPT_OPTARG] = "optional-string",
-		[ZK_OPT_COUNT] = "count",       [ZK_OPT_SECRET_REF] = "secret-ref",
+		[ZK_OPT_NONE] = "none",
+		[ZK_OPT_BOOL] = "bool",
+		[ZK_OPT_UINT] = "uint",
+		[ZK_OPT_INT] = "int",
+		[ZK_OPT_FLOAT] = "float",
+		[ZK_OPT_STR] = "string",
+		[ZK_OPT_PATH] = "path",
+		[ZK_OPT_URL] = "url",
+		[ZK_OPT_DURATION] = "duration",
+		[ZK_OPT_SIZE] = "size",
+		[ZK_OPT_ENUM] = "enum",
+		[ZK_OPT_LIST] = "list",
+		[ZK_OPT_MAP] = "map",
+		[ZK_OPT_OPTARG] = "optional-string",
+		[ZK_OPT_TABLE] = "table",
+		[ZK_OPT_COUNT] = "count",
+		[ZK_OPT_SECRET_REF] = "secret-ref",
 	};
 
 	return names[type];
@@ -277,6 +286,33 @@ static void quantity(struct zk_jwrite *w, const char *units)
 	zk_buf_done(&b);
 }
 
+static void leaf(struct zk_jwrite *w, const struct key *k);
+
+/* Names of the user's, each with the keys of a record. */
+static void records(struct zk_jwrite *w, const struct zk_opt *row)
+{
+	member(w, "type", "object");
+	zk_jw_key(w, "additionalProperties");
+	zk_jw_obj(w);
+	member(w, "type", "object");
+	zk_jw_key(w, "additionalProperties");
+	zk_jw_bool(w, false);
+	zk_jw_key(w, "properties");
+	zk_jw_obj(w);
+	for (const struct zk_opt *r = row->sub; r->type != ZK_OPT_NONE; r++) {
+		struct key k = { .row = r, .suffix = "" };
+		struct zk_buf name;
+
+		zk_buf_init(&name, 200);
+		zk_opt_conf_key(r, "", &name);
+		zk_jw_key_str(w, zk_buf_str(&name));
+		leaf(w, &k); /* a record holds no table */
+		zk_buf_done(&name);
+	}
+	zk_jw_obj_end(w);
+	zk_jw_obj_end(w);
+}
+
 static void type_of(struct zk_jwrite *w, const struct key *k)
 {
 	switch (k->row->type) {
@@ -305,6 +341,9 @@ static void type_of(struct zk_jwrite *w, const struct key *k)
 		break;
 	case ZK_OPT_MAP:
 		strings(w, "object");
+		break;
+	case ZK_OPT_TABLE:
+		records(w, k->row);
 		break;
 	case ZK_OPT_SECRET_REF:
 		if (strcmp(k->suffix, "_command") == 0)

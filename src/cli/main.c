@@ -207,6 +207,8 @@ static int conclude(struct zk_app *app, int r, struct zk_error *err)
 	}
 	if (r < 0)
 		zk_report(err, app->common.color);
+	if (r < 0 && app->cmd && app->cmd->failed)
+		app->cmd->failed(app, err);
 	zk_app_status_end(app, r < 0 ? err : NULL, status);
 	return status;
 }

@@ -27,6 +27,8 @@ const struct zk_cmd *const zk_cmds[] = {
 	&zk_cmd_triggers_top,
 	&zk_cmd_triggers_migrate,
 	&zk_cmd_triggers_check,
+	&zk_cmd_procwire,
+	&zk_cmd_procwire_worker,
 	/* Operate */
 	&zk_cmd_health,
 	&zk_cmd_spool,

@@ -296,6 +296,53 @@ static int set_secret(struct zk_optpool *pool, const struct zk_opt *row,
 	return 0;
 }
 
+const struct zk_opt *zk_opt_find(const struct zk_opt *rows, zk_str key)
+{
+	for (; rows->type != ZK_OPT_NONE; rows++) {
+		size_t i = 0;
+
+		while (rows->name[i] && i < key.n &&
+		       (key.p[i] == rows->name[i] ||
+		        (key.p[i] == '_' && rows->name[i] == '-')))
+			i++;
+		if (!rows->name[i] && i == key.n)
+			return rows;
+	}
+	return NULL;
+}
+
+/* The record `name`, made when it is new. Old arrays stay in the pool. */
+static void *record_of(struct zk_optpool *pool, const struct zk_opt *row,
+                       struct zk_opttable *t, zk_str name)
+{
+	struct zk_optrec *v;
+
+	for (size_t i = 0; i < t->n; i++)
+		if (zk_str_eq(zk_str_of(t->v[i].name), name))
+			return t->v[i].value;
+	v = zk_optpool_alloc(pool, (t->n + 1) * sizeof(*v));
+	if (t->n)
+		memcpy(v, t->v, t->n * sizeof(*v));
+	t->v = v;
+	v[t->n].name = zk_optpool_str(pool, name);
+	v[t->n].value = zk_optpool_alloc(pool, row->sub_size);
+	return v[t->n++].value;
+}
+
+static int set_table(struct zk_optpool *pool, const struct zk_opt *row,
+                     struct zk_opttable *to, zk_str text, struct zk_error *err)
+{
+	zk_str name, key, value;
+	const struct zk_opt *sub;
+
+	text = zk_str_cut(text, '\n', &name);
+	value = zk_str_cut(text, '=', &key);
+	sub = zk_opt_find(row->sub, key);
+	if (!name.n || !sub || !value.p)
+		return zk_fail(err, ZK_E_DATA, "there is no key '%.*s'", ZK_STR_ARG(key));
+	return zk_opt_set(pool, sub, record_of(pool, row, to, name), value, err);
+}
+
 static int set_text(struct zk_optpool *pool, const struct zk_opt *row, void *base,
                     zk_str text, struct zk_error *err)
 {
@@ -309,6 +356,8 @@ static int set_text(struct zk_optpool *pool, const struct zk_opt *row, void *bas
 	case ZK_OPT_LIST:
 	case ZK_OPT_MAP:
 		return set_list(pool, row, at(row, base), text, err);
+	case ZK_OPT_TABLE:
+		return set_table(pool, row, at(row, base), text, err);
 	case ZK_OPT_SECRET_REF:
 		return set_secret(pool, row, at(row, base), text, err);
 	case ZK_OPT_URL:
@@ -352,6 +401,7 @@ int zk_opt_set(struct zk_optpool *pool, const struct zk_opt *row, void *base, zk
 	case ZK_OPT_ENUM:
 	case ZK_OPT_LIST:
 	case ZK_OPT_MAP:
+	case ZK_OPT_TABLE:
 	case ZK_OPT_OPTARG:
 	case ZK_OPT_SECRET_REF:
 	default:
@@ -374,6 +424,7 @@ int zk_opt_check(const struct zk_opt *row, zk_str text, struct zk_error *err)
 		double d;
 		const char *s;
 		struct zk_strlist list;
+		struct zk_opttable table;
 		struct zk_secret secret;
 	} value = { 0 };
 	int r;
@@ -404,6 +455,8 @@ void zk_opt_reset(const struct zk_opt *row, void *base)
 {
 	if (row->type == ZK_OPT_LIST || row->type == ZK_OPT_MAP)
 		*(struct zk_strlist *)at(row, base) = (struct zk_strlist){ 0 };
+	if (row->type == ZK_OPT_TABLE)
+		*(struct zk_opttable *)at(row, base) = (struct zk_opttable){ 0 };
 	if (row->type == ZK_OPT_SECRET_REF)
 		*(struct zk_secret *)at(row, base) = (struct zk_secret){ 0 };
 }
@@ -429,6 +482,8 @@ static size_t size_of(const struct zk_opt *row)
 	case ZK_OPT_LIST:
 	case ZK_OPT_MAP:
 		return sizeof(struct zk_strlist);
+	case ZK_OPT_TABLE:
+		return sizeof(struct zk_opttable);
 	case ZK_OPT_SECRET_REF:
 		return sizeof(struct zk_secret);
 	case ZK_OPT_STR:
@@ -495,6 +550,12 @@ static void format_list(const struct zk_strlist *l, struct zk_buf *b)
 		zk_buf_printf(b, "%s%s", i ? "," : "", l->v[i]);
 }
 
+static void format_names(const struct zk_opttable *t, struct zk_buf *b)
+{
+	for (size_t i = 0; i < t->n; i++)
+		zk_buf_printf(b, "%s%s", i ? "," : "", t->v[i].name);
+}
+
 static void format_text(const struct zk_opt *row, const char *s, struct zk_buf *b)
 {
 	if (s && (row->flags & ZK_OPT_SECRET))
@@ -538,6 +599,9 @@ void zk_opt_format(const struct zk_opt *row, const void *base, struct zk_buf *b)
 	case ZK_OPT_LIST:
 	case ZK_OPT_MAP:
 		format_list(p, b);
+		break;
+	case ZK_OPT_TABLE:
+		format_names(p, b);
 		break;
 	case ZK_OPT_SECRET_REF:
 		zk_secret_describe(p, b);

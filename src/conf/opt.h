@@ -25,7 +25,10 @@ enum zk_opt_type {
 	ZK_OPT_ENUM,     /* int: index into .values */
 	ZK_OPT_LIST, /* struct zk_strlist; repeatable, and comma-separated with ZK_OPT_F_COMMA;
 			    a YAML sequence in files */
-	ZK_OPT_MAP,    /* struct zk_strlist of "KEY=VALUE"; a YAML mapping in files */
+	ZK_OPT_MAP, /* struct zk_strlist of "KEY=VALUE"; a YAML mapping in files */
+	/* struct zk_opttable: a YAML mapping from names of the user's to mappings with the keys of
+	 * `sub`. Its text is "NAME\nKEY=VALUE", one for each value. */
+	ZK_OPT_TABLE,
 	ZK_OPT_OPTARG, /* const char *: "" when given without =VALUE (--trace[=…]) */
 	ZK_OPT_COUNT, /* int: how often it was given (-vv); a number in files and variables */
 	/* struct zk_secret (conf/secret.h): where a secret comes from. One row `NAME` makes the
@@ -54,6 +57,17 @@ struct zk_strlist {
 	size_t n;
 };
 
+/* One record for each name, in the order of the file. */
+struct zk_optrec {
+	const char *name;
+	void *value; /* a struct of `sub_size` bytes that the rows of `sub` write into */
+};
+
+struct zk_opttable {
+	struct zk_optrec *v;
+	size_t n;
+};
+
 struct zk_opt {
 	enum zk_opt_type type;
 	char key;         /* short letter or 0 */
@@ -65,6 +79,8 @@ struct zk_opt {
 	int64_t max;
 	size_t off;                /* where the value lives in the command's struct */
 	const char *const *values; /* ENUM: names, NULL-terminated */
+	const struct zk_opt *sub;  /* TABLE: the keys of a record */
+	size_t sub_size;
 	unsigned flags;
 	const char *group; /* heading in help; NULL = "Options" */
 	const char *help;  /* one line, lower case, no full stop, no default */
@@ -101,7 +117,9 @@ int zk_opt_check(const struct zk_opt *row, zk_str text, struct zk_error *err) ZK
 /* Sets every row of a table that has a default to it. A bad default is a bug of the table. */
 int zk_opt_defaults(struct zk_optpool *pool, const struct zk_opt *rows, void *base,
                     struct zk_error *err) ZK_MUST_USE;
-/* Empties a LIST, MAP or SECRET_REF (a higher layer replaces the lower one's as a whole). */
+/* The row of `sub` whose name is `key`, with '_' or '-' between words; NULL when there is none. */
+const struct zk_opt *zk_opt_find(const struct zk_opt *rows, zk_str key);
+/* Empties a LIST, MAP, TABLE or SECRET_REF (a higher layer replaces the lower one's as a whole). */
 void zk_opt_reset(const struct zk_opt *row, void *base);
 /* Makes a value what it is in zeroed memory. */
 void zk_opt_clear(const struct zk_opt *row, void *base);

@@ -85,6 +85,7 @@ const char *zk_opt_meta(const struct zk_opt *row)
 	case ZK_OPT_STR:
 	case ZK_OPT_ENUM:
 	case ZK_OPT_LIST:
+	case ZK_OPT_TABLE:
 	case ZK_OPT_OPTARG:
 		break;
 	}

@@ -268,6 +268,7 @@ union any_value {
 	double d;
 	const char *s;
 	struct zk_strlist list;
+	struct zk_opttable table;
 	struct zk_secret secret;
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "conf/expand.h"
+#include "conf/near.h"
 #include "conf/schema.h"
 
 #include "base/ban.h"
@@ -15,6 +16,7 @@ struct walk {
 	const struct zk_conf_file *f;
 	zk_text_fn fn;
 	void *ctx;
+	const char *before; /* every text begins with it */
 };
 
 static bool is_nothing(const struct zk_node *n)
@@ -95,7 +97,7 @@ static int each_element(const struct walk *w, const struct zk_node *list,
 			        "an element of '%.*s' must be a text, not %s",
 			        ZK_STR_ARG(list->key), zk_node_kind_name(e->kind));
 		r = one_text(w, e,
-		             !command           ? ""
+		             !command           ? w->before
 		             : e == list->first ? "command:"
 		                                : "arg:",
 		             e->text, err);
@@ -111,7 +113,8 @@ static int each_pair(const struct walk *w, const struct zk_node *map,
 	ZK_NODE_EACH(m, map)
 	{
 		char before[200];
-		int n = snprintf(before, sizeof(before), "%.*s=", ZK_STR_ARG(m->key));
+		int n = snprintf(before, sizeof(before), "%s%.*s=", w->before,
+		                 ZK_STR_ARG(m->key));
 
 		if (n < 0 || (size_t)n >= sizeof(before) ||
 		    zk_str_find_char(m->key, '=') >= 0)
@@ -143,28 +146,99 @@ static int secret(const struct walk *w, const struct zk_node *v, struct zk_error
 	return each_element(w, v, err);
 }
 
+static int one_value(const struct walk *w, const struct zk_node *value,
+                     struct zk_error *err)
+{
+	switch (w->hit->row->type) {
+	case ZK_OPT_LIST:
+		if (value->kind == ZK_NODE_LIST)
+			return each_element(w, value, err);
+		return value->kind == ZK_NODE_SCALAR
+		               ? scalar(w, value, w->before, err)
+		               : wrong_kind(w, value, "a list", err);
+	case ZK_OPT_MAP:
+		if (value->kind == ZK_NODE_MAP)
+			return each_pair(w, value, err);
+		return wrong_kind(w, value, "a mapping", err);
+	default:
+		return scalar(w, value, w->before, err);
+	}
+}
+
+static int unknown_member(const struct walk *w, const struct zk_node *m,
+                          struct zk_error *err)
+{
+	struct zk_near near = { .want = m->key };
+	char note[100] = "";
+
+	for (const struct zk_opt *r = w->hit->row->sub; r->type != ZK_OPT_NONE; r++)
+		zk_near_add(&near, r->name);
+	if (near.best)
+		(void)snprintf(note, sizeof(note), "did you mean '%s'?", near.best);
+	return zk_spot_fail(err, ZK_E_CONFIG_KEY, zk_spot_key(w->f, m),
+	                    note[0] ? note : NULL, "there is no key '%.*s' here",
+	                    ZK_STR_ARG(m->key));
+}
+
+/* The values of one record of a table. */
+static int each_member(const struct walk *w, const struct zk_node *record,
+                       struct zk_error *err)
+{
+	ZK_NODE_EACH(m, record)
+	{
+		char before[400];
+		struct zk_hit hit = { .row = zk_opt_find(w->hit->row->sub, m->key) };
+		struct walk sub = *w;
+		int n = snprintf(before, sizeof(before),
+		                 "%.*s\n%.*s=", ZK_STR_ARG(record->key),
+		                 ZK_STR_ARG(m->key)),
+		    r;
+
+		/* snake_case, as every key of a file */
+		if (!hit.row || zk_str_find_char(m->key, '-') >= 0)
+			return unknown_member(w, m, err);
+		if (n < 0 || (size_t)n >= sizeof(before) ||
+		    zk_str_find_char(record->key, '\n') >= 0)
+			return zk_spot_fail(err, ZK_E_CONFIG_KEY,
+			                    zk_spot_key(w->f, record), NULL,
+			                    "the name is too long or holds a line break");
+		sub.hit = &hit;
+		sub.before = before;
+		r = one_value(&sub, m, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int each_record(const struct walk *w, const struct zk_node *map,
+                       struct zk_error *err)
+{
+	if (map->kind != ZK_NODE_MAP)
+		return wrong_kind(w, map, "a mapping", err);
+	ZK_NODE_EACH(record, map)
+	{
+		int r = record->kind == ZK_NODE_MAP
+		                ? each_member(w, record, err)
+		                : wrong_kind(w, record, "a mapping", err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int zk_schema_texts(const struct zk_hit *hit, const struct zk_conf_file *f,
                     const struct zk_node *value, zk_text_fn fn, void *ctx,
                     struct zk_error *err)
 {
-	struct walk w = { .hit = hit, .f = f, .fn = fn, .ctx = ctx };
+	struct walk w = { .hit = hit, .f = f, .fn = fn, .ctx = ctx, .before = "" };
 
-	switch (hit->row->type) {
-	case ZK_OPT_SECRET_REF:
+	if (hit->row->type == ZK_OPT_SECRET_REF)
 		return secret(&w, value, err);
-	case ZK_OPT_LIST:
-		if (value->kind == ZK_NODE_LIST)
-			return each_element(&w, value, err);
-		return value->kind == ZK_NODE_SCALAR
-		               ? scalar(&w, value, "", err)
-		               : wrong_kind(&w, value, "a list", err);
-	case ZK_OPT_MAP:
-		if (value->kind == ZK_NODE_MAP)
-			return each_pair(&w, value, err);
-		return wrong_kind(&w, value, "a mapping", err);
-	default:
-		return scalar(&w, value, "", err);
-	}
+	if (hit->row->type == ZK_OPT_TABLE)
+		return each_record(&w, value, err);
+	return one_value(&w, value, err);
 }
 
 int zk_schema_bad_value(const struct zk_hit *hit, const struct zk_conf_file *f,
@@ -199,14 +273,15 @@ static int check_text(void *ctx, const struct zk_node *at, zk_str text,
 	return zk_schema_bad_value(c->hit, c->f, at, err);
 }
 
-/* True when some text of the value is only known once it is expanded. */
+/* True when some text of the value is only known once it is expanded. As deep as the file is
+ * nested, at most ZK_CONF_DEPTH_MAX. */
 static bool is_open(const struct zk_node *v)
 {
 	if (v->kind == ZK_NODE_SCALAR)
 		return zk_expand_is_needed(v->text);
 	ZK_NODE_EACH(e, v)
 	{
-		if (e->kind == ZK_NODE_SCALAR && zk_expand_is_needed(e->text))
+		if (is_open(e))
 			return true;
 	}
 	return false;

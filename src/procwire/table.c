@@ -24,8 +24,13 @@ void zk_pw_table_init(struct zk_pw_table *t)
 
 void zk_pw_table_done(struct zk_pw_table *t)
 {
-	for (size_t i = 0; i < t->n_methods; i++)
-		free(t->methods[i].name);
+	for (size_t i = 0; i < t->n_methods; i++) {
+		struct zk_pw_method *m = &t->methods[i];
+
+		if (m->conf && m->free_conf)
+			m->free_conf(m->conf);
+		free(m->name);
+	}
 	for (size_t i = 0; i < t->n_events; i++)
 		free(t->events[i].name);
 	free(t->methods);

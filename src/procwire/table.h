@@ -28,7 +28,8 @@ struct zk_pw_method {
 	enum zk_pw_codec request, response;
 	int64_t timeout_ms; /* announced; -1 = none announced, 0 = switched off */
 	const struct zk_pw_handler *handler; /* NULL in the table of a parent */
-	void *conf;                          /* of the handler, borrowed */
+	void *conf; /* of the handler; freed with the table by free_conf */
+	void (*free_conf)(void *conf);
 };
 
 struct zk_pw_event {

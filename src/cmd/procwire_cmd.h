@@ -1,0 +1,12 @@
+/* What the procwire commands share.
+ * Layer: cmd. */
+#ifndef ZK_CMD_PROCWIRE_CMD_H
+#define ZK_CMD_PROCWIRE_CMD_H
+
+#include "cli/cmd.h"
+
+/* When a procwire parent started us: tells it the reason with a $error line and stays until it has
+ * had time to read it (specs/procwire.md §2). Else nothing. */
+void zk_procwire_failed(const struct zk_app *app, const struct zk_error *err);
+
+#endif
