@@ -3,10 +3,11 @@
 
 _zk_verbs() {
 	case $1 in
-	'') words='triggers health spool demo config completion explain help schema version' ;;
+	'') words='triggers procwire health spool demo config completion explain help schema version' ;;
 	'triggers') words='serve keys send inbox ack webhook replay listen verify top migrate check' ;;
 	'triggers keys') words='generate show rotate' ;;
 	'triggers webhook') words='set show test disable rotate-secret' ;;
+	'procwire') words='worker' ;;
 	'spool') words='list show flush drop export' ;;
 	'config') words='init trust validate' ;;
 	esac
@@ -32,6 +33,7 @@ _zk_options() {
 	'triggers top') words=' --url --key-file --key-fd --once --no-once --interval -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'triggers migrate') words=' --db -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'triggers check') words=' --db -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
+	'procwire worker') words=' --handle --event --expose --max-concurrency --max-queue --max-payload --max-output --kill-grace --allow-uid --print-init --no-print-init --print-types --check --no-check -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'health') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat --ws-url --deep --no-deep --watch --wait --nagios --no-nagios --server-kind-detect --no-server-kind-detect -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'spool list') words=' --spool -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'spool show') words=' --spool --state -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
@@ -81,6 +83,7 @@ _zk_value() {
 	'triggers top --key-file') kind='file' ;;
 	'triggers migrate --db') kind='file' ;;
 	'triggers check --db') kind='file' ;;
+	'procwire worker --print-types') words='none ts mjs' ;;
 	'health --token-file') kind='file' ;;
 	'health --api-key-file') kind='file' ;;
 	'health --server-kind') words='auto ideal as-built path-blind older' ;;
@@ -228,6 +231,17 @@ _zk_with_value() {
 	'triggers top --interval') return 0 ;;
 	'triggers migrate --db') return 0 ;;
 	'triggers check --db') return 0 ;;
+	'procwire worker --handle') return 0 ;;
+	'procwire worker --event') return 0 ;;
+	'procwire worker --expose') return 0 ;;
+	'procwire worker --methods') return 0 ;;
+	'procwire worker --max-concurrency') return 0 ;;
+	'procwire worker --max-queue') return 0 ;;
+	'procwire worker --max-payload') return 0 ;;
+	'procwire worker --max-output') return 0 ;;
+	'procwire worker --kill-grace') return 0 ;;
+	'procwire worker --allow-uid') return 0 ;;
+	'procwire worker --print-types') return 0 ;;
 	'health --base-url') return 0 ;;
 	'health --token-file') return 0 ;;
 	'health --api-key-file') return 0 ;;

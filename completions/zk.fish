@@ -22,6 +22,8 @@ set -g __zk_paths \
     'triggers top' \
     'triggers migrate' \
     'triggers check' \
+    'procwire' \
+    'procwire worker' \
     'health' \
     'spool' \
     'spool list' \
@@ -62,6 +64,7 @@ end
 
 complete -c zk -f
 complete -c zk -n '__zk_at ""' -a triggers -d 'serve or call the triggers API'
+complete -c zk -n '__zk_at ""' -a procwire -d 'be a worker for, or call, a Node.js peer'
 complete -c zk -n '__zk_at ""' -a health -d 'ask a Zeal server whether it is well'
 complete -c zk -n '__zk_at ""' -a spool -d 'what could not be sent yet: list, show, flush, drop, export'
 complete -c zk -n '__zk_at ""' -a demo -d 'see the whole product work in 30 s, without an account'
@@ -91,6 +94,7 @@ complete -c zk -n '__zk_at "triggers webhook"' -a show -d 'show the webhook, its
 complete -c zk -n '__zk_at "triggers webhook"' -a test -d 'send a test event to the webhook now'
 complete -c zk -n '__zk_at "triggers webhook"' -a disable -d 'stop pushing; events wait in the inbox'
 complete -c zk -n '__zk_at "triggers webhook"' -a rotate-secret -d 'make a new signing secret'
+complete -c zk -n '__zk_at "procwire"' -a worker -d 'serve methods to a Node.js parent that started us'
 complete -c zk -n '__zk_at "spool"' -a list -d 'how much waits for whom'
 complete -c zk -n '__zk_at "spool"' -a show -d 'print records with their bodies and the last error'
 complete -c zk -n '__zk_at "spool"' -a flush -d 'send what waits'
@@ -651,6 +655,20 @@ complete -c zk -n '__zk_at "triggers check"' -l no-all -d 'all rows, page after 
 complete -c zk -n '__zk_at "triggers check"' -l cursor -x -d 'go on where an earlier page ended'
 complete -c zk -n '__zk_at "triggers check"' -l exit-status -d 'exit 1 when the result is empty'
 complete -c zk -n '__zk_at "triggers check"' -l no-exit-status -d 'exit 1 when the result is empty'
+complete -c zk -n '__zk_at "procwire worker"' -l handle -x -d 'NAME[,KEY=VALUE...]=HANDLER: a method; repeatable'
+complete -c zk -n '__zk_at "procwire worker"' -l event -x -d 'an event that handlers may emit; repeatable'
+complete -c zk -n '__zk_at "procwire worker"' -l expose -x -d 'built-in methods to offer'
+complete -c zk -n '__zk_at "procwire worker"' -l max-concurrency -x -d 'requests that run at a time; more wait'
+complete -c zk -n '__zk_at "procwire worker"' -l max-queue -x -d 'waiting requests before reading pauses'
+complete -c zk -n '__zk_at "procwire worker"' -l max-payload -x -d 'largest request and answer'
+complete -c zk -n '__zk_at "procwire worker"' -l max-output -x -d 'most that is collected of a command\'s output'
+complete -c zk -n '__zk_at "procwire worker"' -l kill-grace -x -d 'between TERM and KILL for a command that has to end'
+complete -c zk -n '__zk_at "procwire worker"' -l allow-uid -x -d 'let this user connect too, besides ours and root'
+complete -c zk -n '__zk_at "procwire worker"' -l print-init -d 'print the $init line and end'
+complete -c zk -n '__zk_at "procwire worker"' -l no-print-init -d 'print the $init line and end'
+complete -c zk -n '__zk_at "procwire worker"' -l print-types -x -a 'none ts mjs' -d 'print typed bindings of the methods and end'
+complete -c zk -n '__zk_at "procwire worker"' -l check -d 'check methods and events and end'
+complete -c zk -n '__zk_at "procwire worker"' -l no-check -d 'check methods and events and end'
 complete -c zk -n '__zk_at "health"' -l base-url -x -d 'address of the Zeal server'
 complete -c zk -n '__zk_at "health"' -l token-file -r -F -d 'token that is sent with every request'
 complete -c zk -n '__zk_at "health"' -l token-fd -x -d 'token that is sent with every request'
