@@ -143,35 +143,36 @@ static int set_key(zk_str one, struct zk_optpool *pool, struct zk_pw_spec *spec,
 	return zk_wrap(err, "%s", row->name);
 }
 
-/* Where the handler begins: behind the first '=' that does not belong to a KEY=VALUE. */
-static int split_keys(zk_str text, zk_str *name, zk_str *keys, zk_str *handler)
+/* The first ',' or '=' from `at` on. */
+static size_t stop_at(zk_str text, size_t at)
 {
-	size_t at = 0;
-
 	while (at < text.n && text.p[at] != ',' && text.p[at] != '=')
 		at++;
+	return at;
+}
+
+/* Where the '=' before the handler is: a KEY=VALUE ends at ',' or '='. `at` stands on the ','
+ * before the first of them. */
+static size_t end_of_keys(zk_str text, size_t at)
+{
+	while (at < text.n && text.p[at] == ',') {
+		at = stop_at(text, at + 1);
+		if (at == text.n || text.p[at] == ',')
+			return text.n; /* a key without a value */
+		at = stop_at(text, at + 1);
+	}
+	return at;
+}
+
+/* "NAME,KEY=VALUE,…=HANDLER" in three. */
+static int split_keys(zk_str text, zk_str *name, zk_str *keys, zk_str *handler)
+{
+	size_t at = stop_at(text, 0), end = end_of_keys(text, at);
+
 	*name = zk_str_n(text.p, at);
-	*keys = ZK_STR_NULL;
-	if (at == text.n || at == 0)
-		return -1;
-	if (text.p[at] == '=') {
-		*handler = zk_str_from(text, at + 1);
-		return handler->n ? 0 : -1;
-	}
-	*keys = zk_str_from(text, at + 1);
-	/* KEY=VALUE[,KEY=VALUE...]=HANDLER: a value ends at ',' or '='. */
-	for (size_t i = at + 1; i < text.n; i++) {
-		if (text.p[i] != '=')
-			continue;
-		while (++i < text.n && text.p[i] != ',' && text.p[i] != '=')
-			;
-		if (i < text.n && text.p[i] == '=') {
-			*keys = zk_str_n(keys->p, i - at - 1);
-			*handler = zk_str_from(text, i + 1);
-			return handler->n ? 0 : -1;
-		}
-	}
-	return -1;
+	*keys = end > at ? zk_str_n(text.p + at + 1, end - at - 1) : ZK_STR_NULL;
+	*handler = zk_str_from(text, end + 1);
+	return at && end < text.n && handler->n ? 0 : -1;
 }
 
 int zk_pw_spec_parse(zk_str text, struct zk_optpool *pool, const char **name,

@@ -3,7 +3,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { equal, ok, rejected, run, test, waitFor, within } from "../lib/tap.mjs";
-import { collect, sockets, start, startAll, rawCodec, msgpackCodec } from "./procwire_lib.mjs";
+import { collect, sockets, start, startAll, rawCodec, msgpackCodec } from "./tools/procwire.mjs";
 
 
 const sleep = ms => new Promise(r => setTimeout(r, ms));

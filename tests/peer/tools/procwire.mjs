@@ -3,10 +3,10 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Module, ModuleManager } from "@procwire/core";
 import { rawCodec, msgpackCodec } from "@procwire/codecs";
-import { temp, zk } from "../lib/tap.mjs";
+import { temp, zk } from "../../lib/tap.mjs";
 
 export { rawCodec, msgpackCodec };
-export const yaml = fileURLToPath(new URL("worker.yaml", import.meta.url));
+export const yaml = fileURLToPath(new URL("../worker.yaml", import.meta.url));
 
 // Where sockets of the workers are.
 export const runtime = temp("run");
