@@ -1,4 +1,4 @@
-/* The SQLite store: events in, acknowledgements and outcomes (specs/triggers.md §1.1, §6, §11.1).
+/* The SQLite store: acknowledgements and outcomes of attempts (specs/triggers.md §1.1).
  * Layer: triggers. Writer lane, inside its transaction. */
 #include <string.h>
 
@@ -7,12 +7,6 @@
 #include "base/ban.h"
 
 enum {
-	DEDUP,
-	DEDUP_FIRST,
-	EVENT,
-	DELIVERY,
-	DELIVERED,
-	CREATED,
 	STATE,
 	ACK,
 	ACK_DELIVERED,
@@ -26,27 +20,6 @@ enum {
 #define KEPT_ATTEMPTS 20 /* shown by the API (§5.10) */
 
 static const char *const sql[N_SQL] = {
-	[DEDUP] =
-	        "INSERT INTO "
-	        "deduplication_cache(organization_id,dedup_id,event_id,expires_at)"
-	        " VALUES(?1,?2,?3,?4) ON CONFLICT(organization_id,dedup_id) DO UPDATE SET"
-	        " event_id=excluded.event_id,expires_at=excluded.expires_at"
-	        " WHERE expires_at<=?5",
-	[DEDUP_FIRST] = "SELECT event_id FROM deduplication_cache"
-	                " WHERE organization_id=?1 AND dedup_id=?2",
-	[EVENT] = "INSERT INTO "
-	          "events(id,organization_id,event_type,dedup_id,payload,created_at)"
-	          " VALUES(?1,?2,?3,?4,?5,?6)",
-	[DELIVERY] = "INSERT INTO "
-	             "event_deliveries(status,organization_id,event_id,seq,event_type)"
-	             " VALUES(?1,?2,?3,?4,?5)",
-	[DELIVERED] = "INSERT INTO "
-	              "event_deliveries(status,organization_id,event_id,seq,event_type,"
-	              "response_status,delivered_at) VALUES(4,?2,?3,?4,?5,200,?6)",
-	[CREATED] = "SELECT e.created_at FROM event_deliveries d CROSS JOIN events e ON "
-	            "e.seq=d.seq"
-	            " WHERE d.status IN " ALL_STATES
-	            " AND d.organization_id=?1 AND d.event_id=?2",
 	[STATE] =
 	        "SELECT status,acknowledged_at FROM event_deliveries"
 	        " WHERE status IN " ALL_STATES " AND organization_id=?1 AND event_id=?2",
@@ -71,99 +44,6 @@ static const char *const sql[N_SQL] = {
 int zk_lite_hot_init(struct zk_lite_writer *w, struct zk_error *err)
 {
 	return zk_lite_prepare(w->db, sql, N_SQL, w->hot, err);
-}
-
-/* ---- ingestion ---------------------------------------------------------------------------- */
-
-/* Fills what a 409 tells about the first event. The event itself may have been removed by
- * retention: then its id still knows the millisecond. */
-static int find_first(struct zk_lite_writer *w, struct zk_trig_ingest *in,
-                      struct zk_error *err)
-{
-	struct zk_stmt *st = w->hot[DEDUP_FIRST];
-	int r;
-
-	zk_lite_bind_id(st, 1, &in->org);
-	zk_bind_text(st, 2, in->dedup_id);
-	r = zk_stmt_step(st, err);
-	if (r < 0)
-		return r;
-	if (r == 0)
-		return zk_fail(err, ZK_E_STORE_CORRUPT, "a deduplication row vanished");
-	in->first_id = zk_lite_col_id(st, 0);
-	zk_stmt_reset(st);
-	in->first_created_us = zk_trig_id_ms(&in->first_id) * 1000;
-
-	st = w->hot[CREATED];
-	zk_lite_bind_id(st, 1, &in->org);
-	zk_lite_bind_id(st, 2, &in->first_id);
-	r = zk_stmt_step(st, err);
-	if (r > 0)
-		in->first_created_us = zk_col_i64(st, 0);
-	zk_stmt_reset(st);
-	return r < 0 ? r : 0;
-}
-
-/* Notes the dedup_id, or finds that it is taken. */
-static int dedup(struct zk_lite_writer *w, struct zk_trig_ingest *in,
-                 struct zk_error *err)
-{
-	struct zk_stmt *st = w->hot[DEDUP];
-	int64_t expires;
-
-	if (!w->dedup_window_us ||
-	    __builtin_add_overflow(in->created_us, w->dedup_window_us, &expires))
-		expires = INT64_MAX;
-	zk_lite_bind_id(st, 1, &in->org);
-	zk_bind_text(st, 2, in->dedup_id);
-	zk_lite_bind_id(st, 3, &in->id);
-	zk_bind_i64(st, 4, expires);
-	zk_bind_i64(st, 5, in->created_us);
-	if (zk_stmt_run(st, err) < 0)
-		return zk_lite_code(err);
-	in->duplicate = zk_db_changes(w->db) == 0;
-	return in->duplicate ? find_first(w, in, err) : 0;
-}
-
-static int insert(struct zk_lite_writer *w, const struct zk_trig_ingest *in,
-                  struct zk_error *err)
-{
-	struct zk_stmt *st = w->hot[EVENT];
-
-	zk_lite_bind_id(st, 1, &in->id);
-	zk_lite_bind_id(st, 2, &in->org);
-	zk_bind_text(st, 3, in->type);
-	if (in->dedup_id.n)
-		zk_bind_text(st, 4, in->dedup_id);
-	zk_bind_text(st, 5, in->payload);
-	zk_bind_i64(st, 6, in->created_us);
-	if (zk_stmt_run(st, err) < 0)
-		return zk_lite_code(err);
-
-	st = w->hot[in->delivered ? DELIVERED : DELIVERY];
-	if (in->delivered)
-		zk_bind_i64(st, 6, in->created_us);
-	else
-		zk_bind_i64(st, 1, in->due ? ZK_LITE_DUE : ZK_LITE_PENDING);
-	zk_lite_bind_id(st, 2, &in->org);
-	zk_lite_bind_id(st, 3, &in->id);
-	zk_bind_i64(st, 4, zk_db_last_rowid(w->db));
-	zk_bind_text(st, 5, in->type);
-	return zk_stmt_run(st, err);
-}
-
-int zk_lite_ingest(struct zk_lite_writer *w, struct zk_trig_ingest *first,
-                   struct zk_error *err)
-{
-	for (struct zk_trig_ingest *in = first; in; in = in->next) {
-		in->created_us = zk_trig_event_time(&in->id, in->created_us);
-		in->duplicate = false;
-		if (in->dedup_id.n && dedup(w, in, err) < 0)
-			return zk_lite_code(err);
-		if (!in->duplicate && insert(w, in, err) < 0)
-			return zk_lite_code(err);
-	}
-	return 0;
 }
 
 /* ---- acknowledgement ---------------------------------------------------------------------- */

@@ -51,8 +51,8 @@ int zk_lite_writer_init(struct zk_lite_writer *w, struct zk_error *err)
 	look_at_file(w);
 	zk_db_on_wal(w->db, on_wal, w);
 	if (zk_lite_prepare(w->db, sql, N_SQL, w->tx, err) < 0 ||
-	    zk_lite_hot_init(w, err) < 0 || zk_lite_admin_init(w, err) < 0 ||
-	    zk_lite_keep_init(w, err) < 0 ||
+	    zk_lite_ingest_init(w, err) < 0 || zk_lite_hot_init(w, err) < 0 ||
+	    zk_lite_admin_init(w, err) < 0 || zk_lite_keep_init(w, err) < 0 ||
 	    zk_lite_walker_init(&w->walker, w->db, err) < 0)
 		return zk_lite_code(err);
 	return 0;
@@ -195,13 +195,19 @@ static int try_group(struct zk_lite_writer *w, const struct group *g,
 		look_at_file(w);
 	int r = zk_lite_begin(w, err);
 
+	zk_lite_ingest_begin(w);
 	for (struct zk_job *job = g->first; r == 0 && job != g->end; job = job->next) {
 		struct zk_trig_op *op = op_of(job);
 
 		if (!goes_alone(op))
 			op->step = 0; /* an earlier try was rolled back */
-		r = apply(w, op, err);
+		if (op->kind != ZK_LITE_INGEST)
+			r = zk_lite_ingest_end(w, err);
+		if (r == 0)
+			r = apply(w, op, err);
 	}
+	if (r == 0)
+		r = zk_lite_ingest_end(w, err);
 	if (r == 0)
 		r = zk_lite_commit(w, err);
 	if (r < 0) {

@@ -135,6 +135,51 @@ Test(trig_repo, a_batch_is_stored_together_and_the_first_of_equals_wins)
 	cr_expect_eq(rig_count(&g, &org, ZK_TRIG_ANY), 3u);
 }
 
+/* Long enough to fill statements of every number of rows (repo_sqlite_ingest.c), with duplicates of
+ * stored events, of others of the batch, and without a dedup_id, in each of them. */
+Test(trig_repo, each_event_of_a_long_batch_gets_its_own_verdict)
+{
+	enum { N = 27 };
+	struct zk_trig_ingest in[N];
+	char dedup[N][8];
+	zk_uuid stored = rig_add(&g, &org, &(struct rig_event){ .dedup = "d0" });
+	size_t fresh = 0;
+
+	for (unsigned i = 0; i < N; i++) {
+		/* d0 is stored, d1 to d8 come three times each, every fourth has none */
+		(void)snprintf(dedup[i], sizeof(dedup[i]), "d%u", i % 9);
+		rig_fill(&in[i], &org,
+		         &(struct rig_event){ .dedup = i % 4 == 3 ? NULL : dedup[i],
+		                              .type = i % 2 ? "odd" : "even" });
+		in[i].next = i + 1 < N ? &in[i + 1] : NULL;
+		in[i].due = i % 5 == 0;
+		in[i].delivered = i % 7 == 6;
+	}
+	cr_assert(rig_ingest(&g, &in[0]));
+	cr_assert_eq(in[0].op.code, 0);
+	for (unsigned i = 0; i < N; i++) {
+		const struct zk_trig_ingest *first = NULL;
+
+		for (unsigned k = 0; k < i && !first; k++) {
+			if (i % 4 != 3 && k % 4 != 3 && k % 9 == i % 9)
+				first = &in[k];
+		}
+		bool taken = i % 4 != 3 && (i % 9 == 0 || first);
+
+		cr_expect_eq(in[i].duplicate, taken, "event %u", i);
+		cr_expect_neq(rig_get(&g, &org, &in[i].id, &one), taken, "event %u", i);
+		if (taken)
+			cr_expect(
+			        same(&in[i].first_id, i % 9 == 0 ? &stored : &first->id),
+			        "event %u", i);
+		if (taken && first && i % 9)
+			cr_expect_eq(in[i].first_created_us, first->created_us,
+			             "event %u", i);
+		fresh += !taken;
+	}
+	cr_expect_eq(rig_count(&g, &org, ZK_TRIG_ANY), fresh + 1);
+}
+
 Test(trig_repo, created_at_is_kept_inside_the_millisecond_of_the_id)
 {
 	struct zk_trig_ingest in;
