@@ -135,8 +135,24 @@ Test(trig_repo, a_batch_is_stored_together_and_the_first_of_equals_wins)
 	cr_expect_eq(rig_count(&g, &org, ZK_TRIG_ANY), 3u);
 }
 
+/* Every fourth event of the long batch has no dedup_id; the others have one of nine. */
+static bool has_dedup(unsigned i)
+{
+	return i % 4 != 3;
+}
+
+/* The event of the batch that took the dedup_id of number `i` before it. */
+static const struct zk_trig_ingest *taker(const struct zk_trig_ingest *in, unsigned i)
+{
+	for (unsigned k = i % 9; has_dedup(i) && k < i; k += 9) {
+		if (has_dedup(k))
+			return &in[k];
+	}
+	return NULL;
+}
+
 /* Long enough to fill statements of every number of rows (repo_sqlite_ingest.c), with duplicates of
- * stored events, of others of the batch, and without a dedup_id, in each of them. */
+ * a stored event ("d0") and of others of the batch. */
 Test(trig_repo, each_event_of_a_long_batch_gets_its_own_verdict)
 {
 	enum { N = 27 };
@@ -146,10 +162,9 @@ Test(trig_repo, each_event_of_a_long_batch_gets_its_own_verdict)
 	size_t fresh = 0;
 
 	for (unsigned i = 0; i < N; i++) {
-		/* d0 is stored, d1 to d8 come three times each, every fourth has none */
 		(void)snprintf(dedup[i], sizeof(dedup[i]), "d%u", i % 9);
 		rig_fill(&in[i], &org,
-		         &(struct rig_event){ .dedup = i % 4 == 3 ? NULL : dedup[i],
+		         &(struct rig_event){ .dedup = has_dedup(i) ? dedup[i] : NULL,
 		                              .type = i % 2 ? "odd" : "even" });
 		in[i].next = i + 1 < N ? &in[i + 1] : NULL;
 		in[i].due = i % 5 == 0;
@@ -158,24 +173,19 @@ Test(trig_repo, each_event_of_a_long_batch_gets_its_own_verdict)
 	cr_assert(rig_ingest(&g, &in[0]));
 	cr_assert_eq(in[0].op.code, 0);
 	for (unsigned i = 0; i < N; i++) {
-		const struct zk_trig_ingest *first = NULL;
+		const struct zk_trig_ingest *first = taker(in, i);
+		bool old = has_dedup(i) && i % 9 == 0;
 
-		for (unsigned k = 0; k < i && !first; k++) {
-			if (i % 4 != 3 && k % 4 != 3 && k % 9 == i % 9)
-				first = &in[k];
-		}
-		bool taken = i % 4 != 3 && (i % 9 == 0 || first);
-
-		cr_expect_eq(in[i].duplicate, taken, "event %u", i);
-		cr_expect_neq(rig_get(&g, &org, &in[i].id, &one), taken, "event %u", i);
-		if (taken)
-			cr_expect(
-			        same(&in[i].first_id, i % 9 == 0 ? &stored : &first->id),
-			        "event %u", i);
-		if (taken && first && i % 9)
-			cr_expect_eq(in[i].first_created_us, first->created_us,
-			             "event %u", i);
-		fresh += !taken;
+		cr_expect_eq(in[i].duplicate, old || first, "event %u", i);
+		cr_expect_neq(rig_get(&g, &org, &in[i].id, &one), in[i].duplicate,
+		              "event %u", i);
+		if (old)
+			cr_expect(same(&in[i].first_id, &stored), "event %u", i);
+		else if (first)
+			cr_expect(same(&in[i].first_id, &first->id) &&
+			                  in[i].first_created_us == first->created_us,
+			          "event %u", i);
+		fresh += !in[i].duplicate;
 	}
 	cr_expect_eq(rig_count(&g, &org, ZK_TRIG_ANY), fresh + 1);
 }
