@@ -21,18 +21,18 @@ struct trig_opts {
 };
 
 /* The rows that fill it. */
-#define TRIG_CLIENT_ROWS                                                   \
-	{ .type = ZK_OPT_URL,                                              \
-	  .name = "url",                                                   \
-	  .meta = "URL",                                                   \
-	  .def = "http://localhost:8080",                                  \
-	  .off = offsetof(struct trig_opts, url),                          \
-	  .flags = ZK_OPT_ENDPOINT,                                        \
-	  .help = "address of the server" },                               \
-	{                                                                  \
-		.type = ZK_OPT_SECRET_REF, .name = "key",                  \
-		.off = offsetof(struct trig_opts, key),                    \
-		.help = "API key; without one, the key that --save stored" \
+#define TRIG_CLIENT_ROWS                                                          \
+	{ .type = ZK_OPT_URL,                                                     \
+	  .name = "url",                                                          \
+	  .meta = "URL",                                                          \
+	  .def = "http://localhost:8080",                                         \
+	  .off = offsetof(struct trig_opts, url),                                 \
+	  .flags = ZK_OPT_ENDPOINT,                                               \
+	  .help = "address of the server" },                                      \
+	{                                                                         \
+		.type = ZK_OPT_SECRET_REF, .name = "key",                         \
+		.off = offsetof(struct trig_opts, key), .flags = ZK_OPT_ENDPOINT, \
+		.help = "API key; without one, the key that --save stored"        \
 	}
 
 #define TRIG_GROUPS (ZK_OPTS_HTTP | ZK_OPTS_RETRY)
