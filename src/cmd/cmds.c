@@ -29,6 +29,8 @@ const struct zk_cmd *const zk_cmds[] = {
 	&zk_cmd_triggers_check,
 	&zk_cmd_procwire,
 	&zk_cmd_procwire_worker,
+	&zk_cmd_procwire_call,
+	&zk_cmd_procwire_bench,
 	/* Operate */
 	&zk_cmd_health,
 	&zk_cmd_spool,

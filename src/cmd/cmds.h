@@ -23,6 +23,8 @@ extern const struct zk_cmd zk_cmd_explain;
 extern const struct zk_cmd zk_cmd_health;
 extern const struct zk_cmd zk_cmd_help;
 extern const struct zk_cmd zk_cmd_procwire;
+extern const struct zk_cmd zk_cmd_procwire_bench;
+extern const struct zk_cmd zk_cmd_procwire_call;
 extern const struct zk_cmd zk_cmd_procwire_worker;
 extern const struct zk_cmd zk_cmd_profile;
 extern const struct zk_cmd zk_cmd_spool;

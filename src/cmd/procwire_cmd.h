@@ -9,4 +9,8 @@
  * had time to read it (specs/procwire.md §2). Else nothing. */
 void zk_procwire_failed(const struct zk_app *app, const struct zk_error *err);
 
+/* How many of the arguments stand before "--"; behind it is the command of a worker. 0, or
+ * -ZK_E_USAGE when there is none. */
+int zk_procwire_split(struct zk_app *app, int argc, int *n_before, struct zk_error *err);
+
 #endif

@@ -179,6 +179,20 @@ void zk_pw_conn_send(struct zk_pw_conn *c, uint16_t method, uint8_t flags,
 	flush_later(c);
 }
 
+void zk_pw_conn_send_borrowed(struct zk_pw_conn *c, uint16_t method, uint8_t flags,
+                              uint32_t request, zk_str payload)
+{
+	struct zk_pw_header h = { .method = method,
+		                  .flags = flags,
+		                  .request = request,
+		                  .length = (uint32_t)payload.n };
+
+	if (c->fd < 0)
+		return;
+	zk_pw_txq_put_borrowed(queue_of(c), &h, payload);
+	flush_later(c);
+}
+
 void zk_pw_conn_send_buf(struct zk_pw_conn *c, uint16_t method, uint8_t flags,
                          uint32_t request, struct zk_buf *payload)
 {

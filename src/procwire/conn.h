@@ -45,6 +45,9 @@ void zk_pw_conn_free(struct zk_pw_conn *c);
  * copied. Dropped silently once the connection is dead. */
 void zk_pw_conn_send(struct zk_pw_conn *c, uint16_t method, uint8_t flags,
                      uint32_t request, zk_str payload);
+/* The same without a copy: the bytes stay until the frame is written. */
+void zk_pw_conn_send_borrowed(struct zk_pw_conn *c, uint16_t method, uint8_t flags,
+                              uint32_t request, zk_str payload);
 /* The same, and takes the bytes of `payload`, which is empty afterwards. */
 void zk_pw_conn_send_buf(struct zk_pw_conn *c, uint16_t method, uint8_t flags,
                          uint32_t request, struct zk_buf *payload);

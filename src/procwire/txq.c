@@ -30,7 +30,8 @@ struct zk_pw_seg {
 	size_t n, at; /* bytes in all, bytes written */
 	size_t mark;  /* BLOCK: a frame begins here; those before it are begun */
 	char head[ZK_PW_HEADER]; /* LARGE */
-	char *data;              /* LARGE: owned; else block[] */
+	char *data;              /* LARGE: the payload; else block[] */
+	bool owned;
 	char block[];
 };
 
@@ -41,7 +42,7 @@ void zk_pw_txq_init(struct zk_pw_txq *q)
 
 static void seg_free(struct zk_pw_seg *s)
 {
-	if (s->kind == SEG_LARGE)
+	if (s->owned)
 		free(s->data);
 	free(s);
 }
@@ -82,13 +83,15 @@ static struct zk_pw_seg *block_for(struct zk_pw_txq *q, enum seg_kind kind, size
 	return s;
 }
 
-static void put_large(struct zk_pw_txq *q, const struct zk_pw_header *h, char *data)
+static void put_large(struct zk_pw_txq *q, const struct zk_pw_header *h, char *data,
+                      bool owned)
 {
 	struct zk_pw_seg *s = zk_new0(struct zk_pw_seg);
 
 	s->kind = SEG_LARGE;
 	s->n = ZK_PW_HEADER + h->length;
 	s->data = data;
+	s->owned = owned;
 	zk_pw_header_put(s->head, *h);
 	append(q, s);
 	q->bytes += s->n;
@@ -116,7 +119,16 @@ void zk_pw_txq_put(struct zk_pw_txq *q, const struct zk_pw_header *h, zk_str pay
 	}
 	copy = zk_alloc(payload.n);
 	memcpy(copy, payload.p, payload.n);
-	put_large(q, h, copy);
+	put_large(q, h, copy, true);
+}
+
+void zk_pw_txq_put_borrowed(struct zk_pw_txq *q, const struct zk_pw_header *h,
+                            zk_str payload)
+{
+	if (payload.n <= COPY_MAX)
+		put_small(q, h, payload.p);
+	else
+		put_large(q, h, (char *)payload.p, false);
 }
 
 void zk_pw_txq_put_buf(struct zk_pw_txq *q, const struct zk_pw_header *h,
@@ -126,7 +138,7 @@ void zk_pw_txq_put_buf(struct zk_pw_txq *q, const struct zk_pw_header *h,
 		put_small(q, h, payload->p);
 		zk_buf_done(payload);
 	} else {
-		put_large(q, h, zk_buf_take(payload));
+		put_large(q, h, zk_buf_take(payload), true);
 	}
 }
 

@@ -25,6 +25,9 @@ void zk_pw_txq_init(struct zk_pw_txq *q);
 void zk_pw_txq_done(struct zk_pw_txq *q);
 /* Appends a frame; small payloads are copied into a block. */
 void zk_pw_txq_put(struct zk_pw_txq *q, const struct zk_pw_header *h, zk_str payload);
+/* The same without a copy: the bytes stay until they are written. */
+void zk_pw_txq_put_borrowed(struct zk_pw_txq *q, const struct zk_pw_header *h,
+                            zk_str payload);
 /* The same with bytes that are taken over. */
 void zk_pw_txq_put_buf(struct zk_pw_txq *q, const struct zk_pw_header *h,
                        struct zk_buf *payload);
