@@ -7,7 +7,7 @@ _zk_verbs() {
 	'triggers') words='serve keys send inbox ack webhook replay listen verify top migrate check' ;;
 	'triggers keys') words='generate show rotate' ;;
 	'triggers webhook') words='set show test disable rotate-secret' ;;
-	'procwire') words='worker' ;;
+	'procwire') words='worker call bench' ;;
 	'spool') words='list show flush drop export' ;;
 	'config') words='show path init trust validate' ;;
 	'profile') words='list show use' ;;
@@ -35,6 +35,8 @@ _zk_options() {
 	'triggers migrate') words=' --db -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'triggers check') words=' --db -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'procwire worker') words=' --handle --event --expose --max-concurrency --max-queue --max-payload --max-output --kill-grace --allow-uid --print-init --no-print-init --print-types --check --no-check -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
+	'procwire call') words=' --stream --no-stream --raw --no-raw --raw-request --no-raw-request --raw-response --no-raw-response --events --no-events --auth --no-auth --init-timeout --max-payload -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
+	'procwire bench') words=' -w --window -s --size -t --time --calls -m --method --raw --no-raw -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'health') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat --ws-url --deep --no-deep --watch --wait --nagios --no-nagios --server-kind-detect --no-server-kind-detect -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'spool list') words=' --spool -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'spool show') words=' --spool --state -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
@@ -250,6 +252,13 @@ _zk_with_value() {
 	'procwire worker --kill-grace') return 0 ;;
 	'procwire worker --allow-uid') return 0 ;;
 	'procwire worker --print-types') return 0 ;;
+	'procwire call --init-timeout') return 0 ;;
+	'procwire call --max-payload') return 0 ;;
+	'procwire bench -w' | 'procwire bench --window') return 0 ;;
+	'procwire bench -s' | 'procwire bench --size') return 0 ;;
+	'procwire bench -t' | 'procwire bench --time') return 0 ;;
+	'procwire bench --calls') return 0 ;;
+	'procwire bench -m' | 'procwire bench --method') return 0 ;;
 	'health --base-url') return 0 ;;
 	'health --token-file') return 0 ;;
 	'health --api-key-file') return 0 ;;

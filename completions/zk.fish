@@ -24,6 +24,8 @@ set -g __zk_paths \
     'triggers check' \
     'procwire' \
     'procwire worker' \
+    'procwire call' \
+    'procwire bench' \
     'health' \
     'spool' \
     'spool list' \
@@ -102,6 +104,8 @@ complete -c zk -n '__zk_at "triggers webhook"' -a test -d 'send a test event to 
 complete -c zk -n '__zk_at "triggers webhook"' -a disable -d 'stop pushing; events wait in the inbox'
 complete -c zk -n '__zk_at "triggers webhook"' -a rotate-secret -d 'make a new signing secret'
 complete -c zk -n '__zk_at "procwire"' -a worker -d 'serve methods to a Node.js parent that started us'
+complete -c zk -n '__zk_at "procwire"' -a call -d 'call one method of a worker'
+complete -c zk -n '__zk_at "procwire"' -a bench -d 'measure how fast a worker answers'
 complete -c zk -n '__zk_at "spool"' -a list -d 'how much waits for whom'
 complete -c zk -n '__zk_at "spool"' -a show -d 'print records with their bodies and the last error'
 complete -c zk -n '__zk_at "spool"' -a flush -d 'send what waits'
@@ -681,6 +685,41 @@ complete -c zk -n '__zk_at "procwire worker"' -l no-print-init -d 'print the $in
 complete -c zk -n '__zk_at "procwire worker"' -l print-types -x -a 'none ts mjs' -d 'print typed bindings of the methods and end'
 complete -c zk -n '__zk_at "procwire worker"' -l check -d 'check methods and events and end'
 complete -c zk -n '__zk_at "procwire worker"' -l no-check -d 'check methods and events and end'
+complete -c zk -n '__zk_at "procwire call"' -l stream -d 'the method must be a stream'
+complete -c zk -n '__zk_at "procwire call"' -l no-stream -d 'the method must be a stream'
+complete -c zk -n '__zk_at "procwire call"' -l raw -d 'request and response are raw bytes, not JSON'
+complete -c zk -n '__zk_at "procwire call"' -l no-raw -d 'request and response are raw bytes, not JSON'
+complete -c zk -n '__zk_at "procwire call"' -l raw-request -d 'only the request is raw'
+complete -c zk -n '__zk_at "procwire call"' -l no-raw-request -d 'only the request is raw'
+complete -c zk -n '__zk_at "procwire call"' -l raw-response -d 'only the response is raw'
+complete -c zk -n '__zk_at "procwire call"' -l no-raw-response -d 'only the response is raw'
+complete -c zk -n '__zk_at "procwire call"' -l events -d 'print events too, as {"event":…,"data":…}'
+complete -c zk -n '__zk_at "procwire call"' -l no-events -d 'print events too, as {"event":…,"data":…}'
+complete -c zk -n '__zk_at "procwire call"' -l auth -d 'give the worker a token and authenticate'
+complete -c zk -n '__zk_at "procwire call"' -l no-auth -d 'give the worker a token and authenticate'
+complete -c zk -n '__zk_at "procwire call"' -l init-timeout -x -d 'how long the worker may take to start'
+complete -c zk -n '__zk_at "procwire call"' -l max-payload -x -d 'largest answer'
+complete -c zk -n '__zk_at "procwire call"' -F
+complete -c zk -n '__zk_at "procwire bench"' -l window -s w -x -d 'calls in flight'
+complete -c zk -n '__zk_at "procwire bench"' -l size -s s -x -d 'payload of a request'
+complete -c zk -n '__zk_at "procwire bench"' -l time -s t -x -d 'how long'
+complete -c zk -n '__zk_at "procwire bench"' -l calls -x -d 'stop after so many calls instead'
+complete -c zk -n '__zk_at "procwire bench"' -l method -s m -x -d 'method that is called'
+complete -c zk -n '__zk_at "procwire bench"' -l raw -d 'the request is raw bytes; else a msgpack value of that size'
+complete -c zk -n '__zk_at "procwire bench"' -l no-raw -d 'the request is raw bytes; else a msgpack value of that size'
+complete -c zk -n '__zk_at "procwire bench"' -l output -s o -x -a 'auto table plain json ndjson yaml csv tsv' -d 'form of the result on stdout'
+complete -c zk -n '__zk_at "procwire bench"' -l fields -x -a '(__zk_ask fields)' -d 'only these fields'
+complete -c zk -n '__zk_at "procwire bench"' -l jq -x -d 'filter with a jq program; strings are printed raw'
+complete -c zk -n '__zk_at "procwire bench"' -l format -x -d 'one line per row, such as \'{id}\\t{status}\''
+complete -c zk -n '__zk_at "procwire bench"' -l list-fields -d 'name the fields of the result'
+complete -c zk -n '__zk_at "procwire bench"' -l no-list-fields -d 'name the fields of the result'
+complete -c zk -n '__zk_at "procwire bench"' -l limit -x -d 'at most N rows'
+complete -c zk -n '__zk_at "procwire bench"' -l all -d 'all rows, page after page'
+complete -c zk -n '__zk_at "procwire bench"' -l no-all -d 'all rows, page after page'
+complete -c zk -n '__zk_at "procwire bench"' -l cursor -x -d 'go on where an earlier page ended'
+complete -c zk -n '__zk_at "procwire bench"' -l exit-status -d 'exit 1 when the result is empty'
+complete -c zk -n '__zk_at "procwire bench"' -l no-exit-status -d 'exit 1 when the result is empty'
+complete -c zk -n '__zk_at "procwire bench"' -F
 complete -c zk -n '__zk_at "health"' -l base-url -x -d 'address of the Zeal server'
 complete -c zk -n '__zk_at "health"' -l token-file -r -F -d 'token that is sent with every request'
 complete -c zk -n '__zk_at "health"' -l token-fd -x -d 'token that is sent with every request'
