@@ -47,6 +47,7 @@ struct zk_lite {
 	struct zk_trig_op probe, keep, checkpoint;
 	struct zk_trig_webhook heal;
 	bool probing, keeping, checkpointing, healing, closing;
+	int checkpoint_pages; /* of the WAL when the last checkpoint began */
 	struct zk_trig_health health;
 	uint64_t max_events, max_bytes;
 	/* Organizations with fresh events since the end of the last turn. */
@@ -222,15 +223,23 @@ static void push_checkpoint(void *ctx)
 	struct zk_lite *l = ctx;
 
 	l->checkpointing = true;
+	l->checkpoint_pages =
+	        atomic_load_explicit(&l->shared.wal_pages, memory_order_relaxed);
 	prepare(l, &l->checkpoint, ZK_LITE_CHECKPOINT, 0, 0);
 	zk_lane_push_always(l->checkpoint_lane, &l->checkpoint.job);
 }
 
+/* Each checkpoint flushes two files and competes with the flushes of the writer, so one that has
+ * little to copy waits until there is more; hot pages are then copied once instead of often. */
 static void maybe_checkpoint(struct zk_lite *l)
 {
-	if (atomic_load_explicit(&l->shared.wal_pages, memory_order_relaxed) <=
-	            ZK_LITE_MIN_WAL ||
-	    l->checkpointing || l->closing || zk_timer_is_active(l->checkpoint_timer))
+	int pages = atomic_load_explicit(&l->shared.wal_pages, memory_order_relaxed);
+
+	if (pages < l->checkpoint_pages)
+		l->checkpoint_pages = 0; /* the log has started over */
+	if (pages <= ZK_LITE_MIN_WAL ||
+	    pages - l->checkpoint_pages < ZK_LITE_CHECKPOINT_STEP || l->checkpointing ||
+	    l->closing || zk_timer_is_active(l->checkpoint_timer))
 		return;
 	zk_timer_start(l->checkpoint_timer, CHECKPOINT_MS, 0);
 }
