@@ -7,7 +7,7 @@
 #include "base/ban.h"
 
 /* 2 MiB: as many as a busy server has in use. Giving them back to malloc and asking for them again
- * would move the end of the heap to and fro. */
+ * would cut and grow the heap all the time. */
 #define MAX_FREE_CHUNKS 256
 
 void zk_httpd_chunk_get(struct zk_httpd *s, struct zk_buf *b)
