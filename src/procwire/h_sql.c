@@ -20,7 +20,7 @@ struct sql {
 	bool write;
 	size_t max_output;
 	struct zk_lane *lane;
-	_Atomic(struct zk_db *) db; /* the lane's; interrupted from the loop */
+	struct zk_db *_Atomic db; /* the lane's; interrupted from the loop */
 };
 
 /* One call. `params` and `rows` travel to the lane and back. */
