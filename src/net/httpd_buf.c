@@ -6,9 +6,9 @@
 
 #include "base/ban.h"
 
-/* 2 MiB: as many as a busy server has in use. Giving them back to malloc and asking for them again
+/* 1 MiB: as many as a busy server has in use. Giving them back to malloc and asking for them again
  * would cut and grow the heap all the time. */
-#define MAX_FREE_CHUNKS 256
+#define MAX_FREE_CHUNKS 128
 
 void zk_httpd_chunk_get(struct zk_httpd *s, struct zk_buf *b)
 {
