@@ -11,7 +11,7 @@ owners='
 uv.h                  rt/*.c net/*.c
 sqlite3.h             store/sqlite*.c  store/stmt.c
 cjson/*               codec/json.c
-yaml.h                conf/file.c
+yaml.h                conf/yaml.c
 zlib.h                codec/press*.c codec/digest.c
 immintrin.h           codec/sha256.c
 cpuid.h               codec/sha256.c
