@@ -304,9 +304,6 @@ int zk_lite_event(struct zk_lite_reader *r, struct zk_trig_event *e,
 int zk_lite_claim(struct zk_lite_reader *r, struct zk_trig_claim *c,
                   struct zk_error *err) ZK_MUST_USE;
 
-/* Fills code and reason of an operation from `err`. */
-void zk_lite_op_failed(struct zk_trig_op *op, const struct zk_error *err);
-
 /* The store itself (repo.c chooses it). `conf->db` is the path. */
 int zk_lite_repo_open(struct zk_loop *loop, struct zk_metrics *metrics,
                       const struct zk_trig_repo_conf *conf, struct zk_trig_repo **ret,
