@@ -51,7 +51,9 @@ int zk_triggers_serve_env(struct zk_app *app,
 struct serve_conf {
 	struct zk_trig_server_conf conf;
 	struct zk_buf secret, admin_token;
-	char *db;
+	char *db;      /* file or URL */
+	char *db_text; /* for people: without a password */
+	bool pg;
 	char *dev_dir; /* temporary folder of --dev, removed at the end */
 	struct zk_cidr *allow, *trusted;
 };

@@ -36,6 +36,7 @@ struct zk_timer;
 #define ZK_PGR_MAX_READERS  32
 #define ZK_PGR_BATCH_EVENTS 1000
 #define ZK_PGR_BATCH_BYTES  ((size_t)4 << 20)
+#define ZK_PGR_GIVE_BACK    128
 #define ZK_PGR_CHANNEL      "zk_triggers_org"
 
 enum zk_pgr_stmt {
@@ -149,6 +150,8 @@ struct zk_pgr {
 	unsigned settling; /* batches on their way */
 	/* Claims: what this process has leased. */
 	struct zk_map leases; /* by event id */
+	zk_uuid given_back[ZK_PGR_GIVE_BACK];
+	size_t n_given_back;
 	zk_uuid rotor;
 	int64_t counted_us;
 	uint64_t due;

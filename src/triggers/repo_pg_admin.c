@@ -124,7 +124,10 @@ static void on_key(void *ctx, struct zk_pg_res *const *res, size_t n,
 	key->has_mac = mac.n == sizeof(key->mac);
 	if (key->has_mac)
 		memcpy(key->mac, mac.p, sizeof(key->mac));
-	zk_pgr_read_org(res[0], 0, 5, &op->org);
+	/* By the database's clock, which all servers share. */
+	if (zk_pg_i64(res[0], 0, 5))
+		key->expires_us = ZK_MIN(key->expires_us, zk_wall_us());
+	zk_pgr_read_org(res[0], 0, 6, &op->org);
 	key->org = op->org.id;
 	zk_pgr_end(&op->op, NULL);
 }
@@ -211,6 +214,8 @@ void zk_pgr_rotate(struct zk_trig_repo *repo, struct zk_trig_rotate *op)
 	put_mac(p, op->key.mac, op->key.has_mac);
 	zk_pg_put_time(p, op->key.created_us);
 	zk_pg_put_time(p, op->key.expires_us);
+	/* At once means at once by every clock. */
+	zk_pg_put_bool(p, op->old_expires_us <= zk_wall_us());
 	run_and_notify(r, ZK_PGR_ROTATE, &op->key.org, &op->op, on_rotated);
 }
 

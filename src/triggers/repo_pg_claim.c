@@ -36,22 +36,37 @@ static void on_released(void *ctx, struct zk_pg_res *const *res, size_t n,
 	(void)err;
 }
 
-void zk_pgr_release(struct zk_trig_repo *repo, const zk_uuid *ids, size_t n)
+static void flush_given_back(void *ctx)
 {
-	struct zk_pgr *r = zk_pgr_of(repo);
+	struct zk_pgr *r = ctx;
 	struct zk_pg_params *p = zk_pgr_params(r);
 	struct zk_error err = { 0 };
+	size_t n = r->n_given_back;
 
+	r->n_given_back = 0;
 	if (n == 0 || r->closing)
 		return;
 	zk_pg_put_bytes(p, zk_str_of(r->me));
 	zk_pg_array(p, ZK_PG_UUID, n);
-	for (size_t i = 0; i < n; i++) {
-		zk_pg_put_uuid(p, &ids[i]);
-		zk_pgr_forget_lease(r, &ids[i]);
-	}
+	for (size_t i = 0; i < n; i++)
+		zk_pg_put_uuid(p, &r->given_back[i]);
 	ZK_IGNORE(zk_pg_run(r->conn[ZK_PGR_OPS], ZK_PGR_RELEASE, p, on_released, NULL,
 	                    &err));
+}
+
+void zk_pgr_release(struct zk_trig_repo *repo, const zk_uuid *ids, size_t n)
+{
+	struct zk_pgr *r = zk_pgr_of(repo);
+
+	for (size_t i = 0; i < n; i++) {
+		if (!zk_map_del(&r->leases, key_of(&ids[i])))
+			continue;
+		if (r->n_given_back == ZK_PGR_GIVE_BACK)
+			flush_given_back(r);
+		if (r->n_given_back == 0)
+			zk_loop_defer(r->loop, flush_given_back, r);
+		r->given_back[r->n_given_back++] = ids[i];
+	}
 }
 
 static void set_flag(void *ctx, struct zk_pg_res *const *res, size_t n,

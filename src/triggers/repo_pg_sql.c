@@ -201,7 +201,8 @@ const char *const zk_pgr_sql[ZK_PGR_STMTS] = {
 	        "$15::timestamptz,NULL,NULL FROM o",
 	[ZK_PGR_ROTATE] =
 	        "WITH o AS (SELECT id FROM organizations WHERE id=$1::uuid FOR UPDATE),"
-	        "e AS (UPDATE api_keys k SET expires_at=$2::timestamptz FROM o"
+	        "e AS (UPDATE api_keys k SET expires_at=CASE WHEN $8::bool"
+	        " THEN least($2::timestamptz,clock_timestamp()) ELSE $2 END FROM o"
 	        " WHERE k.organization_id=o.id AND (k.expires_at IS NULL OR"
 	        " k.expires_at>$2))"
 	        "INSERT INTO api_keys SELECT $3::text,id,$4::text,$5::bytea,"
@@ -213,11 +214,10 @@ const char *const zk_pgr_sql[ZK_PGR_STMTS] = {
 	                   "last_used_at=greatest(last_used_at,$4::timestamptz)"
 	                   " WHERE key_id=$1::text",
 	[ZK_PGR_KEY] =
-	        "SELECT "
-	        "k.hash,k.mac,k.created_at,k.expires_at,k.last_used_at," ZK_PGR_ORG_COLS(
-	                "o.") " FROM api_keys k JOIN organizations o ON "
-	                      "o.id=k.organization_id"
-	                      " WHERE k.key_id=$1::text",
+	        "SELECT k.hash,k.mac,k.created_at,k.expires_at,k.last_used_at,"
+	        "k.expires_at<=clock_timestamp()," ZK_PGR_ORG_COLS("o.")
+	        " FROM api_keys k JOIN organizations o ON o.id=k.organization_id"
+	        " WHERE k.key_id=$1::text",
 	[ZK_PGR_ORG] =
 	        "SELECT " ZK_PGR_ORG_COLS("") " FROM organizations WHERE id=$1::uuid",
 	/* Bits of $2 are enum zk_trig_webhook_set. */

@@ -34,6 +34,15 @@ static void on_events(void *ctx, const zk_uuid *org, bool due)
 		zk_trig_deliver_wake(s->deliver, org);
 }
 
+/* Without a word from other servers everything that is cached may be old. */
+static void on_deaf(void *ctx, bool deaf)
+{
+	struct zk_trig_server *s = ctx;
+
+	zk_trig_keys_set_deaf(s->keys, deaf);
+	zk_trig_deliver_forget_orgs(s->deliver);
+}
+
 static void on_health(void *ctx, const struct zk_trig_health *h)
 {
 	(void)ctx;
@@ -149,6 +158,7 @@ static int start_parts(struct zk_trig_server *s, struct zk_error *err)
 	s->repo->on_org_changed = on_org_changed;
 	s->repo->on_events = on_events;
 	s->repo->on_health = on_health;
+	s->repo->on_deaf = on_deaf;
 	s->beat = zk_timer_new(s->loop, zk_trig_streams_beat, s);
 	zk_timer_start(s->beat, BEAT_MS, BEAT_MS);
 	return 0;
@@ -256,6 +266,7 @@ void zk_trig_server_free(struct zk_trig_server *s)
 		s->repo->on_events = NULL;
 		s->repo->on_org_changed = NULL;
 		s->repo->on_health = NULL;
+		s->repo->on_deaf = NULL;
 	}
 	zk_trig_streams_close(s);
 	/* What the store still answers may change an organization, but nobody asks for keys. */

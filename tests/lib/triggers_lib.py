@@ -1,13 +1,38 @@
-"""What the tests of the triggers server share: a server on a free port, organizations, events."""
+"""What the tests of the triggers server share: a server on a free port, organizations, events.
+
+With DATABASE_URL in the environment (scripts/dev-services run) every server gets a schema of its
+own in that PostgreSQL instead of a database file: the same tests, on the other store."""
 
 import json
 import os
 import socket
+import subprocess
 import time
 import urllib.parse
 import uuid
 
 import zkt
+
+
+# Kept from the programs under test, which would read it too.
+PG_URL = os.environ.pop("DATABASE_URL", None)
+os.environ.pop("REDIS_URL", None)
+
+
+def psql(sql, url=None):
+    """Runs SQL in the PostgreSQL of this run; rows as lists of text."""
+    p = subprocess.run([os.path.join(os.environ["PGBIN"], "psql"), url or PG_URL, "-qAtX", "-v",
+                        "ON_ERROR_STOP=1", "-F", "\t", "-c", sql],
+                       capture_output=True, text=True, timeout=60 * zkt.SLOW)
+    zkt.need(p.returncode == 0, f"{sql}: {p.stderr}")
+    return [line.split("\t") for line in p.stdout.splitlines()]
+
+
+def fresh_schema():
+    """The URL of an empty schema."""
+    name = "t" + uuid.uuid4().hex[:12]
+    psql(f"CREATE SCHEMA {name}")
+    return f"{PG_URL}?options=-csearch_path%3D{name}"
 
 
 def free_port():
@@ -20,9 +45,14 @@ class Triggers(zkt.Server):
     """`zk triggers serve` on a database of its own (or on `db`, to restart on it)."""
 
     def __init__(self, *args, db=None, listen="127.0.0.1:0", env=None, **kwargs):
-        self.db = db or os.path.join(zkt.tmp(), "t.db")
-        home = os.path.dirname(self.db)
+        if db is None:
+            db = fresh_schema() if PG_URL else os.path.join(zkt.tmp(), "t.db")
+        self.db = db
+        self.is_pg = "://" in db
+        home = zkt.tmp() if self.is_pg else os.path.dirname(db)
         base = {"HOME": home, "XDG_STATE_HOME": home, "XDG_CONFIG_HOME": home}
+        if self.is_pg:
+            base["WEBHOOK_SECRET"] = "a secret that all servers of a test share"
         super().__init__("triggers", "serve", "--listen", listen, "--db", self.db, *args,
                          env={**base, **(env or {})}, **kwargs)
 
