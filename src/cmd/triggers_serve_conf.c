@@ -31,6 +31,7 @@ void zk_serve_conf_done(struct serve_conf *c)
 	zk_buf_done(&c->admin_token);
 	zk_secret_free(c->db);
 	free(c->db_text);
+	zk_redis_url_done(&c->redis);
 	free(c->allow);
 	free(c->trusted);
 	if (c->dev_dir) {
@@ -262,9 +263,11 @@ static int make_all(struct zk_app *app, const struct serve_opts *o, struct serve
 {
 	struct zk_trig_server_conf *conf = &c->conf;
 
-	if (o->redis && o->redis[0])
-		return zk_fail(err, ZK_E_CONFIG,
-		               "--redis: this zk was built without Redis support");
+	if (o->redis && o->redis[0]) {
+		if (zk_redis_url_parse(zk_str_of(o->redis), &c->redis, err) < 0)
+			return zk_wrap(err, "--redis");
+		conf->redis = &c->redis;
+	}
 	conf->listen = (const char *const *)o->listen.v;
 	conf->n_listen = o->listen.n;
 	conf->metrics_listen = o->metrics_listen;
@@ -301,5 +304,7 @@ int zk_serve_conf_make(struct zk_app *app, const struct serve_opts *o,
 		return -(int)err->code;
 	}
 	*ret = c;
+	if (ret->conf.redis)
+		ret->conf.redis = &ret->redis; /* it moved */
 	return 0;
 }

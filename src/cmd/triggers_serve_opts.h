@@ -11,6 +11,7 @@
 #include "cli/cmd.h"
 #include "conf/opt.h"
 #include "conf/secret.h"
+#include "store/redis.h"
 #include "triggers/server.h"
 
 struct serve_opts {
@@ -55,6 +56,7 @@ struct serve_conf {
 	char *db_text; /* for people: without a password */
 	bool pg;
 	char *dev_dir; /* temporary folder of --dev, removed at the end */
+	struct zk_redis_url redis;
 	struct zk_cidr *allow, *trusted;
 };
 

@@ -22,7 +22,7 @@
 #define DAY_US ((int64_t)86400 * 1000000)
 
 struct rig {
-	char dir[200], db[512];
+	char dir[200], db[240];
 	char schema[40]; /* "" = SQLite */
 	struct zk_trig_repo_conf conf;
 	struct zk_loop *loop;
