@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "rt/lane.h"
@@ -393,6 +394,21 @@ int zk_pg_run(struct zk_pg *pg, size_t stmt, const struct zk_pg_params *params,
 	if (!zk_timer_is_active(pg->watch))
 		on_watch(pg);
 	return 0;
+}
+
+void zk_pg_settle(struct zk_pg *pg, int64_t timeout_ms)
+{
+	int64_t until = zk_mono_ms() + timeout_ms;
+	struct zk_error err = { 0 };
+
+	while (pg->conn && !pg->broken && pg->n_units) {
+		int r = zk_pq_wait(pg->conn->pg, until, &err);
+
+		if (r < 0)
+			fail(pg, &err);
+		else
+			(void)take_results(pg);
+	}
 }
 
 /* ---- connecting ------------------------------------------------------------------------------ */

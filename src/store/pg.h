@@ -149,6 +149,10 @@ bool zk_pg_is_up(const struct zk_pg *pg);
 int zk_pg_pid(const struct zk_pg *pg);
 size_t zk_pg_pending(const struct zk_pg *pg); /* units without an answer */
 
+/* Blocks until nothing is pending, the connection is gone or the time is over; answers are given as
+ * ever. For the end, when the loop does not turn any more. */
+void zk_pg_settle(struct zk_pg *pg, int64_t timeout_ms);
+
 #define ZK_PG_MAX_UNIT 8
 /* Adds conf->stmts[stmt] to the unit that is being built: statements that become one transaction
  * with the zk_pg_run that follows in the same call of the owner. Nothing when not up. */

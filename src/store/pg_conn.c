@@ -174,8 +174,7 @@ static int wait_connected(PGconn *pg, int64_t until_ms, struct zk_error *err)
 	return 0;
 }
 
-/* Sends what is queued and waits until an answer can be read without blocking. */
-static int wait_answer(PGconn *pg, int64_t until_ms, struct zk_error *err)
+int zk_pq_wait(PGconn *pg, int64_t until_ms, struct zk_error *err)
 {
 	for (;;) {
 		int left = (zk_pq.PQflush)(pg);
@@ -200,7 +199,7 @@ static int take_results(struct zk_pg_conn *c, struct zk_pg_res **ret,
 	int code = 0;
 
 	for (;;) {
-		if (wait_answer(c->pg, until, code ? &(struct zk_error){ 0 } : err) < 0) {
+		if (zk_pq_wait(c->pg, until, code ? &(struct zk_error){ 0 } : err) < 0) {
 			(zk_pq.PQclear)(kept);
 			return code ? code : -(int)err->code;
 		}

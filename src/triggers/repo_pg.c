@@ -304,26 +304,27 @@ static void finish_free(void *ctx)
 	free(r);
 }
 
-/* Everything that was taken is committed and answered, within the time a query may take. */
+static bool has_work(const struct zk_pgr *r)
+{
+	return r->writing || r->ingest.n || !zk_list_is_empty(&r->batches) ||
+	       r->settling || r->outcomes.n || r->acks.n;
+}
+
+/* Everything that was taken is committed and answered, within the time a query may take. The loop
+ * does not turn any more. */
 static void settle(struct zk_pgr *r)
 {
 	int64_t until = zk_mono_ms() + QUERY_MS;
 
-	while ((r->writing || r->ingest.n || r->settling || r->outcomes.n || r->acks.n ||
-	        !zk_list_is_empty(&r->batches)) &&
-	       zk_mono_ms() < until) {
-		bool stop = false;
-		struct zk_timer *t;
+	while (has_work(r) && zk_mono_ms() < until) {
+		struct zk_pg *writer = r->conn[ZK_PGR_WRITER], *ops = r->conn[ZK_PGR_OPS];
 
-		if (!zk_pg_is_up(r->conn[ZK_PGR_WRITER]) &&
-		    !zk_pg_is_up(r->conn[ZK_PGR_OPS]))
-			break;
 		zk_pgr_pump_ingest(r);
 		zk_pgr_pump_ops(r);
-		t = zk_timer_new(r->loop, zk_trig_set_flag, &stop);
-		zk_timer_start(t, 5, 0);
-		zk_loop_until(r->loop, &stop);
-		zk_timer_free(t);
+		if (zk_pg_pending(writer) + zk_pg_pending(ops) == 0)
+			break; /* no connection: what waits fails below */
+		zk_pg_settle(writer, QUERY_MS);
+		zk_pg_settle(ops, QUERY_MS);
 	}
 }
 

@@ -14,6 +14,7 @@
 #define COUNT_US     1000000
 #define COUNT_FAR_US 10000000 /* when there is very much to count */
 #define MANY_DUE     10000
+#define RELEASE_MS   2000 /* at the end; leases that stay end by themselves */
 
 /* ---- what this process holds -------------------------------------------------------------- */
 
@@ -69,21 +70,11 @@ void zk_pgr_release(struct zk_trig_repo *repo, const zk_uuid *ids, size_t n)
 	}
 }
 
-static void set_flag(void *ctx, struct zk_pg_res *const *res, size_t n,
-                     const struct zk_error *err)
-{
-	(void)res;
-	(void)n;
-	(void)err;
-	*(bool *)ctx = true;
-}
-
 void zk_pgr_release_all(struct zk_pgr *r)
 {
 	struct zk_pg_params *p = zk_pgr_params(r);
 	struct zk_error err = { 0 };
 	size_t pos = 0;
-	bool done = false;
 	zk_str key;
 	void *value;
 
@@ -97,10 +88,10 @@ void zk_pgr_release_all(struct zk_pgr *r)
 		memcpy(id.b, key.p, sizeof(id.b));
 		zk_pg_put_uuid(p, &id);
 	}
-	/* An attempt that was cut counts as not made (§12.2). A connection that breaks calls back
-	 * too, so this ends. */
-	if (zk_pg_run(r->conn[ZK_PGR_OPS], ZK_PGR_RELEASE, p, set_flag, &done, &err) == 0)
-		zk_loop_until(r->loop, &done);
+	/* An attempt that was cut counts as not made (§12.2). */
+	if (zk_pg_run(r->conn[ZK_PGR_OPS], ZK_PGR_RELEASE, p, on_released, NULL, &err) ==
+	    0)
+		zk_pg_settle(r->conn[ZK_PGR_OPS], RELEASE_MS);
 }
 
 /* ---- claims ------------------------------------------------------------------------------- */
