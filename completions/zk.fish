@@ -458,7 +458,7 @@ complete -c zk -n '__zk_at "triggers serve"' -l ui -d 'serve the built-in page a
 complete -c zk -n '__zk_at "triggers serve"' -l no-ui -d 'serve the built-in page at /'
 complete -c zk -n '__zk_at "triggers serve"' -l dev -d 'try it: temporary store, private webhooks, one key made and shown'
 complete -c zk -n '__zk_at "triggers serve"' -l no-dev -d 'try it: temporary store, private webhooks, one key made and shown'
-complete -c zk -n '__zk_at "triggers serve"' -l db -r -F -d 'database file'
+complete -c zk -n '__zk_at "triggers serve"' -l db -r -F -d 'database file, or postgres://… shared by several servers'
 complete -c zk -n '__zk_at "triggers serve"' -l db-connections -x -d 'connections to a database server'
 complete -c zk -n '__zk_at "triggers serve"' -l durability -x -a 'full process' -d 'what an accepted event survives: power cut, or process kill'
 complete -c zk -n '__zk_at "triggers serve"' -l dedup-window -x -d 'how long a dedup_id is remembered; 0 for ever'
