@@ -416,7 +416,7 @@ void zk_httpd_conn_run(struct zk_httpd_conn *c)
 		if (c->stream && c->stream->slow)
 			zk_httpd_conn_abort(c);
 		zk_httpd_conn_flush(c);
-	} while (settle(c) || unseal(c));
+	} while (settle(c) || unseal(c) || zk_httpd_req_is_refusable(c));
 	if (c->tls) /* what the handshake has to say */
 		zk_httpd_conn_flush(c);
 	c->running = false;
@@ -498,16 +498,19 @@ bool zk_httpd_conn_has_input(const struct zk_httpd_conn *c)
 
 /* ------------------------------------------------------------------ accept */
 
-/* What is over a limit gets a short answer and goes; a flood of it only goes. */
+/* What is over a limit gets a short answer, over TLS after the handshake, and goes; a flood of it
+ * only goes. */
 static void refuse(struct zk_httpd_conn *c)
 {
-	if (c->s->n_refused >= MAX_REFUSED || c->tls) {
+	struct zk_httpd *s = c->s;
+
+	if (s->n_refused >= MAX_REFUSED) {
 		zk_httpd_conn_abort(c);
 		return;
 	}
 	c->refused = true;
-	c->s->n_refused++;
-	zk_httpd_req_refuse(c);
+	s->n_refused++;
+	zk_httpd_wheel_set(c, zk_loop_now_ms(s->loop) + s->conf.head_timeout_ms);
 	zk_httpd_conn_run(c);
 }
 

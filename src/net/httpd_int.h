@@ -220,8 +220,8 @@ void zk_httpd_req_fail(struct zk_httpd_conn *c, int status, const char *detail,
 /* 408: the time is over. */
 void zk_httpd_req_head_late(struct zk_httpd_conn *c);
 void zk_httpd_req_body_late(struct zk_httpd_conn *c);
-/* 503 to a connection that is over a limit. */
-void zk_httpd_req_refuse(struct zk_httpd_conn *c);
+/* True when a connection that is over a limit can be told so: over TLS after the handshake. */
+bool zk_httpd_req_is_refusable(const struct zk_httpd_conn *c);
 /* The answer went out or was given up: tells the owner and frees the request. */
 void zk_httpd_req_finish(struct zk_httpd_conn *c);
 /* After the connection was cut: frees the request unless somebody still has it. */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "codec/uri.h"
 #include "net/httpd_int.h"
+#include "net/tls_server.h"
 #include "rt/loop.h"
 
 #include "base/ban.h"
@@ -129,10 +130,20 @@ void zk_httpd_req_fail(struct zk_httpd_conn *c, int status, const char *detail,
 	r->in_handler = false;
 }
 
-void zk_httpd_req_refuse(struct zk_httpd_conn *c)
+bool zk_httpd_req_is_refusable(const struct zk_httpd_conn *c)
 {
+	return c->refused && c->phase == ZK_HTTPD_IDLE &&
+	       (!c->tls || zk_tls_conn_is_ready(c->tls));
+}
+
+/* 503 to a connection that is over a limit, whatever it wants. */
+static bool refuse(struct zk_httpd_conn *c)
+{
+	if (!zk_httpd_req_is_refusable(c))
+		return c->eof && zk_httpd_req_input_ended(c);
 	(void)req_new(c);
 	zk_httpd_req_fail(c, 503, "too many connections", NULL, true);
+	return true;
 }
 
 bool zk_httpd_req_input_ended(struct zk_httpd_conn *c)
@@ -321,7 +332,7 @@ bool zk_httpd_req_step(struct zk_httpd_conn *c)
 {
 	switch (c->phase) {
 	case ZK_HTTPD_IDLE:
-		return begin(c);
+		return c->refused ? refuse(c) : begin(c);
 	case ZK_HTTPD_HEAD:
 		return parse_head(c);
 	case ZK_HTTPD_COLLECT:

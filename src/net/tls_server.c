@@ -188,6 +188,11 @@ void zk_tls_conn_free(struct zk_tls_conn *c)
 	free(c);
 }
 
+bool zk_tls_conn_is_ready(const struct zk_tls_conn *c)
+{
+	return !c->broken && (ssl.SSL_is_init_finished)(c->ssl);
+}
+
 void zk_tls_conn_feed(struct zk_tls_conn *c, zk_str sealed)
 {
 	int n = (crypto.BIO_write)(c->in, sealed.p,
@@ -260,7 +265,7 @@ int zk_tls_conn_seal(struct zk_tls_conn *c, zk_str plain, struct zk_buf *out)
 
 void zk_tls_conn_shutdown(struct zk_tls_conn *c)
 {
-	if (c->broken || !(ssl.SSL_is_init_finished)(c->ssl))
+	if (!zk_tls_conn_is_ready(c))
 		return;
 	(crypto.ERR_clear_error)();
 	(void)(ssl.SSL_shutdown)(c->ssl); /* the other side's goodbye is not waited for */

@@ -5,6 +5,7 @@
 #ifndef ZK_NET_TLS_SERVER_H
 #define ZK_NET_TLS_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/attr.h"
@@ -24,6 +25,8 @@ void zk_tls_server_unref(struct zk_tls_server *s);
 
 struct zk_tls_conn *zk_tls_conn_new(struct zk_tls_server *s);
 void zk_tls_conn_free(struct zk_tls_conn *c); /* NULL is fine */
+/* True when the handshake is done. */
+bool zk_tls_conn_is_ready(const struct zk_tls_conn *c);
 /* Bytes from the peer; copied. */
 void zk_tls_conn_feed(struct zk_tls_conn *c, zk_str sealed);
 /* Decrypts up to `n` bytes: their number, 0 = none yet, -1 = the peer said goodbye or the

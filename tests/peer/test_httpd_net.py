@@ -324,6 +324,34 @@ def test_tls():
             zkt.equal(c.request("GET", "/stats").json["in_progress"], 1, "nothing is left")
 
 
+def test_tls_too_many_connections():
+    cert, key = zkt.certificate()
+    old = zkt.tls_client(cert)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    with server("listen=127.0.0.1:0", f"tls_cert={cert}", f"tls_key={key}",
+                f"head_timeout_ms={int(1500 * zkt.SLOW)}", "max_connections=2") as s:
+        address = (s.host, s.port)
+        open_ones = [zkt.Raw(address, tls=zkt.tls_client(cert)) for _ in range(2)]
+        zkt.ok(all(c.request("GET", "/").status == 202 for c in open_ones), "two are served")
+        for name, client in [("TLS 1.3", zkt.tls_client(cert)), ("TLS 1.2", old)]:
+            one_answer(zkt.Raw(address, tls=client), 503, f"one too many, {name}")
+            c = zkt.Raw(address, tls=client)
+            with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+                c.send(post("Content-Length: 5") + "hello")
+            one_answer(c, 503, f"one too many with a request, {name}")
+        c = zkt.Raw(address).send(b"\x16\x03\x01")
+        zkt.ok(c.closed(), "one too many that never ends its handshake")
+        c = zkt.Raw(address).send(b"\x16\x03\x01")
+        c.close()
+        zkt.ok(all(c.request("GET", "/").status == 202 for c in open_ones), "the others stay")
+        open_ones.pop().close()
+        zkt.wait_for(lambda: open_ones[0].request("GET", "/stats").json["connections"] == 1,
+                     "the refused ones to go")
+        with zkt.Raw(address, tls=zkt.tls_client(cert)) as c:
+            zkt.equal(c.request("GET", "/").status, 202, "there is room again")
+        open_ones.pop().close()
+
+
 def test_tls_reload():
     cert, key = zkt.certificate()
     new_cert, new_key = zkt.certificate()
