@@ -3,8 +3,7 @@
 
 _zk_verbs() {
 	case $1 in
-	'') words='template triggers procwire health spool demo config profile completion explain help schema version' ;;
-	'template') words='register list get delete export lint diff' ;;
+	'') words='triggers procwire health spool demo config profile completion explain help schema version' ;;
 	'triggers') words='serve keys send inbox ack webhook replay listen verify top migrate check' ;;
 	'triggers keys') words='generate show rotate' ;;
 	'triggers webhook') words='set show test disable rotate-secret' ;;
@@ -17,13 +16,6 @@ _zk_verbs() {
 
 _zk_options() {
 	case $1 in
-	'template register') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat -n --namespace --webhook-url --replace --no-replace --create-only --no-create-only --prune --no-prune --report -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
-	'template list') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat -n --namespace -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
-	'template get') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat -n --namespace -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
-	'template delete') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat -n --namespace -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
-	'template export') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat -n --namespace -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
-	'template lint') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat --online --no-online --report -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
-	'template diff') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat -n --namespace -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'triggers serve') words=' --listen --metrics-listen --cors --ui --no-ui --dev --no-dev --db --db-connections --durability --dedup-window --retain-delivered --retain-failed --retain-pending --redis --webhook-secret-file --webhook-secret-fd --accept-new-secret --no-accept-new-secret --delivery --no-delivery --delivery-max --delivery-timeout --delivery-body --retry-schedule --allow-private-webhooks --no-allow-private-webhooks --webhook-allow --require-https --no-require-https --webhook-proxy --alert-url --rate-limit --rate-limit-algorithm --key-prefix --admin-token-file --admin-token-fd --keygen-per-minute --key-mac --no-key-mac --hash-lanes --max-payload --max-body --max-depth --max-head --max-header-lines --max-target --max-connections --max-connections-per-client --max-requests --head-timeout --body-timeout --idle-timeout -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version --tls-cert --tls-key --trusted-proxy --admin' ;;
 	'triggers keys generate') words=' --url --key-file --key-fd --name --tier --admin-token-file --admin-token-fd --save --no-save -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'triggers keys show') words=' --url --key-file --key-fd -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
@@ -42,7 +34,7 @@ _zk_options() {
 	'triggers top') words=' --url --key-file --key-fd --once --no-once --interval -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'triggers migrate') words=' --db -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'triggers check') words=' --db -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
-	'procwire worker') words=' --handle --event --expose --max-concurrency --max-queue --max-payload --max-output --kill-grace --allow-uid --triggers-url --triggers-key-file --triggers-key-fd --print-init --no-print-init --print-types --check --no-check -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
+	'procwire worker') words=' --handle --event --expose --max-concurrency --max-queue --max-payload --max-output --kill-grace --allow-uid --print-init --no-print-init --print-types --check --no-check -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'procwire call') words=' --stream --no-stream --raw --no-raw --raw-request --no-raw-request --raw-response --no-raw-response --events --no-events --auth --no-auth --init-timeout --max-payload -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'procwire bench') words=' -w --window -s --size -t --time --calls -m --method --raw --no-raw -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'health') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat --ws-url --deep --no-deep --watch --wait --nagios --no-nagios --server-kind-detect --no-server-kind-detect -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
@@ -71,27 +63,6 @@ _zk_options() {
 
 _zk_value() {
 	case "$1 $2" in
-	'template register --token-file') kind='file' ;;
-	'template register --api-key-file') kind='file' ;;
-	'template register --server-kind') words='auto ideal as-built path-blind older' ;;
-	'template list --token-file') kind='file' ;;
-	'template list --api-key-file') kind='file' ;;
-	'template list --server-kind') words='auto ideal as-built path-blind older' ;;
-	'template get --token-file') kind='file' ;;
-	'template get --api-key-file') kind='file' ;;
-	'template get --server-kind') words='auto ideal as-built path-blind older' ;;
-	'template delete --token-file') kind='file' ;;
-	'template delete --api-key-file') kind='file' ;;
-	'template delete --server-kind') words='auto ideal as-built path-blind older' ;;
-	'template export --token-file') kind='file' ;;
-	'template export --api-key-file') kind='file' ;;
-	'template export --server-kind') words='auto ideal as-built path-blind older' ;;
-	'template lint --token-file') kind='file' ;;
-	'template lint --api-key-file') kind='file' ;;
-	'template lint --server-kind') words='auto ideal as-built path-blind older' ;;
-	'template diff --token-file') kind='file' ;;
-	'template diff --api-key-file') kind='file' ;;
-	'template diff --server-kind') words='auto ideal as-built path-blind older' ;;
 	'triggers serve --db') kind='file' ;;
 	'triggers serve --durability') words='full process' ;;
 	'triggers serve --webhook-secret-file') kind='file' ;;
@@ -120,7 +91,6 @@ _zk_value() {
 	'triggers top --key-file') kind='file' ;;
 	'triggers migrate --db') kind='file' ;;
 	'triggers check --db') kind='file' ;;
-	'procwire worker --triggers-key-file') kind='file' ;;
 	'procwire worker --print-types') words='none ts mjs' ;;
 	'health --token-file') kind='file' ;;
 	'health --api-key-file') kind='file' ;;
@@ -164,9 +134,6 @@ _zk_value() {
 
 _zk_arg() {
 	case $1 in
-	'template register') kind='file' ;;
-	'template lint') kind='file' ;;
-	'template diff') kind='file' ;;
 	'triggers send') kind='file' ;;
 	'config trust') kind='file' ;;
 	'profile show') kind='profile' ;;
@@ -180,64 +147,6 @@ _zk_arg() {
 
 _zk_with_value() {
 	case "$1 $2" in
-	'template register --base-url') return 0 ;;
-	'template register --token-file') return 0 ;;
-	'template register --api-key-file') return 0 ;;
-	'template register --as-user') return 0 ;;
-	'template register --client-id') return 0 ;;
-	'template register --server-kind') return 0 ;;
-	'template register --rate') return 0 ;;
-	'template register -n' | 'template register --namespace') return 0 ;;
-	'template register --webhook-url') return 0 ;;
-	'template register --report') return 0 ;;
-	'template list --base-url') return 0 ;;
-	'template list --token-file') return 0 ;;
-	'template list --api-key-file') return 0 ;;
-	'template list --as-user') return 0 ;;
-	'template list --client-id') return 0 ;;
-	'template list --server-kind') return 0 ;;
-	'template list --rate') return 0 ;;
-	'template list -n' | 'template list --namespace') return 0 ;;
-	'template get --base-url') return 0 ;;
-	'template get --token-file') return 0 ;;
-	'template get --api-key-file') return 0 ;;
-	'template get --as-user') return 0 ;;
-	'template get --client-id') return 0 ;;
-	'template get --server-kind') return 0 ;;
-	'template get --rate') return 0 ;;
-	'template get -n' | 'template get --namespace') return 0 ;;
-	'template delete --base-url') return 0 ;;
-	'template delete --token-file') return 0 ;;
-	'template delete --api-key-file') return 0 ;;
-	'template delete --as-user') return 0 ;;
-	'template delete --client-id') return 0 ;;
-	'template delete --server-kind') return 0 ;;
-	'template delete --rate') return 0 ;;
-	'template delete -n' | 'template delete --namespace') return 0 ;;
-	'template export --base-url') return 0 ;;
-	'template export --token-file') return 0 ;;
-	'template export --api-key-file') return 0 ;;
-	'template export --as-user') return 0 ;;
-	'template export --client-id') return 0 ;;
-	'template export --server-kind') return 0 ;;
-	'template export --rate') return 0 ;;
-	'template export -n' | 'template export --namespace') return 0 ;;
-	'template lint --base-url') return 0 ;;
-	'template lint --token-file') return 0 ;;
-	'template lint --api-key-file') return 0 ;;
-	'template lint --as-user') return 0 ;;
-	'template lint --client-id') return 0 ;;
-	'template lint --server-kind') return 0 ;;
-	'template lint --rate') return 0 ;;
-	'template lint --report') return 0 ;;
-	'template diff --base-url') return 0 ;;
-	'template diff --token-file') return 0 ;;
-	'template diff --api-key-file') return 0 ;;
-	'template diff --as-user') return 0 ;;
-	'template diff --client-id') return 0 ;;
-	'template diff --server-kind') return 0 ;;
-	'template diff --rate') return 0 ;;
-	'template diff -n' | 'template diff --namespace') return 0 ;;
 	'triggers serve --listen') return 0 ;;
 	'triggers serve --metrics-listen') return 0 ;;
 	'triggers serve --cors') return 0 ;;
@@ -342,8 +251,6 @@ _zk_with_value() {
 	'procwire worker --max-output') return 0 ;;
 	'procwire worker --kill-grace') return 0 ;;
 	'procwire worker --allow-uid') return 0 ;;
-	'procwire worker --triggers-url') return 0 ;;
-	'procwire worker --triggers-key-file') return 0 ;;
 	'procwire worker --print-types') return 0 ;;
 	'procwire call --init-timeout') return 0 ;;
 	'procwire call --max-payload') return 0 ;;

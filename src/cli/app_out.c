@@ -8,7 +8,8 @@
 
 #include "base/ban.h"
 
-struct zk_out *zk_app_out(struct zk_app *app, struct zk_error *err)
+static int make(struct zk_app *app, struct zk_loop *loop, void (*fn)(void *ctx),
+                void *ctx, struct zk_error *err)
 {
 	struct zk_out_conf conf = {
 		.fd = STDOUT_FILENO,
@@ -18,9 +19,24 @@ struct zk_out *zk_app_out(struct zk_app *app, struct zk_error *err)
 		.fields = app->output.fields,
 		.jq = app->output.jq,
 		.format_text = app->output.format,
+		.loop = loop,
+		.threaded = loop != NULL,
+		.ctx = ctx,
+		.on_room = fn,
 	};
 
-	if (!app->out && zk_out_new(&conf, &app->out, err) < 0)
-		return NULL;
-	return app->out;
+	return app->out ? 0 : zk_out_new(&conf, &app->out, err);
+}
+
+struct zk_out *zk_app_out(struct zk_app *app, struct zk_error *err)
+{
+	return make(app, NULL, NULL, NULL, err) < 0 ? NULL : app->out;
+}
+
+struct zk_out *zk_app_out_on_loop(struct zk_app *app, void (*fn)(void *ctx), void *ctx,
+                                  struct zk_error *err)
+{
+	struct zk_loop *loop = zk_app_loop(app, err);
+
+	return !loop || make(app, loop, fn, ctx, err) < 0 ? NULL : app->out;
 }

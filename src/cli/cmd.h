@@ -182,9 +182,6 @@ struct zk_app {
 	struct zk_stop *stop;
 	struct zk_status *status;
 	void *opts; /* the command's struct, kept for reload */
-	/* The process ends by this signal, as the command that it ran did (trace exec); 0 =
-	 * none. */
-	int end_signal;
 	/* How many of the positional arguments stood before "--"; -1 without one. */
 	int args_before_dashes;
 	struct zk_cli *cli; /* cli's own state */
@@ -195,6 +192,10 @@ struct zk_app {
 struct zk_loop *zk_app_loop(struct zk_app *app, struct zk_error *err);
 struct zk_net *zk_app_net(struct zk_app *app, struct zk_error *err);
 struct zk_out *zk_app_out(struct zk_app *app, struct zk_error *err);
+/* The same object, whose rows are written by a thread: for commands that follow something. fn(ctx)
+ * after zk_out_is_full said so. */
+struct zk_out *zk_app_out_on_loop(struct zk_app *app, void (*fn)(void *ctx), void *ctx,
+                                  struct zk_error *err);
 struct zk_metrics *zk_app_metrics(struct zk_app *app);
 /* The shutdown phases with the callbacks of `conf` (grace_ms 0 = --grace); a one-shot that was
  * stopped by a signal ends by it. --timeout begins the stop. Called once. */

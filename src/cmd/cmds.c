@@ -5,15 +5,6 @@
 #include "base/ban.h"
 
 const struct zk_cmd *const zk_cmds[] = {
-	/* Workflows */
-	&zk_cmd_template,
-	&zk_cmd_template_register,
-	&zk_cmd_template_list,
-	&zk_cmd_template_get,
-	&zk_cmd_template_delete,
-	&zk_cmd_template_export,
-	&zk_cmd_template_lint,
-	&zk_cmd_template_diff,
 	/* Data */
 	&zk_cmd_triggers,
 	&zk_cmd_triggers_serve,
@@ -36,6 +27,9 @@ const struct zk_cmd *const zk_cmds[] = {
 	&zk_cmd_triggers_top,
 	&zk_cmd_triggers_migrate,
 	&zk_cmd_triggers_check,
+	&zk_cmd_jetstream,
+	&zk_cmd_jetstream_run,
+	&zk_cmd_jetstream_tail,
 	&zk_cmd_procwire,
 	&zk_cmd_procwire_worker,
 	&zk_cmd_procwire_call,

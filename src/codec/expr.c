@@ -174,9 +174,9 @@ static bool add_alias(struct parser *p, struct zk_expr_test *t, const char *head
 	struct zk_buf b ZK_CLEANUP(zk_buf_done);
 	zk_str *paths = (zk_str *)t->paths;
 
+	zk_buf_init(&b, ZK_EXPR_TEXT_MAX + 256);
 	if (t->n_paths == PATHS_MAX)
 		return true;
-	zk_buf_init(&b, ZK_EXPR_TEXT_MAX + 256);
 	zk_buf_cstr(&b, head);
 	zk_buf_add(&b, rest);
 	paths[t->n_paths++] = keep(p, zk_buf_str(&b));

@@ -18,10 +18,12 @@ struct scan {
 	unsigned depth, max_depth;
 	bool escaped;  /* the last string held an escape */
 	size_t spaces; /* bytes of white space so far */
-	zk_str key;    /* of the current member at depth 1, with quotes */
-	bool key_escaped;
-	const char *val; /* where the current value at depth 1 begins */
-	size_t val_spaces;
+	/* Of the open containers that wants may lie in, by depth: which want the current
+	 * member is (its place plus one, 0 = none), and where its value begins. */
+	unsigned levels; /* the deepest of interest */
+	unsigned at[ZK_JSCAN_LEVELS + 1];
+	const char *val[ZK_JSCAN_LEVELS + 1];
+	size_t val_spaces[ZK_JSCAN_LEVELS + 1];
 	uint64_t is_object[ZK_JSCAN_DEPTH_MAX / 64]; /* one bit per open container */
 };
 
@@ -154,22 +156,51 @@ static const char *scan_literal(struct scan *s, const char *p)
 	return p + want.n;
 }
 
-static void match_member(struct scan *s, const char *end)
+static void forget(struct zk_jwant *w)
 {
-	zk_str inside = zk_str_n(s->key.p + 1, s->key.n - 2);
+	w->val = (struct zk_jval){ 0 };
+	w->count = 0;
+}
 
-	for (size_t i = 0; i < s->n_want; i++) {
-		struct zk_jwant *w = &s->want[i];
-		bool same = s->key_escaped ? zk_jstr_eq(s->key, w->name)
-		                           : zk_str_eq(inside, w->name);
+/* A member begins: finds the want it is. The children of an earlier one of the same name are
+ * not those of this. */
+static void match_key(struct scan *s, zk_str key, bool escaped)
+{
+	unsigned parent = s->at[s->depth - 1];
+	zk_str inside = zk_str_n(key.p + 1, key.n - 2);
 
-		if (!same)
+	s->at[s->depth] = 0;
+	for (unsigned i = parent; i < s->n_want; i++) {
+		const struct zk_jwant *w = &s->want[i];
+
+		if (w->in != parent)
 			continue;
-		w->val.raw = zk_str_n(s->val, (size_t)(end - s->val));
-		w->val.type = zk_jb_type(*s->val);
-		w->val.has_space = s->spaces != s->val_spaces;
-		w->count++;
+		if (escaped ? !zk_jstr_eq(key, w->name) : !zk_str_eq(inside, w->name))
+			continue;
+		s->at[s->depth] = i + 1;
+		break;
 	}
+	if (!s->at[s->depth] || !s->want[s->at[s->depth] - 1].count)
+		return;
+	for (unsigned i = s->at[s->depth]; i < s->n_want; i++) {
+		unsigned up = s->want[i].in;
+
+		while (up > s->at[s->depth])
+			up = s->want[up - 1].in;
+		if (up == s->at[s->depth])
+			forget(&s->want[i]);
+	}
+}
+
+static void match_value(struct scan *s, const char *end)
+{
+	struct zk_jwant *w = &s->want[s->at[s->depth] - 1];
+	const char *val = s->val[s->depth];
+
+	w->val.raw = zk_str_n(val, (size_t)(end - val));
+	w->val.type = zk_jb_type(*val);
+	w->val.has_space = s->spaces != s->val_spaces[s->depth];
+	w->count++;
 }
 
 static inline bool in_object(const struct scan *s)
@@ -185,11 +216,10 @@ static inline const char *value_ends(struct scan *s, const char *p, enum next *n
 	*next = NEXT_AFTER;
 	if (s->depth == 0)
 		*next = NEXT_END;
-	if (s->depth == 1) {
+	if (s->depth == 1)
 		s->res->members++;
-		if (s->n_want && in_object(s))
-			match_member(s, p);
-	}
+	if (s->depth <= s->levels && s->at[s->depth])
+		match_value(s, p);
 	return p;
 }
 
@@ -203,10 +233,8 @@ static inline const char *scan_key(struct scan *s, const char *p)
 	p = scan_string(s, p);
 	if (!p)
 		return NULL;
-	if (s->depth == 1) {
-		s->key = zk_str_n(from, (size_t)(p - from));
-		s->key_escaped = s->escaped;
-	}
+	if (s->depth <= s->levels && (s->depth == 1 || s->at[s->depth - 1]))
+		match_key(s, zk_str_n(from, (size_t)(p - from)), s->escaped);
 	p = skip_space(s, p);
 	if (ZK_UNLIKELY(p == s->end || *p != ':'))
 		return fail(s, p, ZK_E_JSON, "expected ':' after a name");
@@ -225,6 +253,8 @@ static inline const char *open_container(struct scan *s, const char *p, bool obj
 	else
 		s->is_object[s->depth / 64] &= ~bit;
 	s->depth++;
+	if (s->depth <= s->levels)
+		s->at[s->depth] = 0;
 	s->res->depth = ZK_MAX(s->res->depth, s->depth);
 	*next = NEXT_VALUE;
 	p = skip_space(s, p + 1);
@@ -250,9 +280,9 @@ static inline const char *scan_value(struct scan *s, const char *p, enum next *n
 
 	if (ZK_UNLIKELY(type == ZK_J_NONE))
 		return fail(s, p, ZK_E_JSON, "expected a value");
-	if (s->depth == 1) {
-		s->val = p;
-		s->val_spaces = s->spaces;
+	if (s->depth <= s->levels && s->at[s->depth]) {
+		s->val[s->depth] = p;
+		s->val_spaces[s->depth] = s->spaces;
 	}
 	if (type == ZK_J_OBJECT || type == ZK_J_ARRAY)
 		return open_container(s, p, type == ZK_J_OBJECT, next);
@@ -291,24 +321,41 @@ static ZK_HOT const char *scan_all(struct scan *s, const char *p)
 	return p;
 }
 
+/* How deep the wants lie. */
+static unsigned levels_of(const struct zk_jwant *want, size_t n)
+{
+	unsigned levels = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned l = 1;
+
+		ZK_ASSERT(want[i].in <= i);
+		for (unsigned up = want[i].in; up; up = want[up - 1].in)
+			l++;
+		levels = ZK_MAX(levels, l);
+	}
+	ZK_ASSERT(levels <= ZK_JSCAN_LEVELS);
+	return levels;
+}
+
 int zk_jscan(zk_str text, unsigned max_depth, struct zk_jwant *want, size_t n_want,
              struct zk_jscan *res)
 {
-	struct scan s; /* `key` and `val` are set before they are read */
+	struct scan s; /* `val` is set before it is read */
 	const char *p, *top, *end;
 	size_t spaces;
 
 	ZK_ASSERT(max_depth <= ZK_JSCAN_DEPTH_MAX);
-	for (size_t i = 0; i < n_want; i++) {
-		want[i].val = (struct zk_jval){ 0 };
-		want[i].count = 0;
-	}
+	for (size_t i = 0; i < n_want; i++)
+		forget(&want[i]);
 	*res = (struct zk_jscan){ 0 };
 	s.start = text.p ? text.p : "";
 	s.end = s.start + text.n;
 	s.res = res;
 	s.want = want;
 	s.n_want = n_want;
+	s.levels = levels_of(want, n_want);
+	s.at[0] = 0;
 	s.depth = 0;
 	s.max_depth = max_depth;
 	s.spaces = 0;

@@ -45,9 +45,14 @@ struct zk_jval {
 	bool has_space;
 };
 
-/* A member of the top-level object to be found; `name` is the decoded name. */
+/* A member to be found, of the top-level object or, with `in`, of an object that is the
+ * value of another want; `name` is the decoded name. */
 struct zk_jwant {
 	zk_str name;
+	/* 0, or the parent's place in the array plus one; parents stand before their
+	 * children, which are those of the parent's last occurrence. At most
+	 * ZK_JSCAN_LEVELS deep. */
+	unsigned in;
 	struct zk_jval val; /* the last one, ZK_J_NONE when there is none */
 	size_t count;       /* how often it was there */
 };
@@ -65,9 +70,10 @@ struct zk_jscan {
 };
 
 #define ZK_JSCAN_DEPTH_MAX 1024
+#define ZK_JSCAN_LEVELS    4
 
 /* Checks that `text` is one complete JSON value (white space around it allowed, no BOM)
- * and, in the same pass, finds the members `want` of a top-level object. `[]` has depth
+ * and, in the same pass, finds the members `want`. `[]` has depth
  * 1; deeper than `max_depth` (at most ZK_JSCAN_DEPTH_MAX) fails. `\u0000`, lone surrogate
  * escapes, `1e400` and duplicate names are valid. 0, or -res->code. */
 int zk_jscan(zk_str text, unsigned max_depth, struct zk_jwant *want, size_t n_want,

@@ -6,9 +6,7 @@
 
 #include "base/ban.h"
 
-/* 1 MiB: as many as a busy server has in use. Giving them back to malloc and asking for them again
- * would cut and grow the heap all the time. */
-#define MAX_FREE_CHUNKS 128
+#define MAX_FREE_CHUNKS 64
 
 void zk_httpd_chunk_get(struct zk_httpd *s, struct zk_buf *b)
 {

@@ -15,7 +15,7 @@ listed() {
 each() {
 	local file name
 	while IFS= read -r file; do
-		[[ $file != */tools/* && $file != *_lib.py ]] || continue # used by tests
+		[[ $file != */tools/* && $file != *_lib.py && $file != *_lib.mjs ]] || continue # used by tests
 		name=${file#"$2"}
 		name=${name%"$3"}
 		listed "$name" "$4" || finding "$file:1: '$name' is not listed in $4"

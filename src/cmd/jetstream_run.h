@@ -1,0 +1,52 @@
+/* `zk jetstream run`: its options and the parts that run together.
+ * Layer: cmd, private to jetstream_run*.c. */
+#ifndef ZK_CMD_JETSTREAM_RUN_H
+#define ZK_CMD_JETSTREAM_RUN_H
+
+#include "cmd/jetstream_opts.h"
+
+struct run_opts {
+	struct jet_opts jet;
+	const char *store;
+	bool no_store;
+	struct zk_strlist sinks, listen;
+	uint64_t batch;
+	int64_t linger_ms;
+	int durability, compress, when_full;
+	bool live_indexes, keep_plain, compat_metrics;
+	int64_t rotate_ms, retention_ms;
+	uint64_t rotate_bytes, max_bytes, min_free, limit;
+	/* Redis */
+	const char *redis_url, *redis_stream;
+	uint64_t redis_maxlen;
+	int redis_fields, redis_id;
+};
+
+extern const struct zk_opt zk_jetstream_run_rows[];
+
+struct zk_jet_follower;
+
+struct run {
+	struct zk_app *app;
+	struct run_opts *o;
+	struct jet_input in;
+	struct zk_loop *loop;
+	struct zk_net *net;
+	struct zk_stop *stop;
+	struct zk_status *status;
+	struct zk_out *out; /* of --no-store */
+	char *dir;
+	struct zk_jet_store *store;
+	struct zk_jet_dead_file *dead;
+	struct zk_jet_hydrator *hydrator;
+	struct zk_jet_sessions *sessions;
+	struct zk_jet_pipe *pipe;
+	struct zk_jet_source *source;
+	struct zk_timer *keep; /* retention, once in a while */
+	struct zk_progress *progress;
+	struct zk_error err;
+	int64_t start_us;
+	bool over, draining, gap_stop;
+};
+
+#endif

@@ -1,0 +1,87 @@
+/* A ring of hashes with a table over it.
+ * Layer: jetstream. */
+#include "jetstream/dedup.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+#include "base/ban.h"
+
+#define ROOM (ZK_JET_DEDUP_EVENTS * 2) /* of the table; a power of two */
+
+void zk_jet_dedup_init(struct zk_jet_dedup *d)
+{
+	*d = (struct zk_jet_dedup){ 0 };
+}
+
+void zk_jet_dedup_done(struct zk_jet_dedup *d)
+{
+	free(d->ring);
+	free(d->table);
+	free(d->texts);
+	*d = (struct zk_jet_dedup){ 0 };
+}
+
+static size_t slot_of(const struct zk_jet_dedup *d, uint64_t hash)
+{
+	size_t i = hash & (ROOM - 1);
+
+	while (d->table[i] && d->table[i] != hash)
+		i = (i + 1) & (ROOM - 1);
+	return i;
+}
+
+/* Takes a hash out and moves those behind it that would no longer be found. */
+static void take_out(struct zk_jet_dedup *d, uint64_t hash)
+{
+	size_t hole = slot_of(d, hash), i = hole;
+
+	if (!d->table[hole])
+		return;
+	for (;;) {
+		size_t home;
+
+		i = (i + 1) & (ROOM - 1);
+		if (!d->table[i])
+			break;
+		home = d->table[i] & (ROOM - 1);
+		/* Its home lies cyclically in (hole, i]: it stays. */
+		if (((i - home) & (ROOM - 1)) < ((i - hole) & (ROOM - 1)))
+			continue;
+		d->table[hole] = d->table[i];
+		d->texts[hole] = d->texts[i];
+		hole = i;
+	}
+	d->table[hole] = 0;
+}
+
+bool zk_jet_dedup_seen(struct zk_jet_dedup *d, uint64_t hash, uint32_t text, bool overlap)
+{
+	size_t i;
+
+	if (!d->ring) {
+		d->ring = zk_alloc_array(ZK_JET_DEDUP_EVENTS, sizeof(*d->ring));
+		d->table = zk_alloc_array(ROOM, sizeof(*d->table));
+		d->texts = zk_alloc_array(ROOM, sizeof(*d->texts));
+	}
+	hash += !hash;
+	i = slot_of(d, hash);
+	if (d->table[i]) {
+		bool same = overlap || d->texts[i] == text;
+
+		d->texts[i] = text;
+		return same;
+	}
+	if (d->n == ZK_JET_DEDUP_EVENTS) {
+		take_out(d, d->ring[d->next]);
+		i = slot_of(d, hash);
+	} else {
+		d->n++;
+	}
+	d->table[i] = hash;
+	d->texts[i] = text;
+	d->ring[d->next] = hash;
+	d->next = (d->next + 1) % ZK_JET_DEDUP_EVENTS;
+	return false;
+}

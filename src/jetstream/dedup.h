@@ -1,0 +1,27 @@
+/* The last events by key: recognises one that comes again (§8.4). 7 MiB at most.
+ * Layer: jetstream. Pure; one owner. */
+#ifndef ZK_JETSTREAM_DEDUP_H
+#define ZK_JETSTREAM_DEDUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ZK_JET_DEDUP_EVENTS 262144
+
+struct zk_jet_dedup {
+	uint64_t *ring;  /* hashes in order of arrival */
+	uint64_t *table; /* open addressing, 0 = free */
+	uint32_t *texts; /* what is known of the bytes of each */
+	size_t n, next;
+};
+
+void zk_jet_dedup_init(struct zk_jet_dedup *d);
+void zk_jet_dedup_done(struct zk_jet_dedup *d);
+/* Whether the event with this hash of its key was among the last; remembers it otherwise. While
+ * events are sent again (`overlap`) the key alone decides; else only one with the same bytes
+ * (`text` is a hash of them) is the same event. */
+bool zk_jet_dedup_seen(struct zk_jet_dedup *d, uint64_t hash, uint32_t text,
+                       bool overlap);
+
+#endif

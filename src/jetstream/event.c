@@ -1,0 +1,298 @@
+/* Events of the first wire: one pass, slices, no tree.
+ * Layer: jetstream. */
+#include "jetstream/event.h"
+
+#include <string.h>
+
+#include "base/err.h"
+
+#include "base/ban.h"
+
+#define DID_MAX 2048
+
+/* Places in the array of wants; a child names its parent by `in` (its place plus one). */
+enum want {
+	W_DID,
+	W_TIME,
+	W_CURSOR,
+	W_KIND,
+	W_COMMIT,
+	W_IDENTITY,
+	W_ACCOUNT,
+	W_SYNC,
+	W_ERROR,
+	W_MESSAGE,
+	W_REV,
+	W_OPERATION,
+	W_COLLECTION,
+	W_RKEY,
+	W_RECORD,
+	W_IDENTITY_SEQ,
+	W_ACCOUNT_SEQ,
+	W_ACCOUNT_ACTIVE,
+	W_SYNC_SEQ,
+	W_TEXT,
+	W_LANGS,
+	W_FACETS,
+	W_REPLY,
+	W_EMBED,
+	W_SUBJECT,
+	N_WANTS,
+};
+
+#define TOP(n)                         \
+	{                              \
+		.name = ZK_STR_INIT(n) \
+	}
+#define IN(parent, n)                                      \
+	{                                                  \
+		.name = ZK_STR_INIT(n), .in = (parent) + 1 \
+	}
+
+static const struct zk_jwant wants[N_WANTS] = {
+	[W_DID] = TOP("did"),
+	[W_TIME] = TOP("time_us"),
+	[W_CURSOR] = TOP("cursor"),
+	[W_KIND] = TOP("kind"),
+	[W_COMMIT] = TOP("commit"),
+	[W_IDENTITY] = TOP("identity"),
+	[W_ACCOUNT] = TOP("account"),
+	[W_SYNC] = TOP("sync"),
+	[W_ERROR] = TOP("error"),
+	[W_MESSAGE] = TOP("message"),
+	[W_REV] = IN(W_COMMIT, "rev"),
+	[W_OPERATION] = IN(W_COMMIT, "operation"),
+	[W_COLLECTION] = IN(W_COMMIT, "collection"),
+	[W_RKEY] = IN(W_COMMIT, "rkey"),
+	[W_RECORD] = IN(W_COMMIT, "record"),
+	[W_IDENTITY_SEQ] = IN(W_IDENTITY, "seq"),
+	[W_ACCOUNT_SEQ] = IN(W_ACCOUNT, "seq"),
+	[W_ACCOUNT_ACTIVE] = IN(W_ACCOUNT, "active"),
+	[W_SYNC_SEQ] = IN(W_SYNC, "seq"),
+	[W_TEXT] = IN(W_RECORD, "text"),
+	[W_LANGS] = IN(W_RECORD, "langs"),
+	[W_FACETS] = IN(W_RECORD, "facets"),
+	[W_REPLY] = IN(W_RECORD, "reply"),
+	[W_EMBED] = IN(W_RECORD, "embed"),
+	[W_SUBJECT] = IN(W_RECORD, "subject"),
+};
+
+const char *zk_jet_dead_name(enum zk_jet_dead dead)
+{
+	static const char *const names[] = {
+		[ZK_JET_ALIVE] = "alive",
+		[ZK_JET_DEAD_JSON] = "json",
+		[ZK_JET_DEAD_UTF8] = "utf8",
+		[ZK_JET_DEAD_TOO_DEEP] = "too_deep",
+		[ZK_JET_DEAD_TOO_BIG] = "too_big",
+		[ZK_JET_DEAD_NO_DID] = "no_did",
+		[ZK_JET_DEAD_BAD_MEMBER] = "bad_member",
+		[ZK_JET_DEAD_ZSTD] = "zstd",
+		[ZK_JET_DEAD_ENVELOPE] = "envelope",
+		[ZK_JET_DEAD_STORE] = "store",
+		[ZK_JET_CONTROL] = "control",
+	};
+
+	return names[dead];
+}
+
+void zk_jet_decoder_init(struct zk_jet_decoder *d)
+{
+	zk_buf_init(&d->text, ZK_JET_EVENT_MAX);
+}
+
+void zk_jet_decoder_done(struct zk_jet_decoder *d)
+{
+	zk_buf_done(&d->text);
+}
+
+/* The decoded text of a string value; empty for everything else. Texts with escapes go to one
+ * buffer, which must not move: room for all of them was made before the first. */
+static zk_str text_of(struct zk_jet_decoder *d, const struct zk_jval *v)
+{
+	struct zk_error ignored;
+	zk_str s;
+	size_t at;
+
+	if (v->type != ZK_J_STRING)
+		return ZK_STR_NULL;
+	if (zk_jstr_plain(v->raw, &s))
+		return s;
+	at = d->text.n;
+	if (zk_jstr_decode(v->raw, ZK_JLONE_REPLACE, &d->text, &ignored) < 0)
+		return ZK_STR_NULL;
+	return zk_str_n(d->text.p + at, d->text.n - at);
+}
+
+static enum zk_jet_kind kind_of(zk_str s)
+{
+	if (zk_str_eq(s, ZK_STR("commit")))
+		return ZK_JET_COMMIT;
+	if (zk_str_eq(s, ZK_STR("identity")))
+		return ZK_JET_IDENTITY;
+	if (zk_str_eq(s, ZK_STR("account")))
+		return ZK_JET_ACCOUNT;
+	if (zk_str_eq(s, ZK_STR("sync")))
+		return ZK_JET_SYNC;
+	return ZK_JET_OTHER;
+}
+
+static enum zk_jet_op op_of(zk_str s)
+{
+	if (zk_str_eq(s, ZK_STR("create")))
+		return ZK_JET_CREATE;
+	if (zk_str_eq(s, ZK_STR("update")))
+		return ZK_JET_UPDATE;
+	if (zk_str_eq(s, ZK_STR("delete")))
+		return ZK_JET_DELETE;
+	return ZK_JET_OTHER_OP;
+}
+
+static bool is_there(const struct zk_jval *v)
+{
+	return v->type != ZK_J_NONE && v->type != ZK_J_NULL;
+}
+
+static struct zk_jval only(const struct zk_jval *v, enum zk_jtype type)
+{
+	return v->type == type ? *v : (struct zk_jval){ 0 };
+}
+
+/* The commit's own members, and those of its record. */
+static void read_commit(struct zk_jet_decoder *d, const struct zk_jwant *w,
+                        struct zk_jet_event *e)
+{
+	e->rev = text_of(d, &w[W_REV].val);
+	e->op_text = text_of(d, &w[W_OPERATION].val);
+	e->collection = text_of(d, &w[W_COLLECTION].val);
+	e->rkey = text_of(d, &w[W_RKEY].val);
+	e->op = op_of(e->op_text);
+	e->record = only(&w[W_RECORD].val, ZK_J_OBJECT);
+	if (!e->record.raw.n)
+		return;
+	e->text = only(&w[W_TEXT].val, ZK_J_STRING);
+	e->langs = only(&w[W_LANGS].val, ZK_J_ARRAY);
+	e->facets = only(&w[W_FACETS].val, ZK_J_ARRAY);
+	e->reply = only(&w[W_REPLY].val, ZK_J_OBJECT);
+	e->embed = only(&w[W_EMBED].val, ZK_J_OBJECT);
+	e->subject = w[W_SUBJECT].val;
+}
+
+static void read_relay(const struct zk_jwant *w, struct zk_jet_event *e)
+{
+	static const enum want seqs[ZK_JET_KINDS] = { [ZK_JET_IDENTITY] = W_IDENTITY_SEQ,
+		                                      [ZK_JET_ACCOUNT] = W_ACCOUNT_SEQ,
+		                                      [ZK_JET_SYNC] = W_SYNC_SEQ };
+	const struct zk_jval *seq = &w[seqs[e->kind]].val;
+
+	if (e->kind != ZK_JET_OTHER && seq->type == ZK_J_NUMBER)
+		e->relay_seq = seq->raw;
+	e->active = e->kind != ZK_JET_ACCOUNT ||
+	            !zk_str_eq(w[W_ACCOUNT_ACTIVE].val.raw, ZK_STR("false"));
+}
+
+static bool read_numbers(const struct zk_jwant *w, struct zk_jet_event *e)
+{
+	uint64_t v;
+
+	if (is_there(&w[W_TIME].val)) {
+		if (!zk_jnum_u64(w[W_TIME].val.raw, &v) || v > INT64_MAX)
+			return false;
+		e->has_time = true;
+		e->time_us = (int64_t)v;
+	}
+	e->has_cursor = w[W_CURSOR].val.type == ZK_J_NUMBER &&
+	                zk_jnum_u64(w[W_CURSOR].val.raw, &e->cursor);
+	return true;
+}
+
+static enum zk_jet_dead dead_of(enum zk_code code)
+{
+	if (code == ZK_E_UTF8)
+		return ZK_JET_DEAD_UTF8;
+	return code == ZK_E_LIMIT ? ZK_JET_DEAD_TOO_DEEP : ZK_JET_DEAD_JSON;
+}
+
+enum zk_jet_dead zk_jet_decode(struct zk_jet_decoder *d, zk_str frame,
+                               struct zk_jet_event *e)
+{
+	struct zk_jwant w[N_WANTS];
+	struct zk_jscan js;
+
+	memset(e, 0, sizeof(*e));
+	if (frame.n > ZK_JET_EVENT_MAX)
+		return ZK_JET_DEAD_TOO_BIG;
+	memcpy(w, wants, sizeof(w));
+	if (zk_jscan(frame, ZK_JET_DEPTH_MAX, w, N_WANTS, &js) < 0)
+		return dead_of(js.code);
+	e->raw = js.top.raw;
+	if (js.top.type != ZK_J_OBJECT)
+		return ZK_JET_DEAD_JSON;
+	d->text.n = 0;
+	/* Decoded texts are never longer than they were. */
+	if (memchr(frame.p, '\\', frame.n))
+		(void)zk_buf_reserve(&d->text, frame.n);
+	if (is_there(&w[W_ERROR].val) && !is_there(&w[W_KIND].val)) {
+		e->error = text_of(d, &w[W_ERROR].val);
+		e->error_message = text_of(d, &w[W_MESSAGE].val);
+		return ZK_JET_CONTROL;
+	}
+	e->did = text_of(d, &w[W_DID].val);
+	if (!zk_str_starts(e->did, ZK_STR("did:")) || e->did.n > DID_MAX)
+		return ZK_JET_DEAD_NO_DID;
+	if ((is_there(&w[W_KIND].val) && w[W_KIND].val.type != ZK_J_STRING) ||
+	    !read_numbers(w, e))
+		return ZK_JET_DEAD_BAD_MEMBER;
+	e->kind_text = text_of(d, &w[W_KIND].val);
+	e->kind = kind_of(e->kind_text);
+	if (is_there(&w[W_COMMIT].val) && w[W_COMMIT].val.type != ZK_J_OBJECT)
+		return ZK_JET_DEAD_BAD_MEMBER;
+	e->active = true;
+	if (e->kind == ZK_JET_COMMIT)
+		read_commit(d, w, e);
+	else
+		read_relay(w, e);
+	return ZK_JET_ALIVE;
+}
+
+bool zk_jet_at_uri(const struct zk_jet_event *e, struct zk_buf *b)
+{
+	if (e->kind != ZK_JET_COMMIT || !e->collection.n || !e->rkey.n)
+		return false;
+	zk_buf_lit(b, "at://");
+	zk_buf_add(b, e->did);
+	zk_buf_char(b, '/');
+	zk_buf_add(b, e->collection);
+	zk_buf_char(b, '/');
+	zk_buf_add(b, e->rkey);
+	return true;
+}
+
+void zk_jet_key(const struct zk_jet_event *e, struct zk_buf *b)
+{
+	zk_buf_add(b, e->did);
+	zk_buf_char(b, '\n');
+	zk_buf_add(b, e->kind_text);
+	if (e->kind == ZK_JET_COMMIT) {
+		const zk_str parts[] = { e->rev, e->op_text, e->collection, e->rkey };
+
+		for (size_t i = 0; i < ZK_ARRAY_LEN(parts); i++) {
+			zk_buf_char(b, '\n');
+			zk_buf_add(b, parts[i]);
+		}
+		return;
+	}
+	zk_buf_char(b, '\n');
+	zk_buf_add(b, e->relay_seq.n ? e->relay_seq : e->raw);
+}
+
+uint64_t zk_jet_did_hash(zk_str did)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < did.n; i++) {
+		h ^= (unsigned char)did.p[i];
+		h *= UINT64_C(0x100000001b3);
+	}
+	return h;
+}

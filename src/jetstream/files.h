@@ -1,0 +1,50 @@
+/* The files of a store: names, order, the one that is live.
+ * Layer: jetstream. Any thread; blocks. specs/jetstream.md §14.1. */
+#ifndef ZK_JETSTREAM_FILES_H
+#define ZK_JETSTREAM_FILES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+
+#define ZK_JET_NAME_MAX 64
+
+struct zk_jet_file {
+	char name[ZK_JET_NAME_MAX]; /* "jetstream_20260101_000000.db", without a suffix */
+	int64_t created_s;          /* of the name, seconds since 1970 */
+	unsigned nth;               /* 1, or that of _2, _3 … */
+	bool plain;                 /* NAME is there */
+	char packed[8]; /* "", ".zst", ".zip", ".gz": NAME + this is there too */
+	uint64_t bytes; /* of all forms together */
+	bool live;
+};
+
+struct zk_jet_files {
+	struct zk_jet_file *v; /* oldest first */
+	size_t n;
+};
+
+/* Lists the store `dir`. 0, or -ZK_E_NO_INPUT. */
+int zk_jet_files_list(const char *dir, struct zk_jet_files *ret,
+                      struct zk_error *err) ZK_MUST_USE;
+void zk_jet_files_done(struct zk_jet_files *f);
+/* The file behind `name` in order (the first when `name` is empty); NULL = none. */
+const struct zk_jet_file *zk_jet_files_after(const struct zk_jet_files *f,
+                                             const char *name);
+const struct zk_jet_file *zk_jet_files_find(const struct zk_jet_files *f,
+                                            const char *name);
+/* A name that is not taken. */
+void zk_jet_files_fresh(const struct zk_jet_files *f, int64_t now_s,
+                        char ret[ZK_JET_NAME_MAX]);
+/* Below 0, 0, above 0: the order of two names. */
+int zk_jet_name_cmp(const char *a, const char *b);
+/* DIR/live, written whole or not at all. */
+int zk_jet_live_read(const char *dir, char ret[ZK_JET_NAME_MAX]);
+int zk_jet_live_write(const char *dir, const char *name,
+                      struct zk_error *err) ZK_MUST_USE;
+int zk_jet_sync_dir(const char *dir);
+
+#endif

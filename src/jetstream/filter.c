@@ -1,0 +1,331 @@
+/* Filters: local ones are applied always, a server may send more than it was asked for.
+ * Layer: jetstream. */
+#include "jetstream/filter.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/expr.h"
+
+#include "base/ban.h"
+
+#define FILE_MAX   (4u << 20)
+#define SHARDS_MAX 1024
+
+static const struct zk_expr_alias names[] = {
+	{ "text", "commit.record.text" },
+	{ "langs", "commit.record.langs" },
+	{ "did", "did" },
+	{ "kind", "kind" },
+	{ "op", "commit.operation" },
+	{ "collection", "commit.collection" },
+	{ "rkey", "commit.rkey" },
+	{ "reply", "commit.record.reply" },
+	{ "quote", "commit.record.embed.record.uri" },
+	{ "quote", "commit.record.embed.record.record.uri" },
+	{ "embed", "commit.record.embed" },
+	{ "record", "commit.record" },
+	{ NULL, NULL },
+};
+
+const struct zk_expr_conf zk_jet_match_conf = { .grammar = ZK_EXPR_STREAM,
+	                                        .aliases = names,
+	                                        .only_aliases = true,
+	                                        .what = "--match" };
+
+/* ---- forms ---- */
+
+static bool is_label(zk_str s, bool name)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+		bool digit = c >= '0' && c <= '9';
+
+		if (!letter && !(digit && (i || !name)) && (c != '-' || name))
+			return false;
+	}
+	return s.n > 0 && s.n <= 63 && s.p[0] != '-' && s.p[s.n - 1] != '-';
+}
+
+bool zk_jet_nsid_ok(zk_str s)
+{
+	bool prefix = zk_str_ends(s, ZK_STR(".*"));
+	unsigned labels = 0;
+	zk_str rest = prefix ? zk_str_n(s.p, s.n - 2) : s;
+
+	if (s.n > 317)
+		return false;
+	while (rest.p) {
+		zk_str label;
+
+		rest = zk_str_cut(rest, '.', &label);
+		if (!is_label(label, !rest.p && !prefix))
+			return false;
+		labels++;
+	}
+	return labels >= (prefix ? 1 : 3);
+}
+
+static bool is_id_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') || (c && strchr("._:%-", c));
+}
+
+bool zk_jet_did_ok(zk_str s)
+{
+	zk_str method, id, rest = zk_str_from(s, 4);
+
+	if (!zk_str_starts(s, ZK_STR("did:")) || s.n > 2048)
+		return false;
+	id = zk_str_cut(rest, ':', &method);
+	for (size_t i = 0; i < method.n; i++)
+		if (method.p[i] < 'a' || method.p[i] > 'z')
+			return false;
+	for (size_t i = 0; i < id.n; i++)
+		if (!is_id_char(id.p[i]))
+			return false;
+	return method.n && id.n && id.p[id.n - 1] != ':' && id.p[id.n - 1] != '%';
+}
+
+/* ---- making it ---- */
+
+static int add_did(struct zk_map *set, char ***list, size_t *n, zk_str did,
+                   const char *option, struct zk_error *err)
+{
+	char *text;
+
+	if (!zk_jet_did_ok(did))
+		return zk_fail(err, ZK_E_USAGE, "%s: '%.*s' is not a DID", option,
+		               (int)ZK_MIN(did.n, (size_t)80), did.p);
+	if (zk_map_get(set, did))
+		return 0;
+	if (list && *n == ZK_JET_DIDS_MAX)
+		return zk_fail(err, ZK_E_USAGE, "%s: more than %d accounts", option,
+		               ZK_JET_DIDS_MAX);
+	(void)zk_map_set(set, did, set);
+	if (!list)
+		return 0;
+	text = zk_strndup(did.p, did.n);
+	*list = zk_realloc(*list, (*n + 1) * sizeof(**list));
+	(*list)[(*n)++] = text;
+	return 0;
+}
+
+static int add_file(struct zk_map *set, char ***list, size_t *n, const char *path,
+                    const char *option, struct zk_error *err)
+{
+	struct zk_buf b ZK_CLEANUP(zk_buf_done);
+	FILE *f = fopen(path, "re");
+	zk_str rest;
+	size_t got;
+	int r = 0;
+
+	zk_buf_init(&b, FILE_MAX);
+	if (!f)
+		return zk_fail(err, ZK_E_NO_INPUT, "%s: cannot read '%s'", option, path);
+	while (!b.failed && zk_buf_reserve(&b, 65536) &&
+	       (got = fread(b.p + b.n, 1, 65536, f)) > 0)
+		b.n += got;
+	(void)fclose(f); /* only read */
+	rest = zk_buf_str(&b);
+	if (b.failed)
+		return zk_fail(err, ZK_E_USAGE, "%s: '%s' is larger than 4 MiB", option,
+		               path);
+	while (r == 0 && rest.n) {
+		zk_str line;
+
+		rest = zk_str_cut(rest, '\n', &line);
+		line = zk_str_trim(line);
+		if (line.n && line.p[0] != '#')
+			r = add_did(set, list, n, line, option, err);
+	}
+	return r;
+}
+
+static int add_dids(struct zk_map *set, char ***list, size_t *n, char *const *v,
+                    size_t n_v, const char *option, struct zk_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n_v && r == 0; i++)
+		r = v[i][0] == '@' ? add_file(set, list, n, v[i] + 1, option, err)
+		                   : add_did(set, list, n, zk_str_of(v[i]), option, err);
+	return r;
+}
+
+static int add_collections(struct zk_jet_filter *f, const struct zk_jet_filter_conf *c,
+                           struct zk_error *err)
+{
+	f->collections = zk_alloc_array(c->n_collections + 1, sizeof(*f->collections));
+	for (size_t i = 0; i < c->n_collections; i++) {
+		zk_str s = zk_str_of(c->collections[i]);
+
+		if (zk_str_eq(s, ZK_STR("*"))) {
+			while (f->n_collections)
+				free(f->collections[--f->n_collections]);
+			return 0;
+		}
+		if (!zk_jet_nsid_ok(s))
+			return zk_fail(
+			        err, ZK_E_USAGE,
+			        "--collection: '%s' is neither an NSID nor 'prefix.*'",
+			        c->collections[i]);
+		if (f->n_collections == ZK_JET_COLLECTIONS_MAX)
+			return zk_fail(err, ZK_E_USAGE, "more than %d collections",
+			               ZK_JET_COLLECTIONS_MAX);
+		f->collections[f->n_collections++] = zk_strdup(c->collections[i]);
+	}
+	return 0;
+}
+
+static int add_bits(unsigned *bits, char *const *v, size_t n, const char *const *known,
+                    const char *option, struct zk_error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		unsigned k = 0;
+
+		while (known[k] && strcmp(known[k], v[i]) != 0)
+			k++;
+		if (!known[k])
+			return zk_fail(err, ZK_E_USAGE, "%s: there is no '%s'", option,
+			               v[i]);
+		*bits |= 1u << k;
+	}
+	return 0;
+}
+
+static int set_shard(struct zk_jet_filter *f, const char *text, struct zk_error *err)
+{
+	zk_str of, n = zk_str_cut(zk_str_of(text), '/', &of);
+	uint64_t i = 0, all = 0;
+	struct zk_error ignored;
+
+	if (zk_parse_u64(of, &i, &ignored) < 0 || zk_parse_u64(n, &all, &ignored) < 0 ||
+	    !all || all > SHARDS_MAX || i >= all)
+		return zk_fail(err, ZK_E_USAGE,
+		               "--shard: '%s' is not I/N with 0 <= I < N <= 1024", text);
+	f->shard = (unsigned)i;
+	f->shards = (unsigned)all;
+	return 0;
+}
+
+int zk_jet_filter_init(struct zk_jet_filter *f, const struct zk_jet_filter_conf *c,
+                       struct zk_error *err)
+{
+	static const char *const kinds[] = { "commit", "identity", "account",
+		                             "sync",   "other",    NULL };
+	static const char *const ops[] = {
+		"", "create", "update", "delete", "other", NULL
+	};
+	int r;
+
+	memset(f, 0, sizeof(*f));
+	zk_map_init(&f->did_set);
+	zk_map_init(&f->exclude);
+	f->shards = 1;
+	r = add_collections(f, c, err);
+	if (r == 0)
+		r = add_dids(&f->did_set, &f->dids, &f->n_dids, c->dids, c->n_dids,
+		             "--did", err);
+	if (r == 0)
+		r = add_dids(&f->exclude, NULL, NULL, c->exclude, c->n_exclude,
+		             "--exclude-did", err);
+	if (r == 0)
+		r = add_bits(&f->kinds, c->kinds, c->n_kinds, kinds, "--kind", err);
+	if (r == 0)
+		r = add_bits(&f->ops, c->ops, c->n_ops, ops, "--op", err);
+	if (r == 0 && c->match)
+		r = zk_expr_compile(zk_str_of(c->match), &zk_jet_match_conf, &f->match,
+		                    err);
+	if (r == 0 && c->shard)
+		r = set_shard(f, c->shard, err);
+	if (r < 0)
+		zk_jet_filter_done(f);
+	return r;
+}
+
+void zk_jet_filter_done(struct zk_jet_filter *f)
+{
+	for (size_t i = 0; i < f->n_collections; i++)
+		free(f->collections[i]);
+	free(f->collections);
+	for (size_t i = 0; i < f->n_dids; i++)
+		free(f->dids[i]);
+	free(f->dids);
+	zk_map_done(&f->did_set);
+	zk_map_done(&f->exclude);
+	zk_expr_free(f->match);
+	memset(f, 0, sizeof(*f));
+}
+
+/* ---- using it ---- */
+
+bool zk_jet_filter_collection(const struct zk_jet_filter *f, zk_str c)
+{
+	if (!f->n_collections || !c.n)
+		return true;
+	for (size_t i = 0; i < f->n_collections; i++) {
+		zk_str want = zk_str_of(f->collections[i]);
+
+		if (zk_str_eq(c, want))
+			return true;
+		if (want.p[want.n - 1] == '*' &&
+		    zk_str_starts(c, zk_str_n(want.p, want.n - 1)))
+			return true;
+	}
+	return false;
+}
+
+bool zk_jet_filter_excludes(const struct zk_jet_filter *f, zk_str did)
+{
+	return f->exclude.n && zk_map_get(&f->exclude, did);
+}
+
+/* What the decoder has found already, by the full path. */
+static enum zk_expr_found find(const void *ctx, zk_str path, struct zk_jval *ret)
+{
+	const struct zk_jet_event *e = ctx;
+	const struct {
+		zk_str path;
+		const struct zk_jval *val;
+	} rows[] = {
+		{ ZK_STR_INIT("commit.record.text"), &e->text },
+		{ ZK_STR_INIT("commit.record.langs"), &e->langs },
+		{ ZK_STR_INIT("commit.record.reply"), &e->reply },
+		{ ZK_STR_INIT("commit.record.embed"), &e->embed },
+		{ ZK_STR_INIT("commit.record"), &e->record },
+	};
+
+	for (size_t i = 0; i < ZK_ARRAY_LEN(rows); i++) {
+		if (!zk_str_eq(path, rows[i].path))
+			continue;
+		if (!rows[i].val->raw.n) /* or of another type: look again */
+			return ZK_EXPR_UNKNOWN;
+		*ret = *rows[i].val;
+		return ZK_EXPR_THERE;
+	}
+	return ZK_EXPR_UNKNOWN;
+}
+
+bool zk_jet_filter_passes(const struct zk_jet_filter *f, const struct zk_jet_event *e)
+{
+	if (f->kinds && !(f->kinds & 1u << e->kind))
+		return false;
+	if (e->kind == ZK_JET_COMMIT) {
+		if (f->ops && !(f->ops & 1u << e->op))
+			return false;
+		if (!zk_jet_filter_collection(f, e->collection))
+			return false;
+	}
+	if (f->n_dids && !zk_map_get(&f->did_set, e->did))
+		return false;
+	if (zk_jet_filter_excludes(f, e->did))
+		return false;
+	if (f->shards > 1 && zk_jet_did_hash(e->did) % f->shards != f->shard)
+		return false;
+	return !f->match || zk_expr_match_with(f->match, e->raw, find, e);
+}

@@ -1,0 +1,426 @@
+/* Events from a file, stdin, or a store file.
+ * Layer: jetstream. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "codec/ndjson.h"
+#include "codec/press.h"
+#include "jetstream/source.h"
+#include "rt/input.h"
+#include "rt/lane.h"
+#include "rt/loop.h"
+#include "store/sqlite.h"
+
+#include "base/ban.h"
+
+#define CHUNK      (1u << 20)
+#define OUT_MAX    (256u << 20)
+#define PACKED_MAX (SIZE_MAX / 2)
+#define DB_ROWS    2000
+#define DB_BYTES   (4u << 20)
+
+struct file_source {
+	struct zk_jet_source base;
+	struct zk_loop *loop;
+	char *label; /* "file:/path" */
+	struct zk_input *in;
+	struct zk_ndjson split;
+	struct zk_unpress *unpress;
+	struct zk_buf out;                          /* what a chunk expanded to */
+	zk_str rest;                                /* of the chunk, not yet split */
+	bool begun, paused, ended, finishing, held; /* held: `in` waits for a resume */
+	uint64_t skip, seen;
+	struct zk_jet_mark mark;
+	/* --pace */
+	double pace;
+	struct zk_timer *timer;
+	int64_t first_us, start_us;
+	struct zk_buf late; /* the event that is not due yet */
+	/* A store file is read in a lane. */
+	struct zk_db *db;
+	struct zk_stmt *st;
+	struct zk_lane *lane;
+	struct db_job *job;
+	int64_t last_id;
+};
+
+struct db_job {
+	struct zk_job job;
+	struct file_source *s;
+	struct zk_buf lines;
+	size_t n;
+	bool end;
+	int64_t after;
+	struct zk_error err;
+};
+
+static void go_on(struct file_source *s);
+
+static void end(struct file_source *s, const struct zk_error *err)
+{
+	if (s->ended)
+		return;
+	s->ended = true;
+	s->base.hooks.on_end(s->base.hooks.ctx, err);
+}
+
+/* ---- one line ---- */
+
+/* Whether the event has to wait; starts the timer then. */
+static bool is_early(struct file_source *s, zk_str line)
+{
+	struct zk_jwant want[] = { { .name = ZK_STR_INIT("time_us") } };
+	struct zk_jscan js;
+	int64_t t, due, now = zk_mono_us();
+
+	if (s->pace <= 0 || zk_jscan(line, ZK_JET_DEPTH_MAX, want, 1, &js) < 0 ||
+	    !zk_jnum_i64(want[0].val.raw, &t) || t <= 0)
+		return false;
+	if (!s->first_us) {
+		s->first_us = t;
+		s->start_us = now;
+	}
+	due = s->start_us + (int64_t)((double)(t - s->first_us) / s->pace);
+	if (due <= now)
+		return false;
+	zk_timer_start(s->timer, (due - now) / 1000 + 1, 0);
+	return true;
+}
+
+static void hand_over(struct file_source *s, zk_str line)
+{
+	struct zk_jet_mark mark = { 0 };
+
+	if (s->base.hooks.on_event(s->base.hooks.ctx, line, line, &mark) == ZK_JET_ENOUGH)
+		s->paused = true;
+	s->mark.time_us = ZK_MAX(s->mark.time_us, mark.time_us);
+}
+
+static void take(struct file_source *s, const struct zk_ndjson_line *line)
+{
+	s->seen++;
+	if (s->seen <= s->skip)
+		return;
+	if (line->too_long) {
+		s->base.hooks.on_dead(s->base.hooks.ctx, ZK_JET_DEAD_TOO_BIG, line->text);
+		return;
+	}
+	if (s->pace > 0 && is_early(s, line->text)) {
+		zk_buf_clear(&s->late);
+		zk_buf_add(&s->late, line->text);
+		return;
+	}
+	hand_over(s, line->text);
+}
+
+static void on_due(void *ctx)
+{
+	struct file_source *s = ctx;
+	struct zk_buf late = s->late;
+
+	zk_buf_init(&s->late, ZK_JET_EVENT_MAX);
+	hand_over(s, zk_buf_str(&late));
+	zk_buf_done(&late);
+	go_on(s);
+}
+
+static bool must_wait(const struct file_source *s)
+{
+	return s->paused || s->late.n;
+}
+
+/* Splits what was read until it is used up or has to wait: true when it is used up. */
+static bool drain(struct file_source *s)
+{
+	struct zk_ndjson_line line;
+
+	while (!must_wait(s) && zk_ndjson_next(&s->split, &s->rest, &line))
+		take(s, &line);
+	return !must_wait(s) || !s->rest.n;
+}
+
+/* ---- files ---- */
+
+/* gzip and zstd are known by their first bytes. */
+static int detect(struct file_source *s, zk_str chunk, struct zk_error *err)
+{
+	enum zk_press kind;
+
+	s->begun = true;
+	if (zk_str_starts(chunk, ZK_STR("\x1f\x8b")))
+		kind = ZK_PRESS_GZIP;
+	else if (zk_str_starts(chunk, ZK_STR("\x28\xb5\x2f\xfd")))
+		kind = ZK_PRESS_ZSTD;
+	else
+		return 0;
+	return zk_unpress_new(kind, NULL, PACKED_MAX, &s->unpress, err);
+}
+
+static void hold(struct file_source *s)
+{
+	if (s->in && !s->held)
+		zk_input_pause(s->in);
+	s->held = true;
+}
+
+static void on_data(void *ctx, zk_str chunk)
+{
+	struct file_source *s = ctx;
+	struct zk_error err = { 0 };
+
+	if (!s->begun && detect(s, chunk, &err) < 0) {
+		end(s, &err);
+		return;
+	}
+	s->rest = chunk;
+	if (s->unpress) {
+		zk_buf_clear(&s->out);
+		if (zk_unpress_put(s->unpress, chunk, &s->out, &err) < 0) {
+			end(s, &err);
+			return;
+		}
+		s->rest = zk_buf_str(&s->out);
+	}
+	if (!drain(s) || must_wait(s))
+		hold(s);
+}
+
+static void on_input_end(void *ctx, const struct zk_error *err)
+{
+	struct file_source *s = ctx;
+	struct zk_error broken = { 0 };
+	struct zk_ndjson_line line;
+
+	if (!err && s->unpress && zk_unpress_end(s->unpress, &broken) < 0)
+		err = &broken;
+	if (!err && zk_ndjson_last(&s->split, &line))
+		take(s, &line);
+	if (s->late.n && !err)
+		return; /* on_due ends it */
+	end(s, err);
+}
+
+static void go_on(struct file_source *s)
+{
+	if (s->ended || must_wait(s))
+		return;
+	if (!drain(s))
+		return;
+	if (s->held && s->in) {
+		s->held = false;
+		zk_input_resume(s->in);
+	}
+}
+
+/* ---- store files ---- */
+
+static void run_db(void *ctx, struct zk_job *batch, size_t n)
+{
+	struct file_source *s = ctx;
+	struct db_job *j = ZK_CONTAINER_OF(batch, struct db_job, job);
+	int r = 0;
+
+	(void)n;
+	zk_bind_i64(s->st, 1, j->after);
+	while (j->n < DB_ROWS && j->lines.n < DB_BYTES &&
+	       (r = zk_stmt_step(s->st, &j->err)) == 1) {
+		j->after = zk_col_i64(s->st, 0);
+		zk_buf_add(&j->lines, zk_col_text(s->st, 1));
+		zk_buf_char(&j->lines, '\0');
+		j->n++;
+	}
+	zk_stmt_reset(s->st);
+	j->end = j->n == 0 || r < 0;
+}
+
+static void read_more(struct file_source *s);
+
+/* Hands over what the job read; rows that must wait stay in it. */
+static void drain_rows(struct file_source *s)
+{
+	struct db_job *j = s->job;
+
+	while (!must_wait(s) && s->rest.n) {
+		struct zk_ndjson_line line = { 0 };
+
+		s->rest = zk_str_cut(s->rest, '\0', &line.text);
+		take(s, &line);
+	}
+	if (must_wait(s))
+		return;
+	if (j->end || s->finishing)
+		end(s, j->err.code ? &j->err : NULL);
+	else
+		read_more(s);
+}
+
+static void on_rows(struct zk_job *job)
+{
+	struct db_job *j = ZK_CONTAINER_OF(job, struct db_job, job);
+	struct file_source *s = j->s;
+
+	s->rest = zk_buf_str(&j->lines);
+	drain_rows(s);
+}
+
+static void read_more(struct file_source *s)
+{
+	struct db_job *j = s->job;
+
+	zk_buf_clear(&j->lines);
+	j->n = 0;
+	j->job = (struct zk_job){ .done = on_rows };
+	zk_lane_push_always(s->lane, &j->job);
+}
+
+static int open_db(struct file_source *s, const char *path, struct zk_error *err)
+{
+	struct zk_lane_conf lane = { .name = "jet-read", .ctx = s, .run = run_db };
+
+	if (zk_jet_file_open(path, &s->db, err) < 0 ||
+	    zk_db_prepare(s->db,
+	                  "SELECT id, message FROM records WHERE id > ? ORDER BY id",
+	                  &s->st, err) < 0 ||
+	    zk_lane_start(s->loop, &lane, &s->lane, err) < 0)
+		return -(int)err->code;
+	s->job = zk_new0(struct db_job);
+	s->job->s = s;
+	zk_buf_init(&s->job->lines, OUT_MAX);
+	read_more(s);
+	return 0;
+}
+
+static bool is_db(const char *path)
+{
+	char head[16] = "";
+	int fd = strcmp(path, "-") == 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	bool yes = fd >= 0 && read(fd, head, sizeof(head)) == (ssize_t)sizeof(head) &&
+	           memcmp(head, "SQLite format 3", 16) == 0;
+
+	if (fd >= 0)
+		(void)close(fd); /* only read */
+	return yes;
+}
+
+/* ---- as a source ---- */
+
+static void op_pause(struct zk_jet_source *b)
+{
+	((struct file_source *)b)->paused = true;
+}
+
+static void op_resume(struct zk_jet_source *b)
+{
+	struct file_source *s = (struct file_source *)b;
+
+	if (!s->paused)
+		return;
+	s->paused = false;
+	if (s->db && s->rest.n)
+		drain_rows(s);
+	else if (s->db && !s->ended && !zk_lane_jobs(s->lane))
+		drain_rows(s);
+	else if (!s->db)
+		go_on(s);
+}
+
+static void op_finish(struct zk_jet_source *b)
+{
+	struct file_source *s = (struct file_source *)b;
+
+	s->finishing = true;
+	if (s->in)
+		zk_input_close(ZK_TAKE(s->in));
+	if (!s->db || !zk_lane_jobs(s->lane))
+		end(s, NULL);
+}
+
+static void op_free(struct zk_jet_source *b)
+{
+	struct file_source *s = (struct file_source *)b;
+
+	s->ended = true;
+	s->paused = true;
+	zk_input_close(s->in);
+	zk_lane_stop(s->lane);
+	if (s->job) {
+		zk_buf_done(&s->job->lines);
+		free(s->job);
+	}
+	zk_db_close(s->db);
+	zk_ndjson_done(&s->split);
+	zk_unpress_free(s->unpress);
+	zk_buf_done(&s->out);
+	zk_buf_done(&s->late);
+	zk_timer_free(s->timer);
+	free(s->label);
+	free(s);
+}
+
+static void op_place(const struct zk_jet_source *b, struct zk_jet_stored_place *ret)
+{
+	const struct file_source *s = (const struct file_source *)b;
+
+	memset(ret, 0, sizeof(*ret));
+	(void)snprintf(ret->source, sizeof(ret->source), "%s", s->label);
+	ret->place.seq = s->seen;
+	ret->place.time_us = s->mark.time_us;
+}
+
+static const struct zk_jet_source_ops ops = {
+	.pause = op_pause,
+	.resume = op_resume,
+	.finish = op_finish,
+	.free = op_free,
+	.place = op_place,
+};
+
+char *zk_jet_file_label(const char *path)
+{
+	char *full = strcmp(path, "-") == 0 ? NULL : realpath(path, NULL);
+	char *label = zk_asprintf("file:%s", full ? full : path);
+
+	free(full);
+	return label;
+}
+
+int zk_jet_file_source_new(struct zk_loop *loop,
+                           const struct zk_jet_file_source_conf *conf,
+                           const struct zk_jet_source_hooks *hooks,
+                           struct zk_jet_source **ret, struct zk_error *err)
+{
+	struct file_source *s = zk_new0(struct file_source);
+	struct zk_input_conf in = { .path = conf->path,
+		                    .fd = -1,
+		                    .chunk_bytes = CHUNK,
+		                    .ctx = s,
+		                    .on_data = on_data,
+		                    .on_end = on_input_end };
+	int r;
+
+	s->base.ops = &ops;
+	s->base.hooks = *hooks;
+	s->loop = loop;
+	s->label = zk_jet_file_label(conf->path);
+	s->pace = conf->pace;
+	s->skip = conf->skip;
+	zk_ndjson_init(&s->split, ZK_JET_EVENT_MAX);
+	zk_buf_init(&s->out, OUT_MAX);
+	zk_buf_init(&s->late, ZK_JET_EVENT_MAX);
+	s->timer = zk_timer_new(loop, on_due, s);
+	r = is_db(conf->path) ? open_db(s, conf->path, err)
+	                      : zk_input_open(loop, &in, &s->in, err);
+	if (r < 0) {
+		op_free(&s->base);
+		return r;
+	}
+	hooks->on_state(hooks->ctx, ZK_JET_READING, s->label);
+	*ret = &s->base;
+	return 0;
+}

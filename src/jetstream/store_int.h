@@ -1,0 +1,41 @@
+/* Inside of the store.
+ * Layer: jetstream, private to store*.c. */
+#ifndef ZK_JETSTREAM_STORE_INT_H
+#define ZK_JETSTREAM_STORE_INT_H
+
+#include "base/buf.h"
+#include "jetstream/store.h"
+#include "store/sqlite.h"
+
+/* The live file; the writing lane's from the start of that on. */
+struct zk_jet_live {
+	char name[ZK_JET_NAME_MAX];
+	struct zk_db *db;
+	struct zk_stmt *insert, *place, *unresolved, *gap, *begin, *commit;
+	int64_t opened_s; /* wall: its creation */
+	uint64_t rows, bytes;
+	int64_t last_id;
+	struct zk_buf text;
+};
+
+struct zk_jet_store {
+	struct zk_loop *loop;
+	struct zk_jet_store_conf conf;
+	char *dir, *shard;
+	int lock_fd;
+	struct zk_jet_live live;
+	char live_name[ZK_JET_NAME_MAX]; /* the loop thread's copy */
+	bool failed;                     /* the writing lane's: until a retry comes */
+	struct zk_lane *writer, *sealer;
+	uint64_t bytes;
+	unsigned sealed;
+};
+
+/* Makes DIR/NAME with the schema, or opens what is there. */
+int zk_jet_live_open(struct zk_jet_store *s, const char *name, bool fresh,
+                     struct zk_jet_live *ret, struct zk_error *err);
+void zk_jet_live_close(struct zk_jet_live *l);
+/* The commit itself; the writing lane. */
+void zk_jet_live_run(struct zk_jet_store *s, struct zk_jet_commit *c);
+
+#endif
