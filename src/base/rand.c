@@ -90,7 +90,7 @@ static struct {
 	uint64_t b; /* the 62 random-b bits of the last identifier */
 	unsigned a; /* its 12 random-a bits */
 	size_t left;
-	unsigned char pool[512];
+	unsigned char pool[4096];
 } uuid;
 
 static void lock_uuid(void)

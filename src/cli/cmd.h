@@ -182,6 +182,9 @@ struct zk_app {
 	struct zk_stop *stop;
 	struct zk_status *status;
 	void *opts; /* the command's struct, kept for reload */
+	/* The process ends by this signal, as the command that it ran did (trace exec); 0 =
+	 * none. */
+	int end_signal;
 	/* How many of the positional arguments stood before "--"; -1 without one. */
 	int args_before_dashes;
 	struct zk_cli *cli; /* cli's own state */

@@ -245,5 +245,7 @@ int zk_main(int argc, char **argv, const struct zk_cmd *const *cmds)
 	zk_log_stop();
 	if (sig && !(app.cmd->flags & ZK_CMD_SERVER))
 		die_by(sig);
+	if (app.end_signal)
+		die_by(app.end_signal);
 	return r;
 }

@@ -5,6 +5,15 @@
 #include "base/ban.h"
 
 const struct zk_cmd *const zk_cmds[] = {
+	/* Workflows */
+	&zk_cmd_template,
+	&zk_cmd_template_register,
+	&zk_cmd_template_list,
+	&zk_cmd_template_get,
+	&zk_cmd_template_delete,
+	&zk_cmd_template_export,
+	&zk_cmd_template_lint,
+	&zk_cmd_template_diff,
 	/* Data */
 	&zk_cmd_triggers,
 	&zk_cmd_triggers_serve,

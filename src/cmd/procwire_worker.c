@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "cmd/cmds.h"
 #include "cmd/procwire_cmd.h"
+#include "cmd/triggers_client.h"
 #include "procwire/control.h"
 #include "procwire/spec.h"
 #include "procwire/wire.h"
@@ -29,6 +30,7 @@
 #define STOP_MS 2000
 
 struct worker_opts {
+	struct trig_opts triggers; /* of the verb triggers.send */
 	struct zk_strlist handle, events, expose;
 	struct zk_opttable methods;
 	uint64_t max_concurrency, max_queue, max_payload, max_output;
@@ -115,6 +117,20 @@ static const struct zk_opt worker_rows[] = {
 	  .max = 4294967294,
 	  .off = OFF(allow_uid),
 	  .help = "let this user connect too, besides ours and root" },
+	{ .type = ZK_OPT_URL,
+	  .name = "triggers-url",
+	  .meta = "URL",
+	  .def = "http://localhost:8080",
+	  .off = OFF(triggers.url),
+	  .flags = ZK_OPT_ENDPOINT,
+	  .conf = "triggers.url",
+	  .help = "server of zk:triggers.send" },
+	{ .type = ZK_OPT_SECRET_REF,
+	  .name = "triggers-key",
+	  .off = OFF(triggers.key),
+	  .flags = ZK_OPT_ENDPOINT,
+	  .conf = "triggers.key",
+	  .help = "API key of zk:triggers.send" },
 	{ .type = ZK_OPT_BOOL,
 	  .name = "print-init",
 	  .off = OFF(print_init),
@@ -185,6 +201,15 @@ static struct zk_net *get_net(void *ctx, struct zk_error *err)
 	struct serving *s = ctx;
 
 	return zk_app_net(s->app, err);
+}
+
+struct zk_app *zk_procwire_app(const struct zk_pw_env *env,
+                               const struct trig_opts **triggers)
+{
+	struct serving *s = env->ctx;
+
+	*triggers = &s->o->triggers;
+	return s->app;
 }
 
 /* The token is ours alone: out of the environment before anything is started, never in a core. */
@@ -276,6 +301,7 @@ static int make_worker(struct serving *s, int64_t timeout_ms, const char *token,
 		                     .worker = s->worker,
 		                     .ctx = s,
 		                     .net = get_net,
+		                     .verbs = zk_procwire_verbs,
 		                     .max_output = s->o->max_output,
 		                     .kill_grace_ms = s->o->kill_grace_ms };
 	return add_events(s, err) < 0 || add_methods(s, err) < 0 ? -(int)err->code : 0;
@@ -315,13 +341,18 @@ static int serve(struct serving *s, struct zk_error *err)
 	return ZK_EXIT_OK;
 }
 
-static int print_init(struct serving *s, struct zk_error *err)
+/* --print-init, --print-types */
+static int print(struct serving *s, struct zk_error *err)
 {
+	const struct zk_pw_table *t = zk_pw_worker_table(s->worker);
 	struct zk_buf b;
 	ssize_t n;
 
 	zk_buf_init(&b, ZK_PW_INIT_MAX);
-	zk_pw_control_init(&b, "", zk_pw_worker_table(s->worker));
+	if (s->o->print_init)
+		zk_pw_control_init(&b, "", t);
+	else
+		zk_procwire_types(t, s->o->print_types == TYPES_TS, &b);
 	n = write(s->out_fd, b.p, b.n);
 	zk_buf_done(&b);
 	return n < 0 ? zk_fail_errno(err, ZK_E_OUTPUT, errno, "stdout") : 0;
@@ -339,8 +370,8 @@ static int run(struct serving *s, struct zk_error *err)
 	zk_secret_free(token);
 	if (r < 0 || s->o->check)
 		return r;
-	if (s->o->print_init)
-		return print_init(s, err);
+	if (s->o->print_init || s->o->print_types != TYPES_NONE)
+		return print(s, err);
 	return serve(s, err);
 }
 
@@ -378,6 +409,7 @@ const struct zk_cmd zk_cmd_procwire_worker = {
 	.output = "control lines for the parent; the log goes to stderr",
 	.exits = "0 stopped · 64 · 71 no place for the socket · 76 framing · 78 methods",
 	.see = "man zk-procwire",
+	.groups = TRIG_GROUPS,
 	.opts = worker_rows,
 	.opts_size = sizeof(struct worker_opts),
 	.conf = "procwire",

@@ -29,6 +29,10 @@ struct trig_db_opts {
  * directory is made when it is needed. */
 int trig_db_path(struct zk_app *app, const char *db, bool make, char **ret,
                  struct zk_error *err) ZK_MUST_USE;
+/* The same where a PostgreSQL server will do: `*pg` tells which it is, `ret` is the file or the URL
+ * and is wiped by zk_secret_free. */
+int trig_db_any(struct zk_app *app, const char *db, bool make, char **ret, bool *pg,
+                struct zk_error *err) ZK_MUST_USE;
 /* DATABASE_URL for --db. */
 int trig_db_env(struct zk_app *app,
                 int (*set)(struct zk_app *, const char *opt, const char *value,

@@ -34,6 +34,22 @@ int trig_db_path(struct zk_app *app, const char *db, bool make, char **ret,
 	return 0;
 }
 
+int trig_db_any(struct zk_app *app, const char *db, bool make, char **ret, bool *pg,
+                struct zk_error *err)
+{
+	struct zk_buf url ZK_CLEANUP(zk_buf_done);
+	enum zk_trig_db kind = ZK_TRIG_DB_SQLITE;
+
+	zk_buf_init_secret(&url, ZK_TRIG_DBURL_MAX + 64);
+	if (db && db[0] && zk_trig_dburl_parse(zk_str_of(db), &kind, &url, err) < 0)
+		return -(int)err->code;
+	*pg = kind == ZK_TRIG_DB_POSTGRES;
+	if (!*pg)
+		return trig_db_path(app, db, make, ret, err);
+	*ret = zk_strdup(zk_buf_cstring(&url));
+	return 0;
+}
+
 int trig_db_env(struct zk_app *app,
                 int (*set)(struct zk_app *, const char *opt, const char *value,
                            const char *var, struct zk_error *),

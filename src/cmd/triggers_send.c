@@ -90,7 +90,7 @@ static void on_flush(void *ctx, bool expired)
 
 /* ---- rejects ------------------------------------------------------------------------------ */
 
-static void note_reject(struct send *s, const struct send_line *line, const char *code,
+static void note_reject(struct send *s, const struct zk_recline *line, const char *code,
                         zk_str reason)
 {
 	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
@@ -119,10 +119,10 @@ void send_reject(struct send *s, struct zk_trig_record *rec, const char *code,
 	zk_buf_init(&text, rec->n + 1);
 	zk_trig_draft_line(rec, &text);
 	note_reject(s,
-	            &(struct send_line){ .file = rec->source,
-	                                 .number = rec->line,
-	                                 .offset = rec->offset,
-	                                 .text = zk_buf_str(&text) },
+	            &(struct zk_recline){ .file = rec->source,
+	                                  .number = rec->line,
+	                                  .offset = rec->offset,
+	                                  .text = zk_buf_str(&text) },
 	            code, reason);
 	send_receipt(s, rec, "rejected", NULL);
 	/* Without a rejects file the spool keeps what it has, as failed. */
@@ -139,7 +139,7 @@ void send_reject(struct send *s, struct zk_trig_record *rec, const char *code,
 	free(rec);
 }
 
-static void bad_line(struct send *s, const struct send_line *line, struct zk_error *err)
+static void bad_line(struct send *s, const struct zk_recline *line, struct zk_error *err)
 {
 	struct zk_buf reason ZK_CLEANUP(zk_buf_done) = { 0 };
 	char code[16];
@@ -300,7 +300,7 @@ static void take(struct send *s, struct zk_trig_record *rec)
 	}
 }
 
-static void one_line(struct send *s, const struct send_line *line, bool too_long)
+static void one_line(struct send *s, const struct zk_recline *line, bool too_long)
 {
 	struct zk_error err = { 0 };
 	struct zk_trig_record *rec = NULL;
@@ -326,10 +326,10 @@ static void one_line(struct send *s, const struct send_line *line, bool too_long
 static void on_line(void *ctx, const char *file, const struct zk_ndjson_line *line)
 {
 	one_line(ctx,
-	         &(struct send_line){ .file = file,
-	                              .number = line->number,
-	                              .offset = line->offset,
-	                              .text = line->text },
+	         &(struct zk_recline){ .file = file,
+	                               .number = line->number,
+	                               .offset = line->offset,
+	                               .text = line->text },
 	         line->too_long);
 }
 
@@ -394,7 +394,7 @@ static int raw_input(struct send *s, const char *path, struct zk_error *err)
 	}
 	if (!w.err.code)
 		one_line(s,
-		         &(struct send_line){ .file = path, .number = 1, .text = text },
+		         &(struct zk_recline){ .file = path, .number = 1, .text = text },
 		         w.text.failed);
 	zk_buf_done(&w.text);
 	return w.err.code ? -(int)err->code : 0;

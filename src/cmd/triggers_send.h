@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/rand.h"
+#include "cmd/records.h"
 #include "cmd/triggers_client.h"
 #include "store/spool.h"
 #include "triggers/draft.h"
@@ -27,13 +28,6 @@ struct send_opts {
 	const char *type, *idempotency, *resume;
 	bool raw;
 	int64_t linger_ms;
-};
-
-/* A file that lines are appended to in blocks. */
-struct send_file {
-	int fd; /* -1 = none */
-	const char *path;
-	struct zk_buf b;
 };
 
 struct send {
@@ -71,7 +65,7 @@ struct send {
 	bool settling;
 
 	/* files */
-	struct send_file receipts, rejects;
+	struct zk_recfile receipts, rejects;
 	struct zk_map proven; /* --resume: what needs not be sent */
 
 	uint64_t read, sent, duplicates, rejected, spooled, skipped;
@@ -114,12 +108,7 @@ void send_files_close(struct send *s);
 void send_receipt(struct send *s, const struct zk_trig_record *rec, const char *result,
                   const struct zk_trig_answer *a);
 /* A line in --rejects; `reason` as in send_reject. */
-struct send_line {
-	const char *file;
-	uint64_t number, offset;
-	zk_str text;
-};
-void send_reject_line(struct send *s, const struct send_line *line, const char *code,
+void send_reject_line(struct send *s, const struct zk_recline *line, const char *code,
                       zk_str reason);
 bool send_is_proven(const struct send *s, const struct zk_trig_record *rec);
 

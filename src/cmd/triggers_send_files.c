@@ -14,47 +14,7 @@
 
 #include "base/ban.h"
 
-#define MAX_BLOCK   ((size_t)256 << 20)
 #define MAX_RECEIPT 65536
-
-static int file_open(struct send_file *f, const char *path, int flags,
-                     struct zk_error *err)
-{
-	zk_buf_init(&f->b, MAX_BLOCK);
-	f->path = path;
-	if (!path)
-		return 0;
-	f->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0600);
-	if (f->fd < 0)
-		return zk_fail_errno(err, ZK_E_CREATE, errno, "cannot write '%s'", path);
-	return 0;
-}
-
-static int file_write(struct send_file *f, struct zk_error *err)
-{
-	zk_str rest = zk_buf_str(&f->b);
-
-	while (rest.n) {
-		ssize_t n = write(f->fd, rest.p, rest.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return zk_fail_errno(err, ZK_E_OUTPUT, errno, "cannot write '%s'",
-			                     f->path);
-		rest = zk_str_from(rest, (size_t)n);
-	}
-	zk_buf_clear(&f->b);
-	return 0;
-}
-
-static void file_close(struct send_file *f)
-{
-	if (f->fd >= 0)
-		(void)close(f->fd); /* written and checked before */
-	f->fd = -1;
-	zk_buf_done(&f->b);
-}
 
 /* ---- --resume ----------------------------------------------------------------------------- */
 
@@ -186,40 +146,10 @@ void send_receipt(struct send *s, const struct zk_trig_record *rec, const char *
 	send_settle_soon(s);
 }
 
-void send_reject_line(struct send *s, const struct send_line *line, const char *code,
+void send_reject_line(struct send *s, const struct zk_recline *line, const char *code,
                       zk_str reason)
 {
-	struct zk_jwrite w;
-	struct zk_buf *b = &s->rejects.b;
-	struct zk_jscan js;
-
-	if (s->rejects.fd < 0)
-		return;
-	zk_jwrite_init(&w, b);
-	zk_jw_obj(&w);
-	zk_jw_key(&w, "line");
-	zk_jw_u64(&w, line->number);
-	zk_jw_key(&w, "offset");
-	zk_jw_u64(&w, line->offset);
-	zk_jw_key(&w, "file");
-	zk_jw_cstr(&w, line->file);
-	zk_jw_key(&w, "code");
-	zk_jw_cstr(&w, code);
-	zk_jw_key(&w, "reason");
-	if (zk_str_starts(reason, ZK_STR("{")) && zk_jscan(reason, 64, NULL, 0, &js) == 0)
-		zk_jscan_compact(js.top.raw, b), w.comma = true;
-	else
-		zk_jw_str(&w, reason);
-	zk_jw_key(&w, "text");
-	zk_jw_str(&w, line->text);
-	if (!zk_utf8_valid(line->text)) {
-		zk_jw_key(&w, "text_base64");
-		zk_jw_raw(&w, ZK_STR("\""));
-		zk_buf_base64(b, line->text, /* url */ false, /* pad */ true);
-		zk_buf_char(b, '"');
-	}
-	zk_jw_obj_end(&w);
-	zk_buf_char(b, '\n');
+	zk_recfile_reject(&s->rejects, line, code, reason);
 	send_settle_soon(s);
 }
 
@@ -233,24 +163,24 @@ int send_files_open(struct send *s, struct zk_error *err)
 	if (s->o->resume && read_receipts(s, err) < 0)
 		return -(int)err->code;
 	/* Receipts are proofs: those of earlier runs stay. */
-	if (file_open(&s->receipts, s->app->spool.receipts, O_APPEND, err) < 0 ||
-	    file_open(&s->rejects, s->app->spool.rejects, O_TRUNC, err) < 0)
+	if (zk_recfile_open(&s->receipts, s->app->spool.receipts, O_APPEND, err) < 0 ||
+	    zk_recfile_open(&s->rejects, s->app->spool.rejects, O_TRUNC, err) < 0)
 		return -(int)err->code;
 	return 0;
 }
 
 int send_files_write(struct send *s, struct zk_error *err)
 {
-	if (s->receipts.b.n && file_write(&s->receipts, err) < 0)
+	if (s->receipts.b.n && zk_recfile_write(&s->receipts, err) < 0)
 		return -(int)err->code;
-	if (s->rejects.b.n && file_write(&s->rejects, err) < 0)
+	if (s->rejects.b.n && zk_recfile_write(&s->rejects, err) < 0)
 		return -(int)err->code;
 	return 0;
 }
 
 void send_files_close(struct send *s)
 {
-	file_close(&s->receipts);
-	file_close(&s->rejects);
+	zk_recfile_close(&s->receipts);
+	zk_recfile_close(&s->rejects);
 	zk_map_done(&s->proven);
 }

@@ -67,7 +67,7 @@ static void banner(struct serve *s, double ms)
 	              "  profile %s\n"
 	              "ready in %.0f ms. Ctrl-C stops; running deliveries get %lld s.\n",
 	              ZK_VERSION, tls ? "https://" : "http://", addr,
-	              tls ? "https://" : "http://", addr, s->conf.db,
+	              tls ? "https://" : "http://", addr, s->conf.db_text,
 	              (unsigned long long)h->events, zk_app_profile(s->app), ms,
 	              (long long)s->app->common.grace_ms / 1000);
 }
@@ -110,7 +110,7 @@ static void announce(struct serve *s)
 		banner(s, ms);
 	else
 		zk_notice("ready", "address=%s ms=%.0f db=%s",
-		          zk_trig_server_address(s->server, 0), ms, s->conf.db);
+		          zk_trig_server_address(s->server, 0), ms, s->conf.db_text);
 	warn_open(s);
 }
 
@@ -158,7 +158,7 @@ static void on_flush(void *ctx, bool expired)
 		zk_warn("the grace time is over; running deliveries are cut", "event=%s",
 		        "stop.expired");
 	zk_trig_server_free(ZK_TAKE(s->server));
-	zk_notice("stopped", "db=%s", s->conf.db);
+	zk_notice("stopped", "db=%s", s->conf.db_text);
 	zk_stop_done(s->stop);
 }
 

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "cmd/triggers_db.h"
 #include "cmd/triggers_serve_opts.h"
+#include "store/pg.h"
 #include "triggers/sign.h"
 
 #include "base/ban.h"
@@ -16,6 +17,7 @@
 #define QUEUE_EVENTS       10000
 #define QUEUE_BYTES        (64 * 1024 * 1024)
 #define CONNECT_TIMEOUT_MS 5000
+#define LEASE_SPARE_MS     30000
 #define PER_ORG            10
 #define PER_HOST           20
 #define BODY_BYTES_PER_S   (16 * 1024)
@@ -27,7 +29,9 @@ void zk_serve_conf_done(struct serve_conf *c)
 {
 	zk_buf_done(&c->secret);
 	zk_buf_done(&c->admin_token);
-	free(c->db);
+	zk_secret_free(c->db);
+	free(c->db_text);
+	zk_redis_url_done(&c->redis);
 	free(c->allow);
 	free(c->trusted);
 	if (c->dev_dir) {
@@ -68,7 +72,31 @@ static int make_db(struct zk_app *app, const struct serve_opts *o, struct serve_
                    struct zk_error *err)
 {
 	return o->dev ? make_dev(c, err)
-	              : trig_db_path(app, o->db, /* make */ true, &c->db, err);
+	              : trig_db_any(app, o->db, /* make */ true, &c->db, &c->pg, err);
+}
+
+/* With a database server the secret cannot lie beside the database: every server has to be given
+ * the same one. */
+static int need_secret(const struct serve_opts *o, struct zk_error *err)
+{
+	if (o->webhook_secret.kind != ZK_SECRET_NONE)
+		return 0;
+	(void)zk_fail(err, ZK_E_SECRET, "PostgreSQL needs --webhook-secret-file");
+	return zk_err_hint(err,
+	                   "make one with 'openssl rand -base64 32' and give the same "
+	                   "to every server on this database");
+}
+
+static void name_db(struct serve_conf *c)
+{
+	struct zk_buf b ZK_CLEANUP(zk_buf_done);
+
+	zk_buf_init(&b, 4096);
+	if (c->pg)
+		zk_pg_describe(c->db, &b);
+	else
+		zk_buf_cstr(&b, c->db);
+	c->db_text = zk_buf_take(&b);
 }
 
 static int make_store(struct zk_app *app, const struct serve_opts *o,
@@ -77,14 +105,16 @@ static int make_store(struct zk_app *app, const struct serve_opts *o,
 	struct zk_trig_repo_conf *r = &c->conf.repo;
 	struct zk_buf given ZK_CLEANUP(zk_buf_done) = { 0 };
 
-	if (make_db(app, o, c, err) < 0)
+	if (make_db(app, o, c, err) < 0 || (c->pg && need_secret(o, err) < 0))
 		return -(int)err->code;
+	name_db(c);
 	zk_buf_init_secret(&given, ZK_SECRET_MAX);
 	zk_buf_init_secret(&c->secret, ZK_SECRET_MAX);
 	if (o->webhook_secret.kind != ZK_SECRET_NONE &&
 	    zk_secret_load(&o->webhook_secret, &given, err) < 0)
 		return -(int)err->code;
-	if (zk_trig_secret_load(zk_buf_str(&given), c->db, &c->secret, err) < 0)
+	if (zk_trig_secret_load(zk_buf_str(&given), c->pg ? NULL : c->db, &c->secret,
+	                        err) < 0)
 		return -(int)err->code;
 	c->conf.server_secret = zk_buf_str(&c->secret);
 	r->db = c->db;
@@ -96,6 +126,9 @@ static int make_store(struct zk_app *app, const struct serve_opts *o,
 	r->queue_events = QUEUE_EVENTS;
 	r->queue_bytes = QUEUE_BYTES;
 	r->connections = (int)o->db_connections;
+	/* Connecting, the request itself, and what a busy machine adds. */
+	r->lease_us =
+	        (o->delivery_timeout_ms + CONNECT_TIMEOUT_MS + LEASE_SPARE_MS) * 1000;
 	r->accept_new_secret = o->accept_new_secret;
 	zk_trig_secret_derive(c->conf.server_secret, "zk-check-v1", ZK_STR_NULL,
 	                      r->secret_check);
@@ -230,9 +263,11 @@ static int make_all(struct zk_app *app, const struct serve_opts *o, struct serve
 {
 	struct zk_trig_server_conf *conf = &c->conf;
 
-	if (o->redis && o->redis[0])
-		return zk_fail(err, ZK_E_CONFIG,
-		               "--redis: this zk was built without Redis support");
+	if (o->redis && o->redis[0]) {
+		if (zk_redis_url_parse(zk_str_of(o->redis), &c->redis, err) < 0)
+			return zk_wrap(err, "--redis");
+		conf->redis = &c->redis;
+	}
 	conf->listen = (const char *const *)o->listen.v;
 	conf->n_listen = o->listen.n;
 	conf->metrics_listen = o->metrics_listen;
@@ -269,5 +304,7 @@ int zk_serve_conf_make(struct zk_app *app, const struct serve_opts *o,
 		return -(int)err->code;
 	}
 	*ret = c;
+	if (ret->conf.redis)
+		ret->conf.redis = &ret->redis; /* it moved */
 	return 0;
 }

@@ -60,10 +60,12 @@ const struct zk_opt zk_triggers_serve_opts[] = {
 	  OFF(db),
 	  .group = G_STORE,
 	  .complete = "file",
-	  .help = "database file",
+	  .help = "database file, or postgres://… shared by several servers",
 	  .text = "A relative path is taken from the state directory. The default is "
-	          "triggers.db "
-	          "there." },
+	          "triggers.db there. With PostgreSQL the password belongs into "
+	          "PGPASSFILE "
+	          "or DATABASE_URL, and every server needs the same "
+	          "--webhook-secret-file." },
 	{ .type = ZK_OPT_UINT,
 	  .name = "db-connections",
 	  .meta = "N",

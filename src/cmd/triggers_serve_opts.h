@@ -11,6 +11,7 @@
 #include "cli/cmd.h"
 #include "conf/opt.h"
 #include "conf/secret.h"
+#include "store/redis.h"
 #include "triggers/server.h"
 
 struct serve_opts {
@@ -51,8 +52,11 @@ int zk_triggers_serve_env(struct zk_app *app,
 struct serve_conf {
 	struct zk_trig_server_conf conf;
 	struct zk_buf secret, admin_token;
-	char *db;
+	char *db;      /* file or URL */
+	char *db_text; /* for people: without a password */
+	bool pg;
 	char *dev_dir; /* temporary folder of --dev, removed at the end */
+	struct zk_redis_url redis;
 	struct zk_cidr *allow, *trusted;
 };
 

@@ -1,8 +1,10 @@
-/* One YAML file as a tree of nodes with positions (ux.md §5).
- * Layer: conf. The only user of libyaml.
+/* YAML texts as trees of nodes with positions: configuration files (ux.md §5) and the documents
+ * that commands read.
+ * Layer: conf; libyaml is in yaml.c.
  *
- * Plain YAML only: one document, at most 16 levels, 256 KiB and 20,000 nodes; no tags, anchors,
- * aliases or merge keys, no key twice in one mapping. */
+ * A configuration file is plain YAML: one document, at most 16 levels, 256 KiB and 20,000 nodes;
+ * no tags, anchors, aliases or merge keys, no key twice in one mapping. Documents have rules of
+ * their own (struct zk_doc_rules); none takes tags and merge keys. */
 #ifndef ZK_CONF_FILE_H
 #define ZK_CONF_FILE_H
 
@@ -26,12 +28,16 @@ struct zk_node {
 	unsigned line, col; /* 1-based; columns count characters */
 	zk_str text;        /* SCALAR */
 	bool plain;         /* SCALAR without quotes */
+	bool again;         /* member of a MAP: one of this name stands before it */
+	bool closed;        /* MAP, LIST: complete */
 	/* As a member of a MAP: */
 	zk_str key;
-	unsigned key_line, key_col;
-	struct zk_node *next;  /* the next member or element */
-	struct zk_node *first; /* MAP, LIST */
+	unsigned key_line, key_col, key_span; /* span in characters, quotes included */
+	struct zk_node *next;                 /* the next member or element */
+	struct zk_node *first;                /* MAP, LIST */
 	size_t n;
+	unsigned size,
+	        height; /* nodes and levels, itself included, aliases written out */
 };
 
 enum zk_conf_place { ZK_PLACE_SYSTEM, ZK_PLACE_USER, ZK_PLACE_PROJECT };
@@ -45,8 +51,39 @@ struct zk_conf_file {
 	mode_t mode;
 	uid_t owner;
 	struct zk_arena arena;
-	struct zk_node *root; /* a MAP; NULL when the file holds nothing */
+	/* A MAP; NULL when the file holds nothing. Of several documents the first one, the others
+	 * follow it. */
+	struct zk_node *root;
 };
+
+#define ZK_DOC_DEPTH_MAX 64
+
+/* What a text may hold, and the codes of failures. */
+struct zk_doc_rules {
+	size_t bytes_max, arena_max;
+	unsigned depth_max; /* at most ZK_DOC_DEPTH_MAX */
+	unsigned nodes_max; /* aliases written out: a bomb fails before it grows */
+	unsigned keys_max;  /* of one mapping */
+	bool documents;     /* several in one text */
+	bool aliases;
+	bool duplicates; /* a key may stand twice: the later member is marked `again` */
+	const char *merge_note; /* what to use instead of merge keys; may be NULL */
+	enum zk_code syntax, key, limit, size;
+};
+
+/* Parses `text` (copied); `path` is for messages. The caller frees with zk_conf_file_free. */
+int zk_doc_parse(const char *path, zk_str text, const struct zk_doc_rules *rules,
+                 struct zk_conf_file **ret, struct zk_error *err) ZK_MUST_USE;
+/* For parsers of other languages that make the same trees: an empty file; its text, without a
+ * BOM, and its arena; marks members that stand `again` and returns the first of them or NULL,
+ * *was = the one before it. */
+struct zk_conf_file *zk_conf_file_new(const char *path);
+int zk_doc_set_text(struct zk_conf_file *f, zk_str text, const struct zk_doc_rules *rules,
+                    struct zk_error *err) ZK_MUST_USE;
+struct zk_node *zk_doc_mark_again(struct zk_node *map, const struct zk_node **was);
+/* yaml.c: fills f->root from f->text. */
+int zk_doc_build(struct zk_conf_file *f, const struct zk_doc_rules *rules,
+                 struct zk_error *err) ZK_MUST_USE;
 
 /* Reads and parses `path`. 0; -ZK_E_CONFIG when it cannot be read, is no regular file or is too
  * large; -ZK_E_CONFIG_SYNTAX or -ZK_E_CONFIG_KEY with line and column when its text is wrong. The

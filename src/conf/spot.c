@@ -51,7 +51,7 @@ struct zk_spot zk_spot_key(const struct zk_conf_file *f, const struct zk_node *m
 	return (struct zk_spot){ .file = f,
 		                 .line = member->key_line,
 		                 .col = member->key_col,
-		                 .span = (unsigned)zk_utf8_len(member->key) };
+		                 .span = member->key_span };
 }
 
 struct zk_spot zk_spot_value(const struct zk_conf_file *f, const struct zk_node *node)

@@ -6,7 +6,9 @@
 
 #include "base/ban.h"
 
-#define MAX_FREE_CHUNKS 64
+/* 1 MiB: as many as a busy server has in use. Giving them back to malloc and asking for them again
+ * would cut and grow the heap all the time. */
+#define MAX_FREE_CHUNKS 128
 
 void zk_httpd_chunk_get(struct zk_httpd *s, struct zk_buf *b)
 {

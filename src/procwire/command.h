@@ -24,6 +24,12 @@ struct zk_pw_command {
 struct zk_pw_command *zk_pw_command_new(const struct zk_pw_env *env,
                                         struct zk_pw_method *m,
                                         const struct zk_pw_spec *spec);
+void zk_pw_command_free(void *command);
+/* Takes ok, env and out of `spec`. 0, or -ZK_E_PW_TABLE. */
+int zk_pw_command_common(struct zk_pw_command *c, const struct zk_pw_method *m,
+                         const struct zk_pw_spec *spec, struct zk_error *err) ZK_MUST_USE;
+/* Changes of the environment for a start: without our own variables, with those of the user. */
+void zk_pw_command_env(const struct zk_pw_command *c, struct zk_pw_words *env);
 /* The words of `spec` or of `rest`; at least one. 0, or -ZK_E_PW_TABLE. */
 int zk_pw_command_words(struct zk_pw_command *c, const struct zk_pw_spec *spec,
                         const char *rest, struct zk_error *err) ZK_MUST_USE;

@@ -356,9 +356,9 @@ static bool is_name(zk_str s)
 }
 
 /* Our own variables and secrets are not the command's. */
-static void hide_own(struct call *call)
+void zk_pw_command_env(const struct zk_pw_command *c, struct zk_pw_words *env)
 {
-	zk_pw_words_add(&call->env, "PROCWIRE_TOKEN");
+	zk_pw_words_add(env, "PROCWIRE_TOKEN");
 	for (char **e = environ; e && *e; e++) {
 		zk_str name;
 
@@ -367,9 +367,11 @@ static void hide_own(struct call *call)
 		(void)zk_str_cut(zk_str_of(*e), '=', &name);
 		char *copy = zk_strndup(name.p, name.n);
 
-		zk_pw_words_add(&call->env, copy);
+		zk_pw_words_add(env, copy);
 		free(copy);
 	}
+	for (size_t i = 0; i < c->env.n; i++)
+		zk_pw_words_add(env, c->env.v[i]);
 }
 
 /* sh: each member of the request is a variable. */
@@ -404,9 +406,7 @@ static int put_arguments(struct call *call, zk_str request, struct zk_error *err
 static int fill_call(const struct zk_pw_command *c, zk_str request, bool is_map,
                      struct call *call, struct zk_error *err)
 {
-	hide_own(call);
-	for (size_t i = 0; i < c->env.n; i++)
-		zk_pw_words_add(&call->env, c->env.v[i]);
+	zk_pw_command_env(c, &call->env);
 	if (c->script)
 		return is_map ? put_arguments(call, request, err) : 0;
 	for (size_t i = 0; i < c->words.n; i++) {
@@ -573,7 +573,7 @@ static const struct zk_pw_handler command = { .name = "command",
 
 /* ---- what is known before the start ---- */
 
-static void command_free(void *conf)
+void zk_pw_command_free(void *conf)
 {
 	struct zk_pw_command *c = conf;
 
@@ -638,8 +638,17 @@ struct zk_pw_command *zk_pw_command_new(const struct zk_pw_env *env,
 	c->max_output = spec->max_output ? spec->max_output : env->max_output;
 	c->kill_grace_ms = env->kill_grace_ms;
 	m->conf = c;
-	m->free_conf = command_free;
+	m->free_conf = zk_pw_command_free;
 	return c;
+}
+
+int zk_pw_command_common(struct zk_pw_command *c, const struct zk_pw_method *m,
+                         const struct zk_pw_spec *spec, struct zk_error *err)
+{
+	if (take_ok(c, &spec->ok, err) < 0 || take_env(c, &spec->env, err) < 0)
+		return -(int)err->code;
+	c->out = zk_pw_out_of(spec->out, m);
+	return zk_pw_out_check(c->out, m, err);
 }
 
 static int make_common(const struct zk_pw_env *env, struct zk_pw_method *m,
@@ -647,10 +656,7 @@ static int make_common(const struct zk_pw_env *env, struct zk_pw_method *m,
 {
 	struct zk_pw_command *c = m->conf;
 
-	if (take_ok(c, &spec->ok, err) < 0 || take_env(c, &spec->env, err) < 0)
-		return -(int)err->code;
-	c->out = zk_pw_out_of(spec->out, m);
-	if (zk_pw_out_check(c->out, m, err) < 0)
+	if (zk_pw_command_common(c, m, spec, err) < 0)
 		return -(int)err->code;
 	return m->kind == ZK_PW_ACKED ? declare_done(env, c, m, err) : 0;
 }

@@ -195,8 +195,9 @@ int zk_pw_spec_parse(zk_str text, struct zk_optpool *pool, const char **name,
 
 /* ---- to the table ---- */
 
-static const struct zk_pw_maker *const groups[] = { zk_pw_basic, zk_pw_bytes,
-	                                            zk_pw_command };
+static const struct zk_pw_maker *const groups[] = { zk_pw_basic,   zk_pw_bytes,
+	                                            zk_pw_command, zk_pw_co,
+	                                            zk_pw_http,    zk_pw_sql };
 
 static const struct zk_pw_maker *find_maker(zk_str word)
 {

@@ -125,7 +125,7 @@ static void signal_group(const struct zk_child *c, int sig)
 {
 	/* Until it is reaped, no other group can have this number. */
 	if (!c->finished)
-		(void)kill(-c->pid, sig);
+		(void)kill(c->conf.foreground ? c->pid : -c->pid, sig);
 }
 
 static void on_kill_time(void *ctx)
@@ -390,9 +390,14 @@ static int open_output(struct ends *e, struct output *o, int as)
 
 static int open_ends(struct zk_child *c, struct ends *e)
 {
-	int r = c->conf.input.n || c->conf.stream_input
-	                ? open_pipe(e, STDIN_FILENO, &c->in_fd)
-	                : open_null(e, STDIN_FILENO, O_RDONLY);
+	int r = 0;
+
+	if (c->conf.foreground)
+		give_fd(e, STDIN_FILENO, STDIN_FILENO, false);
+	else
+		r = c->conf.input.n || c->conf.stream_input
+		            ? open_pipe(e, STDIN_FILENO, &c->in_fd)
+		            : open_null(e, STDIN_FILENO, O_RDONLY);
 
 	if (r < 0 || open_output(e, &c->out, STDOUT_FILENO) < 0 ||
 	    open_output(e, &c->err, STDERR_FILENO) < 0)
@@ -448,6 +453,7 @@ static int spawn(struct zk_child *c, struct zk_error *err)
 		.cwd = c->conf.cwd,
 		.env = c->conf.env,
 		.fds = ends.fds,
+		.foreground = c->conf.foreground,
 	};
 	int r = 0;
 

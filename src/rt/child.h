@@ -2,7 +2,8 @@
  * Layer: rt. Loop thread only.
  *
  * A child inherits nothing but what is given: signals are reset, every other descriptor
- * is closed, and it gets a signal when this process dies. */
+ * is closed, and it gets a signal when this process dies. Otherwise one in the
+ * foreground, for which this process is to be as good as not there. */
 #ifndef ZK_RT_CHILD_H
 #define ZK_RT_CHILD_H
 
@@ -48,6 +49,10 @@ struct zk_child_conf {
 	const char *const *env; /* "NAME=VALUE" sets, "NAME" removes; ends with NULL */
 	const struct zk_child_fd *fds;
 	size_t n_fds;
+	/* It stays in our group, so that it may use the terminal; it keeps our stdin, the
+	 * descriptors that our parent gave us, and signals that were ignored; it outlives
+	 * us. Signals go to it alone. No input then. */
+	bool foreground;
 
 	zk_str input; /* given to stdin, copied; then stdin is closed unless it is a stream */
 	bool stream_input; /* stdin stays open for zk_child_write */

@@ -68,14 +68,20 @@ static ZK_NORETURN void child_fail(int fd)
 	_exit(127);
 }
 
-static void reset_signals(void)
+/* What our parent made us ignore (nohup) stays ignored when `keep_ignored`; PIPE is our own
+ * doing. */
+static void reset_signals(bool keep_ignored)
 {
-	struct sigaction sa = { .sa_handler = SIG_DFL };
+	struct sigaction sa = { .sa_handler = SIG_DFL }, now;
 	sigset_t none;
 
-	for (int n = 1; n < NSIG; n++)
+	for (int n = 1; n < NSIG; n++) {
+		if (keep_ignored && n != SIGPIPE && sigaction(n, NULL, &now) == 0 &&
+		    now.sa_handler == SIG_IGN)
+			continue;
 		(void)sigaction(n, &sa,
 		                NULL); /* fails for KILL, STOP and those of libc */
+	}
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -117,12 +123,14 @@ static bool place_fds(const struct zk_spawn *s)
 static ZK_NORETURN void child_main(const struct zk_spawn *s, char **env, pid_t parent,
                                    int report)
 {
-	(void)setpgid(0, 0);
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(127); /* it died before it could be asked to tell */
-	reset_signals();
-	close_on_exec_all();
+	if (!s->foreground) {
+		(void)setpgid(0, 0);
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(127); /* it died before it could be asked to tell */
+		close_on_exec_all();
+	}
+	reset_signals(s->foreground);
 	/* `report` must survive the placing. */
 	report = fcntl(report, F_DUPFD_CLOEXEC, above_all(s));
 	if (report < 0)

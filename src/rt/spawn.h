@@ -20,10 +20,11 @@ struct zk_spawn {
 	const char *const *env; /* see zk_child_conf */
 	const struct zk_spawn_fd *fds;
 	size_t n_fds;
+	bool foreground; /* see zk_child_conf */
 };
 
-/* The child runs in a group of its own and is killed when this thread's process dies. 0
- * and its pid once the exec succeeded, or -ZK_E_SYSTEM. */
+/* The child runs in a group of its own and is killed when this thread's process dies,
+ * unless it is one in the foreground. 0 and its pid once the exec succeeded, or -ZK_E_SYSTEM. */
 int zk_spawn(const struct zk_spawn *s, pid_t *ret, struct zk_error *err) ZK_MUST_USE;
 
 #endif

@@ -67,6 +67,9 @@ void zk_bind_double(struct zk_stmt *st, int i, double v);
 void zk_bind_text(struct zk_stmt *st, int i, zk_str s);
 void zk_bind_blob(struct zk_stmt *st, int i, zk_str s);
 void zk_bind_null(struct zk_stmt *st, int i);
+/* Parameters of the statement, and the name of one with its mark (":id"); NULL when it has none. */
+int zk_stmt_params(struct zk_stmt *st);
+const char *zk_stmt_param(struct zk_stmt *st, int i);
 /* 1 = a row is there, 0 = done, negative = failed. After 0 or a failure the statement is reset
  * and its bindings cleared. */
 int zk_stmt_step(struct zk_stmt *st, struct zk_error *err) ZK_MUST_USE;
@@ -80,6 +83,8 @@ double zk_col_double(struct zk_stmt *st, int i);
 zk_str zk_col_text(struct zk_stmt *st, int i);
 zk_str zk_col_blob(struct zk_stmt *st, int i);
 bool zk_col_is_null(struct zk_stmt *st, int i);
+enum zk_col { ZK_COL_I64, ZK_COL_DOUBLE, ZK_COL_TEXT, ZK_COL_BLOB, ZK_COL_NULL };
+enum zk_col zk_col_type(struct zk_stmt *st, int i);
 int zk_col_count(struct zk_stmt *st);
 const char *zk_col_name(struct zk_stmt *st, int i);
 

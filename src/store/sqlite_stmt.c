@@ -147,3 +147,29 @@ const char *zk_col_name(struct zk_stmt *st, int i)
 {
 	return sqlite3_column_name(st->h, i);
 }
+
+enum zk_col zk_col_type(struct zk_stmt *st, int i)
+{
+	switch (sqlite3_column_type(st->h, i)) {
+	case SQLITE_INTEGER:
+		return ZK_COL_I64;
+	case SQLITE_FLOAT:
+		return ZK_COL_DOUBLE;
+	case SQLITE_TEXT:
+		return ZK_COL_TEXT;
+	case SQLITE_BLOB:
+		return ZK_COL_BLOB;
+	default:
+		return ZK_COL_NULL;
+	}
+}
+
+int zk_stmt_params(struct zk_stmt *st)
+{
+	return sqlite3_bind_parameter_count(st->h);
+}
+
+const char *zk_stmt_param(struct zk_stmt *st, int i)
+{
+	return sqlite3_bind_parameter_name(st->h, i);
+}

@@ -259,17 +259,16 @@ uint64_t zk_trig_limit_of(const struct zk_trig_server *s, const struct zk_trig_o
 	return s->conf.rate_limit[org->tier];
 }
 
-bool zk_trig_take(struct zk_trig_call *c, uint64_t n)
+/* The verdict is there: headers, metrics, and the 429. True when there was room. */
+static bool judge(struct zk_trig_call *c, const struct zk_trig_verdict *v)
 {
 	struct zk_trig_server *s = c->s;
-	uint64_t limit = zk_trig_limit_of(s, &c->caller->org);
-	int64_t start_us = zk_mono_us();
+	uint64_t limit = v->limit;
 
-	c->verdict =
-	        zk_trig_limit_take(s->limit, c->caller->org.id.b, limit, n, zk_mono_ms());
+	c->verdict = *v;
 	c->limited = limit > 0;
-	zk_trig_metric_limit(s, c->verdict.ok, zk_mono_us() - start_us);
-	if (c->verdict.ok)
+	zk_trig_metric_limit(s, v->ok, zk_mono_us() - c->limit_us);
+	if (v->ok)
 		return true;
 
 	int64_t wait_s = ZK_MAX((c->verdict.reset_ms + 999) / 1000, 1);
@@ -295,6 +294,27 @@ bool zk_trig_take(struct zk_trig_call *c, uint64_t n)
 	        "the organization may send %llu events per minute; try again in %lld s",
 	        (unsigned long long)limit, (long long)wait_s);
 	return false;
+}
+
+static void on_verdict(void *ctx, const struct zk_trig_verdict *v)
+{
+	struct zk_trig_call *c = ctx;
+
+	c->go(c, judge(c, v));
+}
+
+enum zk_trig_taken zk_trig_take(struct zk_trig_call *c, uint64_t n, zk_trig_go_fn go)
+{
+	struct zk_trig_server *s = c->s;
+	struct zk_trig_verdict v;
+
+	c->limit_us = zk_mono_us();
+	c->go = go;
+	if (!zk_trig_limiter_take(s->limiter, &c->caller->org.id,
+	                          zk_trig_limit_of(s, &c->caller->org), n, &v, on_verdict,
+	                          c))
+		return ZK_TRIG_TAKE_LATER;
+	return judge(c, &v) ? ZK_TRIG_TAKEN : ZK_TRIG_NO_ROOM;
 }
 
 static bool is_type_param_ok(zk_str params)
@@ -409,13 +429,11 @@ static void fail_auth_result(struct zk_trig_call *c, enum zk_trig_auth result)
 	                     "the request could not be authenticated");
 }
 
-/* Everything behind the key: true when the request goes on, false when it is answered. */
-static bool after_auth(struct zk_trig_call *c)
+/* Everything behind the rate limit: true when the request goes on, false when it is answered. */
+static bool after_limit(struct zk_trig_call *c)
 {
 	unsigned flags = c->e->flags;
 
-	if ((flags & ZK_TRIG_E_COUNTED) && !zk_trig_take(c, 1))
-		return false;
 	if (flags & ZK_TRIG_E_INGEST) {
 		const struct zk_trig_health *h = c->s->repo->ops->health(c->s->repo);
 
@@ -446,6 +464,31 @@ static enum zk_httpd_next go_on(struct zk_trig_call *c)
 	return ZK_HTTPD_DONE;
 }
 
+/* The same after the caller had to wait. */
+static void resume(struct zk_trig_call *c, enum zk_httpd_next next)
+{
+	if (next == ZK_HTTPD_BODY)
+		zk_httpd_continue(c->req);
+}
+
+static void on_taken(struct zk_trig_call *c, bool taken)
+{
+	if (taken && after_limit(c))
+		resume(c, go_on(c));
+}
+
+/* Everything behind the key. */
+static enum zk_httpd_next after_auth(struct zk_trig_call *c)
+{
+	enum zk_trig_taken taken = c->e->flags & ZK_TRIG_E_COUNTED
+	                                   ? zk_trig_take(c, 1, on_taken)
+	                                   : ZK_TRIG_TAKEN;
+
+	if (taken == ZK_TRIG_TAKE_LATER)
+		return ZK_HTTPD_WAIT;
+	return taken == ZK_TRIG_TAKEN && after_limit(c) ? go_on(c) : ZK_HTTPD_DONE;
+}
+
 static void on_auth(void *ctx, enum zk_trig_auth result, struct zk_trig_caller *caller)
 {
 	struct zk_trig_call *c = ctx;
@@ -457,12 +500,7 @@ static void on_auth(void *ctx, enum zk_trig_auth result, struct zk_trig_caller *
 	}
 	zk_trig_caller_ref(caller);
 	c->caller = caller;
-	if (!after_auth(c))
-		return;
-	if (c->e->flags & ZK_TRIG_E_BODY)
-		zk_httpd_continue(c->req);
-	else
-		c->e->run(c);
+	resume(c, after_auth(c));
 }
 
 /* X-API-Key or Authorization: Bearer; both must be equal. False = there is none. */
@@ -504,7 +542,7 @@ static enum zk_httpd_next check_key(struct zk_trig_call *c)
 	}
 	zk_trig_caller_ref(caller);
 	c->caller = caller;
-	return after_auth(c) ? go_on(c) : ZK_HTTPD_DONE;
+	return after_auth(c);
 }
 
 enum zk_httpd_next zk_trig_on_head(void *ctx, struct zk_httpd_req *req)
@@ -517,7 +555,7 @@ enum zk_httpd_next zk_trig_on_head(void *ctx, struct zk_httpd_req *req)
 	}
 	if (c->e->flags & ZK_TRIG_E_KEY)
 		return check_key(c);
-	return after_auth(c) ? go_on(c) : ZK_HTTPD_DONE;
+	return after_auth(c);
 }
 
 void zk_trig_on_body(void *ctx, struct zk_httpd_req *req)

@@ -13,7 +13,7 @@
 #include "net/httpd.h"
 #include "triggers/deliver.h"
 #include "triggers/keys.h"
-#include "triggers/limit.h"
+#include "triggers/limiter.h"
 #include "triggers/repo.h"
 #include "triggers/server.h"
 
@@ -54,7 +54,8 @@ struct zk_trig_server {
 	struct zk_httpd *httpd, *metrics_httpd;
 	struct zk_trig_repo *repo;
 	struct zk_trig_keys *keys;
-	struct zk_trig_limit *limit, *keygen_limit;
+	struct zk_trig_limiter *limiter;
+	struct zk_trig_limit *keygen_limit;
 	struct zk_trig_deliver *deliver;
 	struct zk_trig_api_metrics *m;
 	struct zk_buf head; /* scratch: header lines of the answer being written */
@@ -68,6 +69,9 @@ struct zk_trig_server {
 	int64_t start_us;
 };
 
+/* What goes on when the rate limit has been asked. */
+typedef void (*zk_trig_go_fn)(struct zk_trig_call *c, bool taken);
+
 /* Lives in the user area of the request. */
 struct zk_trig_call {
 	struct zk_trig_server *s;
@@ -79,8 +83,9 @@ struct zk_trig_call {
 	bool limited;  /* `verdict` is set: X-RateLimit-* headers are due */
 	bool close;
 	struct zk_trig_verdict verdict;
-	int64_t auth_us;
-	void *op; /* of the endpoint */
+	int64_t auth_us, limit_us;
+	zk_trig_go_fn go; /* waits for the rate limit */
+	void *op;         /* of the endpoint */
 	char id_text[ZK_UUID_TEXT];
 };
 
@@ -134,8 +139,10 @@ void zk_trig_uuid_json(struct zk_buf *b, const zk_uuid *id);
 
 /* The organization's limit per minute (its own or its tier's); 0 = unlimited. */
 uint64_t zk_trig_limit_of(const struct zk_trig_server *s, const struct zk_trig_org *org);
-/* Counts n events of the caller; answers 429 and returns false when there is no room. */
-bool zk_trig_take(struct zk_trig_call *c, uint64_t n);
+/* Counts n events of the caller. Where another server may have to be asked, ZK_TRIG_TAKE_LATER:
+ * then `go` hears later whether there was room. Without room the call is answered with 429. */
+enum zk_trig_taken { ZK_TRIG_TAKEN, ZK_TRIG_NO_ROOM, ZK_TRIG_TAKE_LATER };
+enum zk_trig_taken zk_trig_take(struct zk_trig_call *c, uint64_t n, zk_trig_go_fn go);
 /* The client's address, through trusted proxies; 16 bytes, v4-mapped. */
 void zk_trig_client(struct zk_trig_call *c, uint8_t ip[16]);
 /* After an organization changed: every cache and the delivery stage hear of it. */

@@ -243,6 +243,28 @@ static bool is_too_many(const struct batch *b, zk_str body, bool lines)
 	       js.members > ZK_TRIG_MAX_BATCH;
 }
 
+/* Counted, or answered with 429. */
+static void batch_go(struct zk_trig_call *c, bool taken)
+{
+	struct batch *b = c->op;
+
+	if (!taken) {
+		batch_free(b);
+		return;
+	}
+	if (!batch_link(b)) {
+		batch_reply(b);
+		batch_free(b);
+		return;
+	}
+	b->first->op.done = on_stored;
+	b->first->op.ctx = b;
+	if (c->s->repo->ops->ingest(c->s->repo, b->first))
+		return;
+	zk_trig_fail_busy(c);
+	batch_free(b);
+}
+
 void zk_trig_api_event_batch(struct zk_trig_call *c)
 {
 	struct batch *b = zk_new0(struct batch);
@@ -260,19 +282,15 @@ void zk_trig_api_event_batch(struct zk_trig_call *c)
 		batch_free(b);
 		return;
 	}
-	if (!zk_trig_take(c, b->n)) {
-		batch_free(b);
-		return;
+	c->op = b;
+	switch (zk_trig_take(c, b->n, batch_go)) {
+	case ZK_TRIG_TAKE_LATER:
+		break;
+	case ZK_TRIG_TAKEN:
+		batch_go(c, true);
+		break;
+	case ZK_TRIG_NO_ROOM:
+		batch_go(c, false);
+		break;
 	}
-	if (!batch_link(b)) {
-		batch_reply(b);
-		batch_free(b);
-		return;
-	}
-	b->first->op.done = on_stored;
-	b->first->op.ctx = b;
-	if (c->s->repo->ops->ingest(c->s->repo, b->first))
-		return;
-	zk_trig_fail_busy(c);
-	batch_free(b);
 }

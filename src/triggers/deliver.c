@@ -26,6 +26,7 @@
 #define BREAKER_MAX_MS    600000
 #define MAX_TARGETS       20000
 #define SWEEP_MS          5000
+#define LEASE_SPARE_MS    2000 /* for writing the outcome */
 
 /* ---- targets and attempts ------------------------------------------------------------- */
 
@@ -58,10 +59,19 @@ static void target_free(struct target *t)
 	free(t);
 }
 
+/* A row that was claimed and is not attempted: where claims lease, another server may have it. */
+static void release(struct zk_trig_deliver *d, const zk_uuid *id)
+{
+	if (d->repo->ops->release && !d->closing)
+		d->repo->ops->release(d->repo, id, 1);
+}
+
 void zk_trig_attempt_free(struct attempt *a)
 {
 	struct zk_trig_deliver *d = a->t->d;
 
+	if (!a->started_us)
+		release(d, &a->row.id);
 	zk_list_remove(&a->entry);
 	if (zk_map_get(&d->attempts, uuid_key(&a->row.id)) == a)
 		(void)zk_map_del(&d->attempts, uuid_key(&a->row.id));
@@ -240,6 +250,22 @@ void zk_trig_deliver_org_changed(struct zk_trig_deliver *d, const zk_uuid *org,
 	zk_trig_deliver_pump_later(d);
 }
 
+void zk_trig_deliver_forget_orgs(struct zk_trig_deliver *d)
+{
+	size_t pos = 0;
+	zk_str key;
+	void *value;
+
+	while (zk_map_next(&d->targets, &pos, &key, &value)) {
+		struct target *t = value;
+
+		t->loaded = false;
+		t->stale = t->loading != NULL;
+		if (t->n_waiting)
+			load_org(t);
+	}
+}
+
 /* ---- claiming ------------------------------------------------------------------------- */
 
 /* An organization whose rows could not start now. */
@@ -278,10 +304,13 @@ static void add_row(struct zk_trig_deliver *d, struct zk_trig_due *row)
 {
 	struct target *t = zk_trig_target_of(d, &row->org);
 
-	if (zk_map_get(&d->attempts, uuid_key(&row->id)) ||
-	    t->held_until_us > zk_wall_us() ||
-	    d->waiting_bytes + row->payload_n > MAX_WAITING_BYTES)
+	if (zk_map_get(&d->attempts, uuid_key(&row->id)))
 		return;
+	if (t->held_until_us > zk_wall_us() ||
+	    d->waiting_bytes + row->payload_n > MAX_WAITING_BYTES) {
+		release(d, &row->id);
+		return;
+	}
 	struct attempt *a = zk_new0(struct attempt);
 
 	a->t = t;
@@ -386,6 +415,29 @@ static void start_one(struct target *t)
 	}
 }
 
+/* Whether an attempt that starts now would end within its lease. */
+static bool is_leased(const struct attempt *a)
+{
+	int64_t until = a->row.lease_until_mono_us;
+
+	return !until ||
+	       zk_mono_us() + (a->t->d->conf.timeout_ms + LEASE_SPARE_MS) * 1000 < until;
+}
+
+/* Rows that waited so long that another server may take them: they are claimed again. */
+static void drop_late(struct target *t)
+{
+	while (t->n_waiting) {
+		struct attempt *a = ZK_LIST_ENTRY(t->waiting.next, struct attempt, entry);
+
+		if (is_leased(a))
+			return;
+		unwait(a);
+		zk_trig_attempt_free(a);
+		t->d->need_claim = true;
+	}
+}
+
 /* One attempt per organization and round, so that none waits behind another's crowd. */
 static void start_round_robin(struct zk_trig_deliver *d)
 {
@@ -399,7 +451,8 @@ static void start_round_robin(struct zk_trig_deliver *d)
 
 			if (d->in_flight >= d->conf.max_in_flight)
 				break;
-			if (!may_start(t, now_ms))
+			drop_late(t);
+			if (!t->n_waiting || !may_start(t, now_ms))
 				continue;
 			start_one(t);
 			started = true;

@@ -51,6 +51,8 @@ void zk_trig_deliver_wake(struct zk_trig_deliver *d, const zk_uuid *org);
 /* Drops the cached organization and closes its circuit when `reset`. */
 void zk_trig_deliver_org_changed(struct zk_trig_deliver *d, const zk_uuid *org,
                                  bool reset);
+/* Any of them may have changed: each is read again before its next attempt. */
+void zk_trig_deliver_forget_orgs(struct zk_trig_deliver *d);
 /* The event was acknowledged: an attempt that waits is dropped, one that others wait for in
  * strict order holds them no longer. */
 void zk_trig_deliver_acked(struct zk_trig_deliver *d, const zk_uuid *org,

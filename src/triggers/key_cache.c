@@ -273,3 +273,8 @@ void zk_trig_kcache_forget(struct zk_trig_kcache *c, const zk_uuid *org)
 			drop(c, i);
 	}
 }
+
+void zk_trig_kcache_set_lifetime(struct zk_trig_kcache *c, int64_t lifetime_ms)
+{
+	c->conf.lifetime_ms = lifetime_ms;
+}

@@ -35,6 +35,8 @@ void *zk_trig_kcache_get(struct zk_trig_kcache *c, const uint8_t digest[ZK_TRIG_
 /* Sets the entry; `value` is not NULL. `org` groups entries for zk_trig_kcache_forget, NULL = none. */
 void zk_trig_kcache_put(struct zk_trig_kcache *c, const uint8_t digest[ZK_TRIG_DIGEST],
                         const zk_uuid *org, void *value, int64_t now_ms);
+/* How long entries live that are put from now on. */
+void zk_trig_kcache_set_lifetime(struct zk_trig_kcache *c, int64_t lifetime_ms);
 void zk_trig_kcache_del(struct zk_trig_kcache *c, const uint8_t digest[ZK_TRIG_DIGEST]);
 /* Drops the entries of an organization; NULL = all. */
 void zk_trig_kcache_forget(struct zk_trig_kcache *c, const zk_uuid *org);

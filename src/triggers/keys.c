@@ -29,6 +29,7 @@
 
 #define GOOD_ENTRIES  100000
 #define GOOD_MS       300000
+#define DEAF_MS       5000
 #define BAD_ENTRIES   10000
 #define BAD_MS        60000
 #define MAX_FLIGHTS   1024
@@ -528,6 +529,13 @@ void zk_trig_keys_forget(struct zk_trig_keys *k, const zk_uuid *org)
 		    memcmp(&f->find.org.id, org, sizeof(*org)) == 0)
 			f->stale = true;
 	}
+}
+
+void zk_trig_keys_set_deaf(struct zk_trig_keys *k, bool deaf)
+{
+	zk_trig_kcache_set_lifetime(k->good, deaf ? DEAF_MS : GOOD_MS);
+	/* Both ways: what changed while nobody listened was told to nobody. */
+	zk_trig_keys_forget(k, NULL);
 }
 
 /* ---- making ------------------------------------------------------------------------------- */

@@ -58,6 +58,9 @@ enum zk_trig_auth zk_trig_keys_check(struct zk_trig_keys *k, zk_str key,
 void zk_trig_keys_cancel(struct zk_trig_keys *k, void *ctx);
 /* Drops every cached entry of the organization (all = NULL). */
 void zk_trig_keys_forget(struct zk_trig_keys *k, const zk_uuid *org);
+/* Nobody tells of changes by other servers: the cache is emptied and what comes in lives for 5 s,
+ * until this is called with false. */
+void zk_trig_keys_set_deaf(struct zk_trig_keys *k, bool deaf);
 
 /* Makes a key: text into `text` (73 bytes and NUL; the caller wipes it), row into `row` with hash
  * and mac; asynchronous because of Argon2id. False when the hashing lane is full. */

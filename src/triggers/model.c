@@ -3,6 +3,7 @@
 #include "triggers/model.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/attr.h"
 #include "base/mem.h"
@@ -23,6 +24,32 @@ static const struct {
 	{ ZK_STR_INIT("failed"), ZK_TRIG_ONLY_FAILED },
 	{ ZK_STR_INIT("dead_letter"), ZK_TRIG_ONLY_FAILED },
 };
+
+#define LAST_MS (((int64_t)1 << 48) - 1)
+
+zk_uuid zk_trig_id_at(int64_t ms, uint8_t fill)
+{
+	zk_uuid id;
+
+	memset(id.b, fill, sizeof(id.b));
+	for (unsigned i = 0; i < 6; i++)
+		id.b[i] = (uint8_t)((uint64_t)ms >> (40 - 8 * i));
+	return id;
+}
+
+int64_t zk_trig_id_clamp(int64_t us)
+{
+	return ZK_MIN(ZK_MAX(us / 1000, 0), LAST_MS);
+}
+
+void zk_trig_id_bounds(int64_t since_us, int64_t until_us, zk_uuid *low, zk_uuid *high)
+{
+	int64_t since = zk_trig_id_clamp(since_us), until = zk_trig_id_clamp(until_us);
+
+	*low = since > 0 ? zk_trig_id_at(since - 1, 0xff) : zk_trig_id_at(0, 0);
+	*high = until_us && until < LAST_MS ? zk_trig_id_at(until + 1, 0)
+	                                    : zk_trig_id_at(LAST_MS, 0xff);
+}
 
 const char *zk_trig_tier_name(enum zk_trig_tier t)
 {

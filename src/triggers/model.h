@@ -64,6 +64,13 @@ int64_t zk_trig_id_ms(const zk_uuid *id);
  * of creation times and a range of times is a range of ids. Differs from `created_us` by the few
  * microseconds between the two readings of the clock, or more after the clock was set back. */
 int64_t zk_trig_event_time(const zk_uuid *id, int64_t created_us);
+/* The id of this millisecond with every other byte `fill`: below or above all real ones of it. */
+zk_uuid zk_trig_id_at(int64_t ms, uint8_t fill);
+/* The millisecond of a time as an id can hold it. */
+int64_t zk_trig_id_clamp(int64_t us);
+/* Ids strictly between `low` and `high` include those of all events created in
+ * [since_us, until_us); 0 = open. Events of the first and last millisecond are to be looked at. */
+void zk_trig_id_bounds(int64_t since_us, int64_t until_us, zk_uuid *low, zk_uuid *high);
 
 struct zk_trig_key {
 	char key_id[ZK_TRIG_KEY_ID + 1];

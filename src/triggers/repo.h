@@ -20,6 +20,8 @@
 #include "rt/lane.h"
 #include "triggers/model.h"
 
+struct zk_counter;
+struct zk_histogram;
 struct zk_loop;
 struct zk_metrics;
 struct zk_trig_repo;
@@ -186,6 +188,9 @@ struct zk_trig_due {
 	size_t payload_n;
 	int64_t created_us, next_attempt_us;
 	int64_t attempts; /* before this one */
+	/* Monotonic clock: the attempt must be over by then, because another server may take the
+	 * row; 0 = there is none. */
+	int64_t lease_until_mono_us;
 };
 
 /* Takes rows that are due, organization by organization in turn, at most `per_org` of each, in
@@ -256,6 +261,8 @@ struct zk_trig_repo_ops {
 	void (*ack)(struct zk_trig_repo *r, struct zk_trig_ack *op);
 	void (*replay)(struct zk_trig_repo *r, struct zk_trig_replay *op);
 	void (*claim)(struct zk_trig_repo *r, struct zk_trig_claim *op);
+	/* Rows of a claim that will not be attempted; NULL where claims do not lease. */
+	void (*release)(struct zk_trig_repo *r, const zk_uuid *ids, size_t n);
 	void (*outcome)(struct zk_trig_repo *r, struct zk_trig_outcome *op);
 	void (*count)(struct zk_trig_repo *r, struct zk_trig_count *op);
 	const struct zk_trig_health *(*health)(struct zk_trig_repo *r);
@@ -271,6 +278,9 @@ struct zk_trig_repo {
 	/* New events of `org` are committed (once per batch and organization). */
 	void (*on_events)(void *ctx, const zk_uuid *org, bool due);
 	void (*on_health)(void *ctx, const struct zk_trig_health *h);
+	/* Changes by other servers are not heard (true), or are again (false): what is cached may
+	 * be old. */
+	void (*on_deaf)(void *ctx, bool deaf);
 	void *ctx;
 };
 
@@ -281,10 +291,23 @@ struct zk_trig_repo_conf {
 	int64_t retain_delivered_us, retain_failed_us, retain_pending_us; /* 0 = never */
 	uint64_t queue_events, queue_bytes; /* 10,000 and 64 MiB */
 	int connections;
-	bool read_only;           /* for `check` */
+	int64_t lease_us; /* of claims, at least; longer than an attempt can take */
+	bool read_only;   /* for `check` */
 	uint8_t secret_check[32]; /* HMAC of a fixed text under the server secret */
 	bool accept_new_secret;
 };
+
+/* ---- for the stores ------------------------------------------------------------------------ */
+
+/* Fills code and reason of an operation from `err`. */
+void zk_trig_op_failed(struct zk_trig_op *op, const struct zk_error *err);
+/* *(bool *)flag = true: for timers that end zk_loop_until. */
+void zk_trig_set_flag(void *flag);
+/* The metrics that all stores have. */
+struct zk_histogram *zk_trig_metric_batch(struct zk_metrics *m);
+struct zk_histogram *zk_trig_metric_commit(struct zk_metrics *m);
+struct zk_histogram *zk_trig_metric_latency(struct zk_metrics *m);
+struct zk_counter *zk_trig_metric_op(struct zk_metrics *m, const char *operation);
 
 /* The file that `db` (a path or URL) names, appended to `path`. -ZK_E_CONFIG_VALUE for what is no
  * file, PostgreSQL included for now. */

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "rt/loop.h"
 #include "rt/metrics.h"
+#include "triggers/news.h"
 
 #include "base/ban.h"
 
@@ -24,14 +25,8 @@
 #define CHECKPOINT_MS    30
 #define READER_JOBS      2000
 #define EVENT_COST       128 /* bytes of a row beside its texts */
-#define MAX_NEWS         64
 #define QUEUE_EVENTS     10000
 #define QUEUE_BYTES      ((uint64_t)64 << 20)
-
-struct news {
-	zk_uuid org;
-	bool due;
-};
 
 struct zk_lite {
 	struct zk_trig_repo base;
@@ -47,12 +42,10 @@ struct zk_lite {
 	struct zk_trig_op probe, keep, checkpoint;
 	struct zk_trig_webhook heal;
 	bool probing, keeping, checkpointing, healing, closing;
+	int checkpoint_pages; /* of the WAL when the last checkpoint began */
 	struct zk_trig_health health;
 	uint64_t max_events, max_bytes;
-	/* Organizations with fresh events since the end of the last turn. */
-	struct news news[MAX_NEWS];
-	size_t n_news;
-	bool news_planned;
+	struct zk_trig_news news;
 	struct zk_counter *ops[ZK_LITE_KINDS];
 	struct zk_histogram *latency;
 };
@@ -79,40 +72,6 @@ static bool is_writers(enum zk_lite_kind kind)
 	return kind <= ZK_LITE_KEEP;
 }
 _Static_assert(ZK_LITE_KEEP + 1 == ZK_LITE_FIND_KEY, "writing kinds come first");
-
-/* ---- news --------------------------------------------------------------------------------- */
-
-static void tell_news(void *ctx)
-{
-	struct zk_lite *l = ctx;
-	size_t n = l->n_news;
-
-	l->news_planned = false;
-	l->n_news = 0;
-	for (size_t i = 0; i < n && l->base.on_events; i++) {
-		struct news news = l->news[i];
-
-		l->base.on_events(l->base.ctx, &news.org, news.due);
-	}
-}
-
-/* Remembers that `org` has fresh events until the end of the turn. */
-static void note_news(struct zk_lite *l, const zk_uuid *org, bool due)
-{
-	for (size_t i = l->n_news; i-- > 0;) {
-		if (memcmp(&l->news[i].org, org, sizeof(*org)) == 0) {
-			l->news[i].due |= due;
-			return;
-		}
-	}
-	if (l->n_news == MAX_NEWS)
-		tell_news(l);
-	l->news[l->n_news++] = (struct news){ *org, due };
-	if (!l->news_planned) {
-		l->news_planned = true;
-		zk_loop_defer(l->loop, tell_news, l);
-	}
-}
 
 static void org_changed(struct zk_lite *l, const zk_uuid *org)
 {
@@ -205,7 +164,7 @@ static void fail_busy(void *ctx)
 	struct zk_error err = { 0 };
 
 	(void)zk_fail(&err, ZK_E_BUSY, "too many reads are waiting");
-	zk_lite_op_failed(op, &err);
+	zk_trig_op_failed(op, &err);
 	op->done(op);
 }
 
@@ -222,15 +181,23 @@ static void push_checkpoint(void *ctx)
 	struct zk_lite *l = ctx;
 
 	l->checkpointing = true;
+	l->checkpoint_pages =
+	        atomic_load_explicit(&l->shared.wal_pages, memory_order_relaxed);
 	prepare(l, &l->checkpoint, ZK_LITE_CHECKPOINT, 0, 0);
 	zk_lane_push_always(l->checkpoint_lane, &l->checkpoint.job);
 }
 
+/* Each checkpoint flushes two files and competes with the flushes of the writer, so one that has
+ * little to copy waits until there is more; hot pages are then copied once instead of often. */
 static void maybe_checkpoint(struct zk_lite *l)
 {
-	if (atomic_load_explicit(&l->shared.wal_pages, memory_order_relaxed) <=
-	            ZK_LITE_MIN_WAL ||
-	    l->checkpointing || l->closing || zk_timer_is_active(l->checkpoint_timer))
+	int pages = atomic_load_explicit(&l->shared.wal_pages, memory_order_relaxed);
+
+	if (pages < l->checkpoint_pages)
+		l->checkpoint_pages = 0; /* the log has started over */
+	if (pages <= ZK_LITE_MIN_WAL ||
+	    pages - l->checkpoint_pages < ZK_LITE_CHECKPOINT_STEP || l->checkpointing ||
+	    l->closing || zk_timer_is_active(l->checkpoint_timer))
 		return;
 	zk_timer_start(l->checkpoint_timer, CHECKPOINT_MS, 0);
 }
@@ -267,7 +234,7 @@ static void ingest_done(struct zk_lite *l, struct zk_trig_ingest *first)
 	for (struct zk_trig_ingest *in = first; in; in = in->next) {
 		l->health.queue_events--;
 		if (first->op.code == 0 && !in->duplicate)
-			note_news(l, &in->org, in->due);
+			zk_trig_news_note(&l->news, &in->org, in->due);
 		if (in != first) {
 			in->op.code = first->op.code;
 			memcpy(in->op.reason, first->op.reason, sizeof(in->op.reason));
@@ -296,7 +263,7 @@ static void after(struct zk_lite *l, struct zk_trig_op *op)
 		if (op->code == 0 && op->step <= 1)
 			org_changed(l, &w->org);
 		if (w->planned)
-			note_news(l, &w->org, true);
+			zk_trig_news_note(&l->news, &w->org, true);
 		break;
 	case ZK_LITE_CLAIM:
 		c = ZK_CONTAINER_OF(op, struct zk_trig_claim, op);
@@ -660,24 +627,11 @@ static int start_lanes(struct zk_lite *l, struct zk_error *err)
 
 static void make_metrics(struct zk_lite *l, struct zk_metrics *m)
 {
-	static const double sizes[] = { 1, 2, 5, 10, 20, 50, 100, 200, 512 };
-
-	l->writer.batch_events = zk_metrics_histogram(
-	        m, "zk_triggers_commit_batch_events", "Rows in one commit", sizes,
-	        ZK_ARRAY_LEN(sizes), NULL);
-	l->writer.commit_seconds = zk_metrics_histogram(
-	        m, "zk_triggers_commit_seconds", "Time of a transaction of the writer",
-	        zk_buckets_seconds, ZK_ARRAY_LEN(zk_buckets_seconds), NULL);
-	l->latency = zk_metrics_histogram(m, "db_operation_latency_seconds",
-	                                  "From submission to result of an operation",
-	                                  zk_buckets_seconds,
-	                                  ZK_ARRAY_LEN(zk_buckets_seconds), NULL);
-	for (size_t i = 0; i < ZK_LITE_KINDS; i++) {
-		const char *labels[] = { "operation", kind_names[i], NULL };
-
-		l->ops[i] = zk_metrics_counter(m, "db_operations_total",
-		                               "Operations given to the store", labels);
-	}
+	l->writer.batch_events = zk_trig_metric_batch(m);
+	l->writer.commit_seconds = zk_trig_metric_commit(m);
+	l->latency = zk_trig_metric_latency(m);
+	for (size_t i = 0; i < ZK_LITE_KINDS; i++)
+		l->ops[i] = zk_trig_metric_op(m, kind_names[i]);
 }
 
 int zk_lite_repo_open(struct zk_loop *loop, struct zk_metrics *metrics,
@@ -689,6 +643,7 @@ int zk_lite_repo_open(struct zk_loop *loop, struct zk_metrics *metrics,
 
 	l->base.ops = &lite_ops;
 	l->loop = loop;
+	zk_trig_news_init(&l->news, loop, &l->base);
 	l->path = zk_strdup(conf->db);
 	l->lock_fd = -1;
 	l->max_events = conf->queue_events ? conf->queue_events : QUEUE_EVENTS;

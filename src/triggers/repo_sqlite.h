@@ -90,16 +90,17 @@ enum zk_lite_kind {
 	ZK_LITE_KINDS,
 };
 
-#define ZK_LITE_BATCH_EVENTS 512
-#define ZK_LITE_BATCH_BYTES  ((size_t)4 << 20)
-#define ZK_LITE_STEP_ROWS    500   /* rows one step of a long operation changes */
-#define ZK_LITE_MIN_WAL      1000  /* pages: the checkpoint lane starts */
-#define ZK_LITE_MAX_WAL      4096  /* pages: the writer takes part */
-#define ZK_LITE_WAIT_WAL     10240 /* pages: the writer waits for the lane */
-#define ZK_LITE_MAX_STMTS    16
-#define ZK_LITE_ROW_TABLES   3
-#define ZK_LITE_ROW_SIZES    3
-#define ZK_LITE_LOOKUPS      2
+#define ZK_LITE_BATCH_EVENTS    512
+#define ZK_LITE_BATCH_BYTES     ((size_t)4 << 20)
+#define ZK_LITE_STEP_ROWS       500   /* rows one step of a long operation changes */
+#define ZK_LITE_MIN_WAL         1000  /* pages: the checkpoint lane starts */
+#define ZK_LITE_CHECKPOINT_STEP 512   /* pages: fresh ones that a checkpoint is worth */
+#define ZK_LITE_MAX_WAL         4096  /* pages: the writer takes part */
+#define ZK_LITE_WAIT_WAL        10240 /* pages: the writer waits for the lane */
+#define ZK_LITE_MAX_STMTS       16
+#define ZK_LITE_ROW_TABLES      3
+#define ZK_LITE_ROW_SIZES       3
+#define ZK_LITE_LOOKUPS         2
 
 /* What lanes tell the loop thread. */
 struct zk_lite_shared {
@@ -302,9 +303,6 @@ int zk_lite_event(struct zk_lite_reader *r, struct zk_trig_event *e,
                   struct zk_error *err) ZK_MUST_USE;
 int zk_lite_claim(struct zk_lite_reader *r, struct zk_trig_claim *c,
                   struct zk_error *err) ZK_MUST_USE;
-
-/* Fills code and reason of an operation from `err`. */
-void zk_lite_op_failed(struct zk_trig_op *op, const struct zk_error *err);
 
 /* The store itself (repo.c chooses it). `conf->db` is the path. */
 int zk_lite_repo_open(struct zk_loop *loop, struct zk_metrics *metrics,

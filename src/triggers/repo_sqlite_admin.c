@@ -103,7 +103,7 @@ static int conflict(struct zk_trig_op *op, const char *what)
 	struct zk_error err = { 0 };
 
 	(void)zk_fail(&err, ZK_E_CONFLICT, "%s", what);
-	zk_lite_op_failed(op, &err);
+	zk_trig_op_failed(op, &err);
 	return 0;
 }
 
@@ -112,7 +112,7 @@ static int not_found(struct zk_trig_op *op, const char *what)
 	struct zk_error err = { 0 };
 
 	(void)zk_fail(&err, ZK_E_NOT_FOUND, "%s", what);
-	zk_lite_op_failed(op, &err);
+	zk_trig_op_failed(op, &err);
 	return 0;
 }
 

@@ -381,7 +381,7 @@ void zk_lite_reader_run(void *ctx, struct zk_job *batch, size_t n)
 		if (got == 0)
 			got = apply(r, op, &err);
 		if (got < 0)
-			zk_lite_op_failed(op, &err);
+			zk_trig_op_failed(op, &err);
 		if (zk_db_in_transaction(r->db))
 			ZK_IGNORE(zk_stmt_run(r->rd[COMMIT], &ignored));
 	}

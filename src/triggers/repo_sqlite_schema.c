@@ -243,12 +243,3 @@ void zk_lite_read_org(struct zk_stmt *st, int first, struct zk_trig_org *org)
 	if (!zk_trig_tier_parse(zk_col_text(st, first + 2), &org->tier))
 		org->tier = ZK_TRIG_FREE;
 }
-
-void zk_lite_op_failed(struct zk_trig_op *op, const struct zk_error *err)
-{
-	size_t n = strnlen(err->msg, sizeof(op->reason) - 1);
-
-	op->code = zk_lite_code(err);
-	memcpy(op->reason, err->msg, n);
-	op->reason[n] = 0;
-}

@@ -96,36 +96,16 @@ int zk_lite_walker_init(struct zk_lite_walker *wr, struct zk_db *db, struct zk_e
 
 /* ---- bounds ------------------------------------------------------------------------------- */
 
-static zk_uuid id_at(int64_t ms, uint8_t fill)
-{
-	zk_uuid id;
-
-	memset(id.b, fill, sizeof(id.b));
-	for (unsigned i = 0; i < 6; i++)
-		id.b[i] = (uint8_t)((uint64_t)ms >> (40 - 8 * i));
-	return id;
-}
-
 static int compare(const zk_uuid *a, const zk_uuid *b)
 {
 	return memcmp(a->b, b->b, sizeof(a->b));
 }
 
-static int64_t ms_of(int64_t us)
-{
-	return ZK_MIN(ZK_MAX(us / 1000, 0), ((int64_t)1 << 48) - 1);
-}
-
 static void set_bounds(struct zk_lite_walk *w, const struct zk_lite_query *q)
 {
-	w->low = id_at(0, 0);
-	w->high = id_at(((int64_t)1 << 48) - 1, 0xff);
 	w->since_us = q->since_us;
 	w->until_us = q->until_us;
-	if (q->since_us && ms_of(q->since_us) > 0)
-		w->low = id_at(ms_of(q->since_us) - 1, 0xff);
-	if (q->until_us && ms_of(q->until_us) < ((int64_t)1 << 48) - 1)
-		w->high = id_at(ms_of(q->until_us) + 1, 0);
+	zk_trig_id_bounds(q->since_us, q->until_us, &w->low, &w->high);
 	if (!q->has_cursor)
 		return;
 	if (q->ascending && compare(&q->cursor, &w->low) > 0)
@@ -430,8 +410,8 @@ static int in_time(struct zk_lite_walk *w, enum zk_lite_state state, const zk_uu
 	int64_t ms = zk_trig_id_ms(id), created;
 	int r;
 
-	if (!(w->since_us && ms == ms_of(w->since_us)) &&
-	    !(w->until_us && ms == ms_of(w->until_us)))
+	if (!(w->since_us && ms == zk_trig_id_clamp(w->since_us)) &&
+	    !(w->until_us && ms == zk_trig_id_clamp(w->until_us)))
 		return 1;
 	zk_bind_i64(st, 1, state);
 	zk_lite_bind_id(st, 2, &w->org);
@@ -498,7 +478,7 @@ static int count_ms(struct zk_lite_walker *wr, const struct zk_lite_query *q, in
 
 	one.ascending = true;
 	one.has_cursor = true;
-	one.cursor = id_at(ms, 0);
+	one.cursor = zk_trig_id_at(ms, 0);
 	if (zk_lite_walk_open(wr, &one, MIN_CHUNK, &w, err) < 0)
 		return zk_lite_code(err);
 	while ((r = zk_lite_walk_next(w, &state, &id, err)) > 0 &&
@@ -513,7 +493,8 @@ int zk_lite_walk_count(struct zk_lite_walker *wr, const struct zk_lite_query *q,
 	struct zk_lite_query all = *q;
 	ZK_CLEANUP(zk_lite_walk_closep)
 	struct zk_lite_walk *w = NULL;
-	int64_t since = ms_of(q->since_us), until = ms_of(q->until_us);
+	int64_t since = zk_trig_id_clamp(q->since_us),
+	        until = zk_trig_id_clamp(q->until_us);
 	uint64_t n = 0;
 
 	all.has_cursor = false;
@@ -521,9 +502,9 @@ int zk_lite_walk_count(struct zk_lite_walker *wr, const struct zk_lite_query *q,
 		return zk_lite_code(err);
 	/* The milliseconds at the ends are counted one by one, the rest as ranges. */
 	if (q->since_us)
-		w->low = id_at(since, 0xff);
+		w->low = zk_trig_id_at(since, 0xff);
 	if (q->until_us)
-		w->high = id_at(until, 0);
+		w->high = zk_trig_id_at(until, 0);
 	if (compare(&w->low, &w->high) < 0 && count_range(w, &n, err) < 0)
 		return zk_lite_code(err);
 	if (q->since_us && count_ms(wr, &all, since, &n, err) < 0)

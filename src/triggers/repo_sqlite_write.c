@@ -226,7 +226,7 @@ static void fail_group(const struct group *g, const struct zk_error *err)
 {
 	for (struct zk_job *job = g->first; job != g->end; job = job->next) {
 		op_of(job)->again = false;
-		zk_lite_op_failed(op_of(job), err);
+		zk_trig_op_failed(op_of(job), err);
 	}
 }
 
@@ -275,7 +275,7 @@ static void keep_step(struct zk_lite_writer *w, struct zk_trig_op *op)
 		return;
 	zk_lite_rollback(w);
 	op->again = false;
-	zk_lite_op_failed(op, &err);
+	zk_trig_op_failed(op, &err);
 	zk_warn("retention failed", "error=%s", err.msg);
 }
 

@@ -34,6 +34,15 @@ static void on_events(void *ctx, const zk_uuid *org, bool due)
 		zk_trig_deliver_wake(s->deliver, org);
 }
 
+/* Without a word from other servers everything that is cached may be old. */
+static void on_deaf(void *ctx, bool deaf)
+{
+	struct zk_trig_server *s = ctx;
+
+	zk_trig_keys_set_deaf(s->keys, deaf);
+	zk_trig_deliver_forget_orgs(s->deliver);
+}
+
 static void on_health(void *ctx, const struct zk_trig_health *h)
 {
 	(void)ctx;
@@ -141,7 +150,9 @@ static int start_parts(struct zk_trig_server *s, struct zk_error *err)
 	s->conf.deliver.guard.ctx = s;
 	s->deliver = zk_trig_deliver_new(s->loop, s->net, s->metrics, s->repo,
 	                                 &s->conf.deliver);
-	s->limit = zk_trig_limit_new(s->conf.sliding);
+	if (zk_trig_limiter_new(s->loop, s->metrics, s->conf.redis, s->conf.sliding,
+	                        &s->limiter, err) < 0)
+		return -(int)err->code;
 	s->keygen_limit = zk_trig_limit_new(false);
 	(void)zk_trig_api_metrics_new(s);
 	if (start_http(s, err) < 0)
@@ -149,6 +160,7 @@ static int start_parts(struct zk_trig_server *s, struct zk_error *err)
 	s->repo->on_org_changed = on_org_changed;
 	s->repo->on_events = on_events;
 	s->repo->on_health = on_health;
+	s->repo->on_deaf = on_deaf;
 	s->beat = zk_timer_new(s->loop, zk_trig_streams_beat, s);
 	zk_timer_start(s->beat, BEAT_MS, BEAT_MS);
 	return 0;
@@ -213,7 +225,7 @@ int zk_trig_server_reload(struct zk_trig_server *s,
 	s->conf.private_allowed = conf->private_allowed;
 	s->conf.trusted = conf->trusted;
 	s->conf.n_trusted = conf->n_trusted;
-	zk_trig_limit_set_sliding(s->limit, conf->sliding);
+	zk_trig_limiter_set_sliding(s->limiter, conf->sliding);
 	s->conf.deliver = conf->deliver;
 	s->conf.deliver.guard.is_self = is_self;
 	s->conf.deliver.guard.ctx = s;
@@ -256,6 +268,7 @@ void zk_trig_server_free(struct zk_trig_server *s)
 		s->repo->on_events = NULL;
 		s->repo->on_org_changed = NULL;
 		s->repo->on_health = NULL;
+		s->repo->on_deaf = NULL;
 	}
 	zk_trig_streams_close(s);
 	/* What the store still answers may change an organization, but nobody asks for keys. */
@@ -267,7 +280,7 @@ void zk_trig_server_free(struct zk_trig_server *s)
 		zk_httpd_free(s->httpd);
 	if (s->metrics_httpd)
 		zk_httpd_free(s->metrics_httpd);
-	zk_trig_limit_free(s->limit);
+	zk_trig_limiter_free(s->limiter);
 	zk_trig_limit_free(s->keygen_limit);
 	zk_trig_api_metrics_free(s->m);
 	zk_buf_done(&s->head);

@@ -20,6 +20,7 @@ struct zk_buf;
 struct zk_loop;
 struct zk_metrics;
 struct zk_net;
+struct zk_redis_url;
 struct zk_trig_server;
 
 /* Everything is copied where it must outlive the call, except strings, which must live as long
@@ -40,6 +41,8 @@ struct zk_trig_server_conf {
 	zk_str admin_token; /* n == 0: key generation is open */
 	uint64_t rate_limit[ZK_TRIG_TIERS];
 	bool sliding;
+	const struct zk_redis_url
+	        *redis; /* shares the limits with other servers; NULL = none */
 	uint64_t keygen_per_minute; /* 0 = unlimited */
 	uint64_t max_payload, max_depth;
 	const char *const *cors; /* NULL = off; one "*" = any */

@@ -5,7 +5,28 @@
 
 #include "zerobus/rows.h"
 
-/* NDJSON lines as JSON records, unchanged. */
-struct zk_zb_rows *zk_zb_rows_raw(const struct zk_zb_rows_conf *conf);
+#define ZK_ZB_CHUNK_BYTES ((size_t)256 << 10)
+#define ZK_ZB_LINE_BYTES  ((size_t)16 << 20) /* ux.md §6 */
+
+/* NDJSON: without a schema lines as they stand, as JSON records; with one checked against it. */
+int zk_zb_rows_ndjson(const struct zk_zb_rows_conf *conf, struct zk_zb_rows **ret,
+                      struct zk_error *err) ZK_MUST_USE;
+int zk_zb_rows_csv(const struct zk_zb_rows_conf *conf, struct zk_zb_rows **ret,
+                   struct zk_error *err) ZK_MUST_USE;
+/* A stream, or a file through its footer. */
+int zk_zb_rows_arrow(const struct zk_zb_rows_conf *conf, struct zk_zb_rows **ret,
+                     struct zk_error *err) ZK_MUST_USE;
+
+/* ---- rows_detect.c ---- */
+
+/* A source that gives the bytes again that were looked at. */
+struct zk_zb_source *zk_zb_peek_new(struct zk_zb_source *inner);
+void zk_zb_peek_free(struct zk_zb_source *s);
+/* Looks until the format is clear: 0 and ZK_ZB_FROM_NDJSON, _CSV, _ARROW or, for an input of zero
+ * bytes, _AUTO; -ZK_E_ZB_NOT_ARROW naming what the bytes look like. */
+int zk_zb_peek_format(struct zk_zb_source *s, enum zk_zb_format *ret,
+                      struct zk_error *err) ZK_MUST_USE;
+/* The bytes looked at so far begin like this. */
+bool zk_zb_peek_starts(struct zk_zb_source *s, zk_str with, struct zk_error *err);
 
 #endif

@@ -258,6 +258,8 @@ static int send(struct zk_zip_call *c, struct zk_error *err)
 			.timeout_ms = c->req.timeout_ms,
 			.pool_idle_ms = writes ? WRITE_IDLE_MS : 0,
 			.target = "zeal",
+			.route = c->route,
+			.attrs = c->req.attrs,
 			.flags = ZK_HTTP_DECODE | ZK_HTTP_FOLLOW | ZK_HTTP_FOLLOW_SAME |
 				 ZK_HTTP_TRUST_BUSY |
 				 (c->req.class == ZK_ZIP_R2 ? 0 : ZK_HTTP_IDEMPOTENT),

@@ -106,6 +106,8 @@ struct zk_zip_req {
 	bool once;          /* no further attempts */
 	int64_t timeout_ms; /* of each attempt; 0 = that of the net */
 	size_t max_body;    /* 0 = 256 MiB */
+	/* Of its span, as zk_http_conf.attrs; lives until zk_zip_start returned. NULL = none. */
+	const char *const *attrs;
 };
 
 /* The end of a call. Slices and `call` are valid during the callback. */

@@ -1,15 +1,18 @@
 """Measures `zk triggers serve` against the bare server of bare_mhd.c, in the same run, with the
 same wrk script (events.lua); prints one line per figure, each as a ratio where there is a
-baseline. scripts/bench runs it.
+baseline. The two take turns, and what is printed are medians of all rounds: a single run on a
+machine that does other things as well says little. scripts/bench runs it.
 
-usage: triggers.py BENCH-BUILD-DIR [--seconds N] [--stored N]
-    --seconds N   duration of each load (8)
+usage: triggers.py BENCH-BUILD-DIR [--seconds N] [--rounds N] [--stored N]
+    --seconds N   duration of each load (3)
+    --rounds N    loads of each kind (7)
     --stored N    first store N events, then measure start-up and the inbox on them
 """
 
 import argparse
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import time
@@ -22,18 +25,33 @@ CONNECTIONS = (1, 50, 200)
 
 
 class Load:
-    """What one run of wrk saw, and what the server used meanwhile."""
+    """What one run of wrk saw, and what the server used meanwhile; or the medians of several."""
 
-    def __init__(self, numbers, cpu_server, cpu_wrk, rss_bytes):
-        (requests, self.p50, self.p95, self.p99, self.max, errors,
-         self.per_second) = map(float, numbers)
-        self.requests, self.errors = int(requests), int(errors)
-        self.cpu_server, self.cpu_wrk = cpu_server, cpu_wrk
-        self.rss_mb = rss_bytes / 1e6
+    FIELDS = ("per_second", "p50", "p95", "p99", "cpu_server", "cpu_wrk", "cpu_us", "rss_mb")
+
+    @classmethod
+    def of(cls, numbers, cpu_server_s, cpu_wrk_s, took_s, rss_bytes):
+        load = cls()
+        (requests, load.p50, load.p95, load.p99, _, errors,
+         load.per_second) = map(float, numbers)
+        load.errors = int(errors)
+        load.cpu_server, load.cpu_wrk = cpu_server_s / took_s, cpu_wrk_s / took_s
+        load.cpu_us = cpu_server_s * 1e6 / max(requests, 1)
+        load.rss_mb = rss_bytes / 1e6
+        return load
+
+    @classmethod
+    def median(cls, loads):
+        load = cls()
+        for f in cls.FIELDS:
+            setattr(load, f, statistics.median(getattr(one, f) for one in loads))
+        load.errors = sum(one.errors for one in loads)
+        return load
 
     def __str__(self):
         return (f"p50 {self.p50:.2f} p95 {self.p95:.2f} p99 {self.p99:.2f} ms  "
-                f"CPU {self.cpu_server:.0%} + wrk {self.cpu_wrk:.0%}  RSS {self.rss_mb:.1f} MB"
+                f"CPU {self.cpu_server:.0%} ({self.cpu_us:.1f} µs each) + wrk "
+                f"{self.cpu_wrk:.0%}  RSS {self.rss_mb:.1f} MB"
                 + (f"  ERRORS {self.errors}" if self.errors else ""))
 
 
@@ -51,8 +69,8 @@ def wrk(script, server, connections, seconds, args, delay_ms=0):
          str(HERE / script), f"http://127.0.0.1:{server.port}", "--", *args],
         env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
     took = time.monotonic() - begin
-    return Load(out.splitlines()[-1].split(), (server.cpu_s() - cpu) / took,
-                (children_cpu_s() - own) / took, server.rss_bytes())
+    return Load.of(out.splitlines()[-1].split(), server.cpu_s() - cpu,
+                   children_cpu_s() - own, took, server.rss_bytes())
 
 
 def bare(build):
@@ -73,18 +91,24 @@ def make_key(server):
     return r.json["api_key"]
 
 
-def throughput(build, seconds):
+def throughput(build, seconds, rounds):
     with bare(build) as base, serve(zkt.tmp() + "/bench.db") as zk:
         key = make_key(zk)
         for n in CONNECTIONS:
-            b = wrk("events.lua", base, n, seconds, ["", "base"])
-            z = wrk("events.lua", zk, n, seconds, [key, f"{time.time_ns()}"])
+            b, z = [], []
+            for _ in range(rounds):
+                b.append(wrk("events.lua", base, n, seconds, ["", "base"]))
+                z.append(wrk("events.lua", zk, n, seconds, [key, f"{time.time_ns()}"]))
+            ratios = sorted(own.per_second / its.per_second for own, its in zip(z, b))
+            b, z = Load.median(b), Load.median(z)
             print(f"events/s, {n} connections: {z.per_second:.0f}, "
-                  f"{z.per_second / b.per_second:.3f} of the baseline's {b.per_second:.0f}")
+                  f"{statistics.median(ratios):.3f} of the baseline's {b.per_second:.0f} "
+                  f"({ratios[0]:.3f} to {ratios[-1]:.3f} in {rounds} rounds)")
             print(f"    zk        {z}\n    baseline  {b}", flush=True)
         # 50 connections, one request each per 50 ms.
-        z = wrk("events.lua", zk, 50, seconds, [key, f"{time.time_ns()}"], delay_ms=50)
+        z = wrk("events.lua", zk, 50, seconds * rounds, [key, f"{time.time_ns()}"], delay_ms=50)
         print(f"at {z.per_second:.0f} events/s: {z}", flush=True)
+        print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
 
 
 def stored(count, seconds):
@@ -122,7 +146,8 @@ def stored(count, seconds):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
-    parser.add_argument("--seconds", type=int, default=8)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--stored", type=int, default=0)
     args = parser.parse_args()
     zkt.ZK = os.path.join(args.build, "zk")
@@ -130,7 +155,7 @@ def main():
         if args.stored:
             stored(args.stored, args.seconds)
         else:
-            throughput(args.build, args.seconds)
+            throughput(args.build, args.seconds, args.rounds)
     except zkt.Failure as e:
         sys.exit(f"triggers.py: {e}")
     finally:

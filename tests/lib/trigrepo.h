@@ -1,5 +1,6 @@
 /* A store of the triggers server in a temporary folder, and its operations as calls that wait.
- * For tests, stress programs and benchmarks. Layer: tests. */
+ * With DATABASE_URL in the environment (scripts/dev-services run) the store is a schema of its own
+ * in that PostgreSQL instead. For tests, stress programs and benchmarks. Layer: tests. */
 #ifndef ZK_TESTS_TRIGREPO_H
 #define ZK_TESTS_TRIGREPO_H
 
@@ -13,6 +14,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "rt/loop.h"
+#include "store/pg.h"
 #include "triggers/repo.h"
 
 #define RIG_FN __attribute__((unused)) static
@@ -21,11 +23,47 @@
 
 struct rig {
 	char dir[200], db[240];
+	char schema[40]; /* "" = SQLite */
 	struct zk_trig_repo_conf conf;
 	struct zk_loop *loop;
 	struct zk_trig_repo *repo;
 	struct zk_error err;
 };
+
+RIG_FN bool rig_is_pg(const struct rig *g)
+{
+	return g->schema[0] != 0;
+}
+
+/* Runs BEFORE, the schema's name and AFTER as SQL in the PostgreSQL of DATABASE_URL. */
+RIG_FN void rig_sql(const struct rig *g, const char *before, const char *after)
+{
+	struct zk_pg_conf conf = { .url = getenv("DATABASE_URL") };
+	struct zk_error err = { 0 };
+	struct zk_pg_conn *c = NULL;
+	char sql[200];
+
+	(void)snprintf(sql, sizeof(sql), "%s %s %s", before, g->schema, after);
+	if (zk_pg_open(&conf, &c, &err) < 0 || zk_pg_exec(c, sql, &err) < 0) {
+		fprintf(stderr, "%s: %s\n", sql, err.msg);
+		abort();
+	}
+	zk_pg_close(c);
+}
+
+RIG_FN void rig_init_pg(struct rig *g)
+{
+	const char *url = getenv("DATABASE_URL");
+	zk_uuid id = zk_uuid_v4();
+
+	if (!url)
+		return;
+	(void)snprintf(g->schema, sizeof(g->schema), "t%02x%02x%02x%02x%02x%02x", id.b[0],
+	               id.b[1], id.b[2], id.b[3], id.b[4], id.b[5]);
+	(void)snprintf(g->db, sizeof(g->db), "%s?options=-csearch_path%%3D%s", url,
+	               g->schema);
+	rig_sql(g, "CREATE SCHEMA", "");
+}
 
 /* A folder and the configuration of a server started without options. */
 RIG_FN void rig_init(struct rig *g)
@@ -38,6 +76,8 @@ RIG_FN void rig_init(struct rig *g)
 		abort();
 	(void)snprintf(g->db, sizeof(g->db), "%s/triggers.db", g->dir);
 	g->conf.db = g->db;
+	g->conf.connections = 1;
+	rig_init_pg(g);
 	g->conf.full = false; /* most tests need no flushes */
 	g->conf.dedup_window_us = DAY_US;
 }
@@ -84,6 +124,8 @@ RIG_FN int rig_unlink(const char *path, const struct stat *st, int flag, struct 
 RIG_FN void rig_done(struct rig *g)
 {
 	rig_close(g);
+	if (rig_is_pg(g))
+		rig_sql(g, "SET client_min_messages=error;DROP SCHEMA", "CASCADE");
 	(void)nftw(g->dir, rig_unlink, 8, FTW_DEPTH | FTW_PHYS);
 }
 

@@ -11,11 +11,12 @@ owners='
 uv.h                  rt/*.c net/*.c
 sqlite3.h             store/sqlite*.c  store/stmt.c
 cjson/*               codec/json.c
-yaml.h                conf/file.c
+yaml.h                conf/yaml.c
 zlib.h                codec/press*.c codec/digest.c
 immintrin.h           codec/sha256.c
 cpuid.h               codec/sha256.c
 zstd.h                codec/press*.c
+lz4frame.h            codec/press*.c
 argon2.h              codec/argon2.c
 msgpack.h             codec/msgpack.c
 curl/*                net/curl*.c net/http.c net/http_*.c net/net.c net/conn.c net/url.c

@@ -422,6 +422,31 @@ static void send_usr1(void *ctx)
 	zk_child_signal(ctx, SIGUSR1);
 }
 
+/* As a wrapper wants it: the caller's group, stdin, descriptors and ignored signals. */
+Test(child, one_in_the_foreground)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	int in[2], fd;
+	char want[64];
+
+	cr_assert_eq(pipe(in), 0);
+	cr_assert_eq(write(in[1], "line\n", 5), 5);
+	(void)close(in[1]);
+	cr_assert_eq(dup2(in[0], STDIN_FILENO), STDIN_FILENO);
+	fd = dup(in[0]);
+	(void)sigaction(SIGHUP, &ignore, NULL);
+	ZK_CLEANUP(zk_freep)
+	char *script = zk_asprintf("read x; echo $x $(ps -o pgid= -p $$); kill -HUP $$; "
+	                           "test -e /proc/self/fd/%d && echo there",
+	                           fd);
+
+	run((struct zk_child_conf){
+	        .shell = script, .out = ZK_CHILD_COLLECT, .foreground = true });
+	(void)snprintf(want, sizeof(want), "line %d\nthere\n", getpgrp());
+	cr_expect_str_eq(zk_buf_cstring(&t.out), want, "%s", zk_buf_cstring(&t.out));
+	cr_expect_eq(t.res.status, 0);
+}
+
 Test(child, a_signal_of_the_owner)
 {
 	struct zk_timer *timer;

@@ -79,9 +79,9 @@ Test(trig_store, urls)
 	cr_expect_eq(rig_open(&g), 0, "%s", g.err.msg);
 	rig_close(&g);
 	g.loop = zk_loop_new(&err);
-	g.conf.db = "postgres://u:secret@h/d";
-	cr_expect_eq(rig_open(&g), -ZK_E_CONFIG_VALUE);
-	cr_expect_eq(zk_code_exit(ZK_E_CONFIG_VALUE), 78);
+	g.conf.db = "postgres://u:secret@127.0.0.1:1/d";
+	cr_expect_eq(rig_open(&g), -ZK_E_CONNECT);
+	cr_expect_eq(zk_code_exit((int)g.err.code), 75);
 	cr_expect(strstr(g.err.msg, "PostgreSQL"));
 	cr_expect_not(strstr(g.err.msg, "secret"));
 	g.conf.db = "/nonexistent/dir/t.db";
