@@ -246,7 +246,8 @@ static size_t part(struct zk_trig_ingest **v, size_t n)
 		else
 			v[kept++] = v[i];
 	}
-	memcpy(v + kept, duplicates, left * sizeof(*v));
+	for (size_t i = 0; i < left; i++)
+		v[kept + i] = duplicates[i];
 	return kept;
 }
 
