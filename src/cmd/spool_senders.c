@@ -2,14 +2,43 @@
  * Layer: cmd. */
 #include "cmd/spool_senders.h"
 
+#include "cmd/trace_flush.h"
 #include "cmd/triggers_flush.h"
+#include "cli/cmd.h"
+#include "conf/conf.h"
+#include "net/url.h"
 
 #include "base/ban.h"
 
 const struct zk_spool_sender zk_spool_senders[] = {
+	{ .kind = "trace", .flush = zk_trace_spool_flush },
 	{ .kind = "triggers", .flush = zk_triggers_spool_flush },
 	{ .kind = NULL },
 };
+
+bool zk_spool_same_origin(const char *a, const char *b)
+{
+	struct zk_url ua = { 0 }, ub = { 0 };
+	struct zk_error ignored = { 0 };
+	bool same = zk_url_parse(zk_str_of(a), &ua, &ignored) == 0 &&
+	            zk_url_parse(zk_str_of(b), &ub, &ignored) == 0 &&
+	            zk_url_same_origin(&ua, &ub);
+
+	zk_url_done(&ua);
+	zk_url_done(&ub);
+	return same;
+}
+
+int zk_spool_options(struct zk_app *app, const struct zk_opt *rows, const char *prefix,
+                     struct zk_optpool *pool, void *opts, struct zk_error *err)
+{
+	const struct zk_conf_table table = { .rows = rows, .prefix = prefix };
+
+	for (const struct zk_opt *row = rows; row->type != ZK_OPT_NONE; row++)
+		if (zk_conf_set(app->conf, row, prefix, opts, pool, err) < 0)
+			return -(int)err->code;
+	return zk_conf_check_origins(app->conf, &table, err);
+}
 
 static const struct zk_spool_sender *find(const struct zk_spool_sender *v, zk_str kind)
 {

@@ -18,6 +18,8 @@
 #include "store/spool.h"
 
 struct zk_app;
+struct zk_opt;
+struct zk_optpool;
 
 /* One target being sent. */
 struct zk_spool_job {
@@ -46,6 +48,14 @@ struct zk_spool_sender {
 
 /* Ends with a row without a kind. */
 extern const struct zk_spool_sender zk_spool_senders[];
+
+/* For senders: fills the struct of `rows` (keys below `prefix`) as a command of the family would be
+ * given it, origin binding checked. 0, or the error of the configuration. */
+int zk_spool_options(struct zk_app *app, const struct zk_opt *rows, const char *prefix,
+                     struct zk_optpool *pool, void *opts,
+                     struct zk_error *err) ZK_MUST_USE;
+/* Whether a credential for the URL `a` may be sent to the URL `b`. */
+bool zk_spool_same_origin(const char *a, const char *b);
 
 struct zk_spool_flush {
 	struct zk_app *app;

@@ -9,8 +9,6 @@
 #include "cmd/spool_senders.h"
 #include "cmd/triggers_client.h"
 #include "codec/jscan.h"
-#include "conf/conf.h"
-#include "net/url.h"
 #include "rt/loop.h"
 #include "rt/progress.h"
 #include "triggers/sender.h"
@@ -35,32 +33,14 @@ struct flush {
 
 static const struct zk_opt rows[] = { TRIG_CLIENT_ROWS, ZK_OPT_END };
 
-static bool same_origin(const char *a, const char *b)
-{
-	struct zk_url ua = { 0 }, ub = { 0 };
-	struct zk_error ignored = { 0 };
-	bool same = zk_url_parse(zk_str_of(a), &ua, &ignored) == 0 &&
-	            zk_url_parse(zk_str_of(b), &ub, &ignored) == 0 &&
-	            zk_url_same_origin(&ua, &ub);
-
-	zk_url_done(&ua);
-	zk_url_done(&ub);
-	return same;
-}
-
 /* Options as `zk triggers` would have them, but for the server of the target. */
 static int load_options(struct zk_app *app, const char *url, struct zk_optpool *pool,
                         struct trig_opts *o, struct zk_error *err)
 {
-	const struct zk_conf_table table = { .rows = rows, .prefix = "triggers" };
-
-	for (const struct zk_opt *row = rows; row->type != ZK_OPT_NONE; row++)
-		if (zk_conf_set(app->conf, row, table.prefix, o, pool, err) < 0)
-			return -(int)err->code;
-	if (zk_conf_check_origins(app->conf, &table, err) < 0)
+	if (zk_spool_options(app, rows, "triggers", pool, o, err) < 0)
 		return -(int)err->code;
 	/* The key that is configured belongs to another server; a saved one may be there. */
-	if (!same_origin(o->url, url))
+	if (!zk_spool_same_origin(o->url, url))
 		o->key = (struct zk_secret){ 0 };
 	o->url = url;
 	return 0;

@@ -105,11 +105,7 @@ static int take_event(struct zk_zip_detail *d, zk_str *chunk, struct zk_error *e
 /* A byte between the events. */
 static int between(struct zk_zip_detail *d, char c, struct zk_error *err)
 {
-	if (c == '{') {
-		d->depth++;
-		d->in_event = true;
-		zk_buf_char(&d->part, c);
-	} else if (c == ']') {
+	if (c == ']') {
 		d->depth--;
 		d->in_events = false;
 		zk_buf_char(&d->head, c);
@@ -166,6 +162,8 @@ int zk_zip_detail_put(struct zk_zip_detail *d, zk_str chunk, struct zk_error *er
 	while (chunk.n) {
 		int r = 0;
 
+		if (d->in_events && chunk.p[0] == '{')
+			d->in_event = true;
 		if (d->in_event) {
 			r = take_event(d, &chunk, err);
 		} else {

@@ -352,8 +352,7 @@ static void on_answer(void *ctx, const struct zk_zip_end *end, struct zk_error *
 		              "the server did not count the events it was sent");
 		err = &bad;
 	}
-	if (err->http_status == 413 ||
-	    (err->http_status == 400 && err->code == ZK_E_DATA)) {
+	if (err->http_status == 413 || err->code == zk_zip_kind_code(ZK_ZIP_VALIDATION)) {
 		refused(p, end, err);
 	} else if (err == &bad || zk_zip_is_ambiguous(err)) {
 		p->cause = *err;

@@ -347,7 +347,8 @@ export function routes(app, conf, store) {
 		if (!s && ideal) throw new Fail(404, "RESOURCE_NOT_FOUND", "Session not found");
 		for (const e of b.events) {
 			if ((e.duration !== undefined && !Number.isInteger(e.duration))
-				|| Math.abs(e.timestamp) > 8.64e15 || hasNul(e))
+				|| Math.abs(e.timestamp) > 8.64e15 || hasNul(e)
+				|| (conf.poison && JSON.stringify(e).includes(conf.poison)))
 				throw new Fail(500, "INTERNAL_ERROR", "Failed to store event");
 			const { error, ...kept } = e;
 			s?.events.push({ id: randomUUID(), ...kept, duration: e.duration || null,
