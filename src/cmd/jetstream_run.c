@@ -28,13 +28,19 @@
 
 /* ---- the end ---- */
 
+static void on_sinks_drained(struct run *r)
+{
+	zk_stop_drained(r->stop);
+}
+
+/* Everything is stored; the sinks get what they can within the grace time. */
 static void over(struct run *r)
 {
 	if (r->over)
 		return;
 	r->over = true;
 	if (r->draining)
-		zk_stop_drained(r->stop);
+		jet_run_drain_sinks(r, on_sinks_drained);
 	else
 		zk_stop_begin(r->stop);
 }
@@ -86,7 +92,7 @@ static void on_drain(void *ctx)
 	r->draining = true;
 	zk_status_stopping(r->status);
 	if (r->over) {
-		zk_stop_drained(r->stop);
+		jet_run_drain_sinks(r, on_sinks_drained);
 		return;
 	}
 	r->source->ops->finish(r->source);
@@ -161,17 +167,38 @@ static void on_keep(void *ctx)
 {
 	struct run *r = ctx;
 	struct zk_jet_retention keep = { .retention_ms = r->o->retention_ms,
-		                         .max_bytes = r->o->max_bytes };
+		                         .max_bytes = r->o->max_bytes,
+		                         .may_go = r->o->when_full == 1 ? NULL
+		                                                        : jet_run_passed,
+		                         .ctx = r };
 	unsigned removed;
 	uint64_t over_by = zk_jet_store_retain(r->store, &keep, &removed);
 
-	if (over_by)
-		zk_warn("the store is larger than its limit", "bytes=%llu",
+	if (over_by && !r->blocked) {
+		zk_warn("the store is larger than its limit, reading stops", "bytes=%llu",
 		        (unsigned long long)over_by);
+		zk_jet_pipe_hold(r->pipe, "store full");
+	} else if (!over_by && r->blocked) {
+		zk_jet_pipe_hold(r->pipe, NULL);
+	}
+	r->blocked = over_by != 0;
 	zk_jet_store_repack(r->store);
 }
 
 /* ---- without a store ---- */
+
+static void on_stored(void *ctx, const struct zk_jet_commit *c)
+{
+	jet_run_kick(ctx, c->n);
+}
+
+static bool may_pack(void *ctx, const char *name)
+{
+	/* The store knows the pipe only. */
+	const struct zk_jet_pipe *p = ctx;
+
+	return jet_run_passed(zk_jet_pipe_owner(p), name);
+}
 
 static bool on_record(void *ctx, zk_str record)
 {
@@ -241,6 +268,7 @@ static int open_store(struct run *r, struct zk_error *err)
 		.compress = (enum zk_jet_compress)r->o->compress,
 		.ctx = r->pipe,
 		.on_commit = zk_jet_pipe_committed,
+		.may_pack = may_pack,
 	};
 
 	r->dir = store_dir(r, err);
@@ -277,6 +305,7 @@ static struct zk_jet_pipe *make_pipe(struct run *r)
 		.ended = on_ended,
 		.gap = on_gap,
 		.state = on_state,
+		.stored = on_stored,
 	};
 
 	return zk_jet_pipe_new(&conf);
@@ -348,6 +377,18 @@ static int make_source(struct run *r, struct zk_error *err)
 	return x;
 }
 
+static void announce(struct run *r)
+{
+	const char *address = r->web ? zk_jet_web_address(r->web, 0) : NULL;
+	char text[300] = "";
+
+	if (address)
+		(void)snprintf(text, sizeof(text), "\"api\":[\"%s\"]", address);
+	zk_status_ready(r->status, r->loop, zk_str_of(text));
+	zk_notice("started", "store=%s address=%s", r->dir ? r->dir : "none",
+	          address ? address : "none");
+}
+
 static int start(struct run *r, struct zk_error *err)
 {
 	struct zk_stop_conf stop = { .ctx = r,
@@ -372,10 +413,10 @@ static int start(struct run *r, struct zk_error *err)
 		return -(int)err->code;
 	zk_jet_pipe_use(r->pipe, r->hydrator, r->store, r->dead);
 	r->stop = zk_app_stop(r->app, &stop, err);
-	if (!r->stop || make_source(r, err) < 0)
+	if (!r->stop || (r->store && jet_run_sinks(r, err) < 0) ||
+	    jet_run_web(r, err) < 0 || make_source(r, err) < 0)
 		return -(int)err->code;
-	zk_status_ready(r->status, r->loop, ZK_STR_NULL);
-	zk_notice("started", "store=%s", r->dir ? r->dir : "none");
+	announce(r);
 	return 0;
 }
 
@@ -418,6 +459,8 @@ static int finish(struct run *r, int x, struct zk_error *err)
 	if (r->pipe && r->source)
 		x = summarise(r, x == 0 && r->gap_stop ? ZK_EXIT_PARTIAL : x, err);
 	zk_jet_source_free(r->source);
+	zk_jet_web_free(r->web);
+	jet_run_sinks_done(r);
 	zk_timer_free(r->keep);
 	zk_jet_store_close(r->store);
 	zk_jet_pipe_free(r->pipe);
@@ -457,7 +500,7 @@ const struct zk_cmd zk_cmd_jetstream_run = {
 	         "a crash nothing is missing and nothing is there twice. Profiles and "
 	         "posts that "
 	         "an event speaks of are looked up and stored with it.",
-	.examples = "zk jetstream run --hydrate user,quote\n"
+	.examples = "zk jetstream run --sink redis --hydrate user,quote\n"
 	            "zk jetstream run --from sample.ndjson --hydrate cached",
 	.output = "nothing, or with --no-store one record per row",
 	.exits = "0 stopped · 3 gap with --on-gap stop · 69 refused · 73 store in use · "

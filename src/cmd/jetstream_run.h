@@ -4,6 +4,8 @@
 #define ZK_CMD_JETSTREAM_RUN_H
 
 #include "cmd/jetstream_opts.h"
+#include "jetstream/sink_redis.h"
+#include "jetstream/web.h"
 
 struct run_opts {
 	struct jet_opts jet;
@@ -24,8 +26,6 @@ struct run_opts {
 
 extern const struct zk_opt zk_jetstream_run_rows[];
 
-struct zk_jet_follower;
-
 struct run {
 	struct zk_app *app;
 	struct run_opts *o;
@@ -44,9 +44,26 @@ struct run {
 	struct zk_jet_source *source;
 	struct zk_timer *keep; /* retention, once in a while */
 	struct zk_progress *progress;
+	struct zk_jet_follower *followers[ZK_JET_FOLLOWERS_MAX];
+	size_t n_followers, n_fds, draining_sinks;
+	int fds[ZK_JET_FOLLOWERS_MAX]; /* of file sinks */
+	void (*drained)(struct run *r);
+	struct zk_jet_redis *redis;
+	struct zk_jet_web *web;
 	struct zk_error err;
 	int64_t start_us;
-	bool over, draining, gap_stop;
+	bool over, draining, gap_stop, blocked;
 };
+
+/* jetstream_run_sinks.c */
+int jet_run_sinks(struct run *r, struct zk_error *err) ZK_MUST_USE;
+void jet_run_sinks_done(struct run *r);
+/* `n` rows more are in the store. */
+void jet_run_kick(struct run *r, size_t n);
+/* Whether every sink has passed the file. */
+bool jet_run_passed(void *run, const char *file);
+/* fn when all of them have caught up. */
+void jet_run_drain_sinks(struct run *r, void (*fn)(struct run *r));
+int jet_run_web(struct run *r, struct zk_error *err) ZK_MUST_USE;
 
 #endif

@@ -150,6 +150,11 @@ void zk_jet_pipe_use(struct zk_jet_pipe *p, struct zk_jet_hydrator *h,
 	p->conf.dead = d;
 }
 
+void *zk_jet_pipe_owner(const struct zk_jet_pipe *p)
+{
+	return p->conf.ctx;
+}
+
 static void free_items(struct zk_jet_item *i)
 {
 	while (i) {

@@ -60,6 +60,8 @@ void zk_jet_pipe_attach(struct zk_jet_pipe *p, struct zk_jet_source *s);
 /* Of the store. */
 void zk_jet_pipe_committed(void *pipe, struct zk_jet_commit *c,
                            const struct zk_error *err);
+/* The `ctx` of its configuration. */
+void *zk_jet_pipe_owner(const struct zk_jet_pipe *p);
 /* Of the hydrator. */
 void zk_jet_pipe_ready(void *pipe);
 /* Remembers an event that is stored already, before anything comes. */

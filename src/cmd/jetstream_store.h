@@ -1,0 +1,35 @@
+/* What the commands that look into a Jetstream store share.
+ * Layer: cmd. */
+#ifndef ZK_CMD_JETSTREAM_STORE_H
+#define ZK_CMD_JETSTREAM_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cli/cmd.h"
+#include "jetstream/store.h"
+
+struct zk_db;
+
+/* First member of the struct of such a command. */
+struct jet_store_opts {
+	const char *store;
+};
+
+#define JET_STORE_ROW                                                         \
+	{                                                                     \
+		.type = ZK_OPT_STR, .name = "store", .meta = "DIR",           \
+		.off = offsetof(struct jet_store_opts, store),                \
+		.conf = "jetstream.store.dir", .complete = "dir",             \
+		.help = "folder of the store; relative to the data directory" \
+	}
+
+/* The folder; the caller frees. */
+char *jet_store_dir(struct zk_app *app, const char *store, struct zk_error *err);
+/* Opens one file after the other, packed ones by a temporary copy: fn returns 0 to go on, 1 to
+ * stop, or an error. */
+int jet_store_each(struct zk_app *app, const struct jet_store_opts *o, bool oldest,
+                   int (*fn)(void *ctx, struct zk_db *db, struct zk_error *err),
+                   void *ctx, struct zk_error *err) ZK_MUST_USE;
+
+#endif

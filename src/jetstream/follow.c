@@ -1,0 +1,527 @@
+/* Followers.
+ * Layer: jetstream. */
+#include "jetstream/follow.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "codec/jwrite.h"
+#include "jetstream/store.h"
+#include "rt/lane.h"
+#include "rt/loop.h"
+#include "rt/metrics.h"
+#include "store/sqlite.h"
+
+#define ZK_LOGGER "jetstream"
+#include "base/log.h"
+
+#include "base/ban.h"
+
+#define ROWS_MAX  1000
+#define BYTES_MAX (4u << 20)
+#define BUF_MAX   (96u << 20)
+#define BACK_MS   250
+#define BACK_CAP  30000
+#define BEHIND    10000
+#define IDLE_MS   1000
+
+static const char *const schema[] = {
+	"CREATE TABLE followers(name TEXT PRIMARY KEY, file TEXT, row INTEGER) WITHOUT "
+	"ROWID",
+};
+
+struct zk_jet_follower {
+	struct zk_loop *loop;
+	struct zk_jet_follower_conf conf;
+	char *name, *dir;
+	struct zk_lane *lane;
+	struct zk_job job;
+	/* The lane's while `busy`. */
+	struct zk_db *positions, *db;
+	struct zk_stmt *save, *read, *unresolved;
+	char open[ZK_JET_NAME_MAX]; /* which file `db` is */
+	struct zk_jet_batch batch;
+	char file[ZK_JET_NAME_MAX], next_file[ZK_JET_NAME_MAX];
+	int64_t row, next_row;
+	bool saved, end;
+	struct zk_error err;
+	/* The loop's. */
+	bool busy, delivering, kicked, failed;
+	char seen_file[ZK_JET_NAME_MAX];
+	int64_t seen_row, back_ms;
+	uint64_t delivered, known;
+	struct zk_timer *timer;
+	void (*idle)(void *ctx);
+	void *idle_ctx;
+	char why[520];
+	struct zk_gauge *lag, *states[3];
+};
+
+static void go(struct zk_jet_follower *f);
+
+/* ---- the lane ---- */
+
+static int open_positions(struct zk_jet_follower *f)
+{
+	char *path = zk_asprintf("%s/followers.db", f->dir);
+	struct zk_db_conf conf = { .path = path, .flags = ZK_DB_CREATE, .busy_ms = 5000 };
+	struct zk_stmt *st;
+	int r = zk_db_open(&conf, &f->positions, &f->err);
+
+	free(path);
+	if (r == 0)
+		r = zk_db_migrate(f->positions, schema, ZK_ARRAY_LEN(schema), NULL,
+		                  &f->err);
+	if (r == 0)
+		r = zk_db_prepare(f->positions,
+		                  "INSERT OR REPLACE INTO followers VALUES(?,?,?)",
+		                  &f->save, &f->err);
+	if (r == 0)
+		r = zk_db_prepare(f->positions,
+		                  "SELECT file, row FROM followers WHERE name=?", &st,
+		                  &f->err);
+	if (r < 0)
+		return r;
+	zk_bind_text(st, 1, zk_str_of(f->name));
+	if (zk_stmt_step(st, &f->err) == 1) {
+		(void)snprintf(f->file, sizeof(f->file), "%.*s",
+		               ZK_STR_ARG(zk_col_text(st, 0)));
+		f->row = zk_col_i64(st, 1);
+	}
+	zk_stmt_free(st);
+	return 0;
+}
+
+static int save_position(struct zk_jet_follower *f)
+{
+	if (f->saved)
+		return 0;
+	zk_bind_text(f->save, 1, zk_str_of(f->name));
+	zk_bind_text(f->save, 2, zk_str_of(f->file));
+	zk_bind_i64(f->save, 3, f->row);
+	if (zk_stmt_run(f->save, &f->err) < 0)
+		return -(int)f->err.code;
+	f->saved = true;
+	return 0;
+}
+
+static void close_file(struct zk_jet_follower *f)
+{
+	zk_db_close(ZK_TAKE(f->db));
+	f->open[0] = '\0';
+}
+
+static int open_file(struct zk_jet_follower *f, const char *name)
+{
+	char *path = zk_asprintf("%s/%s", f->dir, name);
+	int r;
+
+	close_file(f);
+	r = zk_jet_file_open(path, &f->db, &f->err);
+	free(path);
+	if (r == 0)
+		r = zk_db_prepare(f->db,
+		                  "SELECT " ZK_JET_ROW_COLUMNS
+		                  " FROM records WHERE id > ? ORDER BY id LIMIT 1000",
+		                  &f->read, &f->err);
+	if (r == 0)
+		r = zk_db_prepare(
+		        f->db, "SELECT id, reason FROM zk_unresolved WHERE record_id=?",
+		        &f->unresolved, &f->err);
+	if (r == 0)
+		(void)snprintf(f->open, sizeof(f->open), "%s", name);
+	return r;
+}
+
+static void put_unresolved(struct zk_jet_follower *f, int64_t id, struct zk_buf *b)
+{
+	struct zk_jwrite w;
+	struct zk_error ignored;
+	bool any = false;
+
+	zk_jwrite_init(&w, b);
+	zk_bind_i64(f->unresolved, 1, id);
+	while (zk_stmt_step(f->unresolved, &ignored) == 1) {
+		if (!any)
+			zk_jw_arr(&w);
+		any = true;
+		zk_jw_obj(&w);
+		zk_jw_key(&w, "id");
+		zk_jw_str(&w, zk_col_text(f->unresolved, 0));
+		zk_jw_key(&w, "reason");
+		zk_jw_str(&w, zk_col_text(f->unresolved, 1));
+		zk_jw_obj_end(&w);
+	}
+	if (any)
+		zk_jw_arr_end(&w);
+}
+
+static struct zk_jet_rec *add_rec(struct zk_jet_batch *b)
+{
+	if (b->n == b->room) {
+		b->room = b->room ? b->room * 2 : 256;
+		b->v = zk_realloc(b->v, b->room * sizeof(*b->v));
+	}
+	b->v[b->n] = (struct zk_jet_rec){ 0 };
+	return &b->v[b->n++];
+}
+
+static void put_text(struct zk_buf *b, zk_str s, size_t *at, size_t *n)
+{
+	*at = b->n;
+	*n = s.n;
+	zk_buf_add(b, s);
+}
+
+static void put_row(struct zk_jet_follower *f, struct zk_buf *text)
+{
+	struct zk_jet_rec *rec = add_rec(&f->batch);
+	struct zk_buf *b = &f->batch.bytes;
+	struct zk_jet_row row;
+
+	zk_jet_row_read(f->read, &row);
+	zk_buf_clear(text);
+	if (row.hydration == 1)
+		put_unresolved(f, zk_col_i64(f->read, 0), text);
+	row.unresolved = zk_buf_str(text);
+	rec->at = b->n;
+	zk_jet_put_record(&row, f->conf.envelope, b);
+	rec->n = b->n - rec->at;
+	if (f->conf.fd >= 0) {
+		zk_buf_char(b, '\n');
+		return;
+	}
+	put_text(b, row.at_uri, &rec->uri_at, &rec->uri_n);
+	put_text(b, row.did, &rec->did_at, &rec->did_n);
+	put_text(b, row.kind, &rec->kind_at, &rec->kind_n);
+	put_text(b, row.message, &rec->message_at, &rec->message_n);
+	rec->time_us = row.time_us;
+	rec->has_time = row.has_time;
+}
+
+/* Rows behind the position; at the end of a file that is not the live one any more, those of the
+ * next. */
+static int read_rows(struct zk_jet_follower *f)
+{
+	struct zk_buf text ZK_CLEANUP(zk_buf_done);
+	int r;
+
+	zk_buf_init(&text, 1u << 20);
+	zk_buf_clear(&f->batch.bytes);
+	f->batch.n = 0;
+	zk_bind_i64(f->read, 1, f->next_row);
+	while (f->batch.n < ROWS_MAX && f->batch.bytes.n < BYTES_MAX &&
+	       (r = zk_stmt_step(f->read, &f->err)) == 1) {
+		f->next_row = zk_col_i64(f->read, 0);
+		put_row(f, &text);
+	}
+	zk_stmt_reset(f->read);
+	return f->err.code ? -(int)f->err.code : 0;
+}
+
+static int next_file(struct zk_jet_follower *f, bool *moved)
+{
+	struct zk_jet_files files;
+	const struct zk_jet_file *n;
+	char live[ZK_JET_NAME_MAX] = "";
+
+	*moved = false;
+	if (zk_jet_files_list(f->dir, &files, &f->err) < 0)
+		return -(int)f->err.code;
+	/* While it is live, rows may still come. */
+	if (zk_jet_live_read(f->dir, live) == 0 && strcmp(live, f->next_file) != 0) {
+		n = zk_jet_files_after(&files, f->next_file);
+		while (n && !n->plain)
+			n = zk_jet_files_after(&files, n->name);
+		if (n) {
+			(void)snprintf(f->next_file, sizeof(f->next_file), "%s", n->name);
+			f->next_row = 0;
+			*moved = true;
+		}
+	}
+	zk_jet_files_done(&files);
+	return 0;
+}
+
+static int write_lines(struct zk_jet_follower *f)
+{
+	const struct zk_buf *b = &f->batch.bytes;
+	size_t at = 0;
+
+	while (at < b->n) {
+		ssize_t n = write(f->conf.fd, b->p + at, b->n - at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return zk_fail_errno(&f->err, ZK_E_OUTPUT, errno,
+			                     "cannot write to '%s'", f->name);
+		at += (size_t)n;
+	}
+	if (f->conf.sync && fdatasync(f->conf.fd) < 0)
+		return zk_fail_errno(&f->err, ZK_E_OUTPUT, errno, "cannot sync '%s'",
+		                     f->name);
+	return 0;
+}
+
+static int fetch(struct zk_jet_follower *f)
+{
+	bool moved = true;
+	int r = 0;
+
+	memcpy(f->next_file, f->file, sizeof(f->next_file));
+	f->next_row = f->row;
+	f->batch.n = 0;
+	if (!f->next_file[0])
+		r = next_file(f, &moved);
+	while (r == 0 && moved && f->next_file[0]) {
+		if (strcmp(f->open, f->next_file) != 0)
+			r = open_file(f, f->next_file);
+		if (r == 0)
+			r = read_rows(f);
+		if (r < 0 || f->batch.n)
+			break;
+		r = next_file(f, &moved);
+		/* Rows that came between the look and the switch are not passed over. */
+		if (r == 0 && moved)
+			close_file(f);
+	}
+	return r;
+}
+
+static void run(void *ctx, struct zk_job *job, size_t n)
+{
+	struct zk_jet_follower *f = ctx;
+	int r = 0;
+
+	(void)job;
+	(void)n;
+	f->err = (struct zk_error){ 0 };
+	if (!f->positions)
+		r = open_positions(f);
+	if (r == 0)
+		r = save_position(f);
+	if (r == 0)
+		r = fetch(f);
+	if (r == 0 && f->batch.n && f->conf.fd >= 0)
+		ZK_IGNORE(write_lines(f) < 0); /* in f->err */
+	if (!f->batch.n)
+		close_file(f); /* nobody waits for a reader that sleeps */
+}
+
+static void lane_end(void *ctx)
+{
+	struct zk_jet_follower *f = ctx;
+
+	f->err = (struct zk_error){ 0 };
+	if (f->positions)
+		ZK_IGNORE(save_position(f) < 0); /* it comes again */
+	close_file(f);
+	zk_db_close(ZK_TAKE(f->positions));
+}
+
+/* ---- the loop ---- */
+
+static void set_gauges(struct zk_jet_follower *f)
+{
+	struct zk_jet_follower_view v;
+	static const char *const names[] = { "up", "behind", "down" };
+
+	zk_jet_follower_view(f, &v);
+	zk_gauge_set(f->lag, (double)v.lag);
+	for (unsigned i = 0; i < 3; i++)
+		zk_gauge_set(f->states[i], strcmp(names[i], v.state) == 0);
+}
+
+static void tell_idle(struct zk_jet_follower *f)
+{
+	void (*fn)(void *ctx) = f->idle;
+
+	f->idle = NULL;
+	if (fn)
+		fn(f->idle_ctx);
+}
+
+static void fail(struct zk_jet_follower *f, const struct zk_error *err)
+{
+	if (!f->failed)
+		zk_log_error(ZK_LOG_WARN, ZK_LOGGER, "a sink is down, trying again", err);
+	f->failed = true;
+	(void)snprintf(f->why, sizeof(f->why), "%s", err->msg);
+	f->back_ms = f->back_ms ? ZK_MIN(f->back_ms * 2, (int64_t)BACK_CAP) : BACK_MS;
+	zk_timer_start(f->timer, f->back_ms, 0);
+	set_gauges(f);
+}
+
+static void pass(struct zk_jet_follower *f)
+{
+	if (f->failed)
+		zk_notice("a sink works again", "name=%s", f->name);
+	f->failed = false;
+	f->why[0] = '\0';
+	f->back_ms = 0;
+	f->delivered += f->batch.n;
+	memcpy(f->file, f->next_file, sizeof(f->file));
+	f->row = f->next_row;
+	memcpy(f->seen_file, f->file, sizeof(f->seen_file));
+	f->seen_row = f->row;
+	f->saved = false;
+	set_gauges(f);
+	go(f);
+}
+
+void zk_jet_follower_done(struct zk_jet_follower *f, const struct zk_error *err)
+{
+	f->delivering = false;
+	if (err)
+		fail(f, err);
+	else
+		pass(f);
+}
+
+static void on_run(struct zk_job *job)
+{
+	struct zk_jet_follower *f = ZK_CONTAINER_OF(job, struct zk_jet_follower, job);
+
+	f->busy = false;
+	if (f->err.code) {
+		fail(f, &f->err);
+		return;
+	}
+	if (!f->seen_file[0]) {
+		memcpy(f->seen_file, f->file, sizeof(f->seen_file));
+		f->seen_row = f->row;
+	}
+	if (f->batch.n && f->conf.fd >= 0) {
+		pass(f);
+	} else if (f->batch.n) {
+		f->delivering = true;
+		f->conf.deliver(f->conf.ctx, &f->batch);
+	} else if (f->kicked) {
+		go(f);
+	} else {
+		/* An empty file was passed over, perhaps. */
+		if (strcmp(f->file, f->next_file) != 0) {
+			memcpy(f->file, f->next_file, sizeof(f->file));
+			memcpy(f->seen_file, f->file, sizeof(f->seen_file));
+			f->row = f->seen_row = f->next_row;
+			f->saved = false;
+		}
+		f->known = f->delivered;
+		set_gauges(f);
+		zk_timer_start(f->timer, IDLE_MS, 0); /* a switch of files tells nobody */
+		tell_idle(f);
+	}
+}
+
+static void go(struct zk_jet_follower *f)
+{
+	if (f->busy || f->delivering || !f->lane)
+		return;
+	f->kicked = false;
+	f->busy = true;
+	f->job = (struct zk_job){ .done = on_run };
+	zk_lane_push_always(f->lane, &f->job);
+}
+
+static void on_timer(void *ctx)
+{
+	struct zk_jet_follower *f = ctx;
+
+	go(f);
+}
+
+void zk_jet_follower_retry(struct zk_jet_follower *f)
+{
+	if (f->failed)
+		go(f);
+}
+
+void zk_jet_follower_kick(struct zk_jet_follower *f, size_t n)
+{
+	f->known += n;
+	f->kicked = true;
+	if (!f->failed)
+		go(f);
+}
+
+void zk_jet_follower_when_idle(struct zk_jet_follower *f, void (*fn)(void *ctx),
+                               void *ctx)
+{
+	f->idle = fn;
+	f->idle_ctx = ctx;
+	f->kicked = true;
+	go(f);
+}
+
+int zk_jet_follower_new(struct zk_loop *loop, const struct zk_jet_follower_conf *conf,
+                        struct zk_metrics *m, struct zk_jet_follower **ret,
+                        struct zk_error *err)
+{
+	static const char *const states[] = { "up", "behind", "down" };
+	struct zk_jet_follower *f = zk_new0(struct zk_jet_follower);
+	struct zk_lane_conf lane = {
+		.name = "jet-follow", .ctx = f, .run = run, .end = lane_end
+	};
+
+	f->loop = loop;
+	f->conf = *conf;
+	f->name = zk_strdup(conf->name);
+	f->dir = zk_strdup(conf->dir);
+	f->saved = true;
+	zk_buf_init(&f->batch.bytes, BUF_MAX);
+	f->timer = zk_timer_new(loop, on_timer, f);
+	zk_timer_weak(f->timer, true);
+	f->lag = zk_metrics_gauge(m, "zk_jetstream_follower_lag_records",
+	                          "records that a sink has not got yet",
+	                          (const char *[]){ "follower", f->name, NULL });
+	for (unsigned i = 0; i < 3; i++)
+		f->states[i] = zk_metrics_gauge(
+		        m, "zk_jetstream_follower_state", "1 for the state a sink is in",
+		        (const char *[]){ "follower", f->name, "state", states[i],
+		                          NULL });
+	if (zk_lane_start(loop, &lane, &f->lane, err) < 0) {
+		zk_jet_follower_free(f);
+		return -(int)err->code;
+	}
+	*ret = f;
+	go(f);
+	return 0;
+}
+
+void zk_jet_follower_free(struct zk_jet_follower *f)
+{
+	if (!f)
+		return;
+	f->delivering = true; /* nothing begins any more */
+	f->idle = NULL;
+	zk_lane_stop(ZK_TAKE(f->lane));
+	zk_timer_free(f->timer);
+	zk_buf_done(&f->batch.bytes);
+	free(f->batch.v);
+	free(f->name);
+	free(f->dir);
+	free(f);
+}
+
+void zk_jet_follower_view(const struct zk_jet_follower *f,
+                          struct zk_jet_follower_view *ret)
+{
+	ret->name = f->name;
+	ret->lag = f->known > f->delivered ? f->known - f->delivered : 0;
+	ret->state = f->failed ? "down" : ret->lag > BEHIND ? "behind" : "up";
+	memcpy(ret->file, f->seen_file, sizeof(ret->file));
+	ret->row = f->seen_row;
+	ret->delivered = f->delivered;
+	ret->error = f->why;
+}
+
+bool zk_jet_follower_passed(const struct zk_jet_follower *f, const char *file)
+{
+	return f->seen_file[0] && zk_jet_name_cmp(f->seen_file, file) > 0;
+}

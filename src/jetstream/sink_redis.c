@@ -1,0 +1,222 @@
+/* Records into a Redis stream: one pipeline per batch, confirmed by all of its answers.
+ * Layer: jetstream. */
+#include "jetstream/sink_redis.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "rt/loop.h"
+#include "store/redis.h"
+
+#define ZK_LOGGER "jetstream"
+#include "base/log.h"
+
+#include "base/ban.h"
+
+#define OUT_MAX (128u << 20)
+
+struct zk_jet_redis {
+	struct zk_jet_redis_conf conf;
+	char *stream;
+	struct zk_redis *client;
+	struct zk_jet_follower *follower;
+	size_t owed;             /* answers of the running batch */
+	bool broken;             /* one of them was no confirmation */
+	struct zk_error err;     /* the first */
+	int64_t last_ms, last_n; /* of ids made from positions */
+};
+
+static void check_over(struct zk_jet_redis *r)
+{
+	if (!r->owed)
+		zk_jet_follower_done(r->follower, r->broken ? &r->err : NULL);
+}
+
+static bool is_there_already(const struct zk_jet_redis *r,
+                             const struct zk_redis_reply *reply)
+{
+	return r->conf.position_ids &&
+	       zk_str_find(reply->str, ZK_STR("equal or smaller")) >= 0;
+}
+
+static void on_reply(void *ctx, const struct zk_redis_reply *reply,
+                     const struct zk_error *err)
+{
+	struct zk_jet_redis *r = ctx;
+	bool refused =
+	        reply && reply->type == ZK_REDIS_ERROR && !is_there_already(r, reply);
+
+	r->owed--;
+	if ((err || refused) && !r->broken) {
+		r->broken = true;
+		if (err)
+			r->err = *err;
+		else
+			(void)zk_fail(&r->err, ZK_E_HTTP_BUSY, "redis answers: %.*s",
+			              (int)ZK_MIN(reply->str.n, (size_t)200),
+			              reply->str.p);
+	}
+	check_over(r);
+}
+
+/* {time_us/1000}-{(time_us%1000)*1000+n} */
+static zk_str make_id(struct zk_jet_redis *r, const struct zk_jet_rec *rec, char *text,
+                      size_t room)
+{
+	int64_t ms = rec->time_us / 1000, n = rec->time_us % 1000 * 1000;
+
+	if (!r->conf.position_ids || !rec->has_time)
+		return ZK_STR("*");
+	if (ms == r->last_ms && n <= r->last_n)
+		n = r->last_n + 1;
+	r->last_ms = ms;
+	r->last_n = n;
+	(void)snprintf(text, room, "%lld-%lld", (long long)ms, (long long)n);
+	return zk_str_of(text);
+}
+
+static size_t put_fields(const struct zk_jet_redis *r, const struct zk_buf *b,
+                         const struct zk_jet_rec *rec, char time[ZK_RFC3339_MAX],
+                         zk_str *args)
+{
+	zk_str record = zk_str_n(b->p + rec->at, rec->n);
+	zk_str uri = zk_str_n(b->p + rec->uri_at, rec->uri_n);
+	zk_str did = zk_str_n(b->p + rec->did_at, rec->did_n);
+	size_t n = 0;
+
+	if (r->conf.fields == ZK_JET_REDIS_RUST) {
+		args[n++] = ZK_STR("at_uri");
+		args[n++] = uri;
+		args[n++] = ZK_STR("did");
+		args[n++] = did;
+		args[n++] = ZK_STR("message");
+		args[n++] = record;
+		args[n++] = ZK_STR("hydrated_at");
+		args[n++] = zk_str_n(time, zk_format_rfc3339(zk_wall_us(), time));
+		return n;
+	}
+	if (r->conf.fields == ZK_JET_REDIS_DATA) {
+		args[n++] = ZK_STR("did");
+		args[n++] = did;
+		args[n++] = ZK_STR("at_uri");
+		args[n++] = uri;
+		args[n++] = ZK_STR("time_us");
+		args[n++] = zk_str_n(
+		        time,
+		        rec->has_time ? zk_format_u64((uint64_t)rec->time_us, time) : 0);
+		args[n++] = ZK_STR("kind");
+		args[n++] = zk_str_n(b->p + rec->kind_at, rec->kind_n);
+	}
+	args[n++] = ZK_STR("data");
+	args[n++] = record;
+	return n;
+}
+
+static int add(struct zk_jet_redis *r, const struct zk_jet_batch *batch, size_t i,
+               struct zk_error *err)
+{
+	const struct zk_jet_rec *rec = &batch->v[i];
+	char id[48], time[ZK_RFC3339_MAX], max[20];
+	zk_str args[24];
+	size_t n = 0;
+
+	args[n++] = ZK_STR("XADD");
+	args[n++] = zk_str_of(r->stream);
+	/* Trimming costs; the last one of a batch does it for all. */
+	if (r->conf.maxlen && i + 1 == batch->n) {
+		args[n++] = ZK_STR("MAXLEN");
+		args[n++] = ZK_STR("~");
+		args[n++] = zk_str_n(max, zk_format_u64(r->conf.maxlen, max));
+	}
+	args[n++] = make_id(r, rec, id, sizeof(id));
+	n += put_fields(r, &batch->bytes, rec, time, args + n);
+	return zk_redis_send(r->client, args, n, 0, on_reply, r, err);
+}
+
+static void deliver(void *ctx, const struct zk_jet_batch *batch)
+{
+	struct zk_jet_redis *r = ctx;
+	struct zk_error err = { 0 };
+
+	r->broken = false;
+	r->last_ms = r->last_n = 0;
+	for (size_t i = 0; i < batch->n; i++) {
+		if (add(r, batch, i, &err) < 0) {
+			r->broken = true;
+			r->err = err;
+			break;
+		}
+		r->owed++;
+	}
+	check_over(r);
+}
+
+static void on_state(void *ctx, bool up, const struct zk_error *err)
+{
+	struct zk_jet_redis *r = ctx;
+
+	if (up && r->follower)
+		zk_jet_follower_retry(r->follower);
+	if (err && zk_log_enabled(ZK_LOG_DEBUG))
+		zk_log_error(ZK_LOG_DEBUG, ZK_LOGGER, "redis is not reachable", err);
+}
+
+int zk_jet_redis_new(struct zk_loop *loop, const struct zk_jet_redis_conf *conf,
+                     struct zk_metrics *m, struct zk_jet_redis **ret,
+                     struct zk_error *err)
+{
+	struct zk_jet_redis *r = zk_new0(struct zk_jet_redis);
+	struct zk_redis_url url = { 0 };
+	struct zk_redis_conf redis = { .url = &url,
+		                       .name = "zk-jetstream",
+		                       .timeout_ms = 30000,
+		                       .max_out_bytes = OUT_MAX,
+		                       .on_state = on_state,
+		                       .ctx = r };
+	struct zk_jet_follower_conf follow = { .name = "redis",
+		                               .dir = conf->dir,
+		                               .envelope = conf->envelope,
+		                               .fd = -1,
+		                               .deliver = deliver,
+		                               .ctx = r };
+	int x = zk_redis_url_parse(zk_str_of(conf->url), &url, err);
+
+	r->conf = *conf;
+	r->stream = zk_strdup(conf->stream);
+	if (x == 0)
+		x = zk_redis_new(loop, &redis, &r->client, err);
+	zk_redis_url_done(&url);
+	if (x == 0)
+		x = zk_jet_follower_new(loop, &follow, m, &r->follower, err);
+	if (x < 0) {
+		zk_jet_redis_free(r);
+		return x;
+	}
+	*ret = r;
+	return 0;
+}
+
+void zk_jet_redis_free(struct zk_jet_redis *r)
+{
+	if (!r)
+		return;
+	/* The follower first: answers that never come must not reach it. */
+	zk_jet_follower_free(ZK_TAKE(r->follower));
+	r->owed = SIZE_MAX;
+	zk_redis_free(r->client);
+	free(r->stream);
+	free(r);
+}
+
+struct zk_jet_follower *zk_jet_redis_follower(struct zk_jet_redis *r)
+{
+	return r->follower;
+}
+
+bool zk_jet_redis_is_up(const struct zk_jet_redis *r)
+{
+	return zk_redis_is_up(r->client);
+}

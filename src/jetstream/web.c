@@ -1,0 +1,560 @@
+/* Health, stats, metrics.
+ * Layer: jetstream. */
+#include "jetstream/web.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "codec/jwrite.h"
+#include "net/httpd.h"
+#include "rt/loop.h"
+#include "rt/metrics.h"
+
+#include "base/ban.h"
+
+#define SAMPLES    1440 /* one a minute, for a day */
+#define SAMPLE_MS  60000
+#define DOWN_MS    60000 /* without any host so long: unhealthy */
+#define ANSWER_MAX (4u << 20)
+
+#define JSON_HEAD "Content-Type: application/json\r\nCache-Control: no-store\r\n"
+#define TEXT_HEAD "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
+#define PROM_HEAD "Content-Type: text/plain; version=0.0.4\r\nCache-Control: no-store\r\n"
+
+struct sample {
+	int64_t at_s;
+	uint64_t rss, virt;
+};
+
+struct zk_jet_web {
+	struct zk_jet_web_conf conf;
+	struct zk_loop *loop;
+	struct zk_httpd *httpd;
+	struct zk_timer *timer;
+	struct sample samples[SAMPLES];
+	size_t n_samples, at;
+	struct zk_gauge *compat[9], *store_bytes, *files[2];
+};
+
+/* ---- memory ---- */
+
+static bool read_memory(struct sample *s)
+{
+	char text[128] = "";
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	unsigned long long virt, rss;
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+
+	if (fd >= 0)
+		(void)close(fd); /* only read */
+	if (n <= 0 || sscanf(text, "%llu %llu", &virt, &rss) != 2)
+		return false;
+	s->at_s = zk_wall_us() / 1000000;
+	s->rss = rss * (uint64_t)sysconf(_SC_PAGESIZE);
+	s->virt = virt * (uint64_t)sysconf(_SC_PAGESIZE);
+	return true;
+}
+
+static void on_sample(void *ctx)
+{
+	struct zk_jet_web *w = ctx;
+	struct sample s;
+
+	if (!read_memory(&s))
+		return;
+	w->samples[w->at] = s;
+	w->at = (w->at + 1) % SAMPLES;
+	w->n_samples = ZK_MIN(w->n_samples + 1, (size_t)SAMPLES);
+}
+
+static void peaks(const struct zk_jet_web *w, struct sample *rss, struct sample *virt)
+{
+	*rss = *virt = (struct sample){ 0 };
+	for (size_t i = 0; i < w->n_samples; i++) {
+		if (w->samples[i].rss >= rss->rss)
+			*rss = w->samples[i];
+		if (w->samples[i].virt >= virt->virt)
+			*virt = w->samples[i];
+	}
+}
+
+static const struct sample *latest(const struct zk_jet_web *w)
+{
+	return &w->samples[(w->at + SAMPLES - 1) % SAMPLES];
+}
+
+/* ---- judging ---- */
+
+static bool hosts_are_down(const struct zk_jet_view *v)
+{
+	return v->from_host &&
+	       (v->pipe.state == ZK_JET_BACKOFF || v->pipe.state == ZK_JET_ENDED);
+}
+
+static bool is_stopped(const struct zk_jet_view *v)
+{
+	return v->pipe.store_down ||
+	       (v->pipe.held && strcmp(v->pipe.held, "disk full") == 0);
+}
+
+static const char *status_of(const struct zk_jet_view *v)
+{
+	if (is_stopped(v) ||
+	    (hosts_are_down(v) && zk_mono_ms() - v->pipe.state_ms > DOWN_MS))
+		return "unhealthy";
+	if (v->hydrator.api.breaker && strcmp(v->hydrator.api.breaker, "closed") != 0)
+		return "degraded";
+	for (size_t i = 0; i < v->n_followers; i++)
+		if (strcmp(v->followers[i].state, "down") == 0)
+			return "degraded";
+	return "healthy";
+}
+
+/* ---- the members of the answers ---- */
+
+static void kv_u64(struct zk_jwrite *j, const char *key, uint64_t v)
+{
+	zk_jw_key(j, key);
+	zk_jw_u64(j, v);
+}
+
+static void kv_i64(struct zk_jwrite *j, const char *key, int64_t v)
+{
+	zk_jw_key(j, key);
+	zk_jw_i64(j, v);
+}
+
+static void kv_bool(struct zk_jwrite *j, const char *key, bool v)
+{
+	zk_jw_key(j, key);
+	zk_jw_bool(j, v);
+}
+
+static void kv_text(struct zk_jwrite *j, const char *key, const char *v)
+{
+	zk_jw_key(j, key);
+	zk_jw_cstr(j, v);
+}
+
+static void kv_null(struct zk_jwrite *j, const char *key)
+{
+	zk_jw_key(j, key);
+	zk_jw_null(j);
+}
+
+static void kv_rate(struct zk_jwrite *j, const char *key, uint64_t hits, uint64_t misses)
+{
+	double rate;
+
+	zk_jw_key(j, key);
+	if (zk_jet_hit_rate((int64_t)hits, (int64_t)misses, &rate))
+		zk_jw_double(j, rate);
+	else
+		zk_jw_null(j);
+}
+
+static void put_memory(const struct zk_jet_web *w, struct zk_jwrite *j)
+{
+	struct sample now = { 0 }, rss, virt;
+	bool known = read_memory(&now);
+
+	peaks(w, &rss, &virt);
+	zk_jw_key(j, "process_memory");
+	zk_jw_obj(j);
+	kv_i64(j, "pid", getpid());
+	kv_u64(j, "rss_bytes", now.rss);
+	kv_u64(j, "virtual_memory_bytes", now.virt);
+	kv_text(j, "source", "procfs");
+	kv_text(j, "collection_error", known ? NULL : "cannot read /proc/self/statm");
+	zk_jw_key(j, "peaks_24h");
+	zk_jw_obj(j);
+	kv_i64(j, "window_seconds", (int64_t)SAMPLES * SAMPLE_MS / 1000);
+	kv_u64(j, "samples_collected", w->n_samples);
+	kv_i64(j, "latest_sample_unix_seconds", latest(w)->at_s);
+	kv_i64(j, "latest_sample_age_seconds", now.at_s - latest(w)->at_s);
+	kv_u64(j, "rss_peak_bytes", rss.rss);
+	kv_i64(j, "rss_peak_unix_seconds", rss.at_s);
+	kv_u64(j, "virtual_memory_peak_bytes", virt.virt);
+	kv_i64(j, "virtual_memory_peak_unix_seconds", virt.at_s);
+	zk_jw_obj_end(j);
+	zk_jw_obj_end(j);
+}
+
+static void put_cache(const struct zk_jet_view *v, struct zk_jwrite *j)
+{
+	const struct zk_jet_hydrator_figures *h = &v->hydrator;
+
+	zk_jw_key(j, "cache_state");
+	zk_jw_obj(j);
+	kv_u64(j, "user_entries", h->users);
+	kv_u64(j, "post_entries", h->posts);
+	kv_u64(j, "user_capacity", h->users_max);
+	kv_u64(j, "post_capacity", h->posts_max);
+	kv_u64(j, "user_hits", h->user_hits);
+	kv_u64(j, "user_misses", h->user_misses);
+	kv_u64(j, "post_hits", h->post_hits);
+	kv_u64(j, "post_misses", h->post_misses);
+	kv_u64(j, "total_requests",
+	       h->user_hits + h->user_misses + h->post_hits + h->post_misses);
+	kv_u64(j, "cache_evictions", h->evictions);
+	zk_jw_obj_end(j);
+}
+
+static void put_sqlite(const struct zk_jet_view *v, struct zk_jwrite *j)
+{
+	zk_jw_key(j, "sqlite_state");
+	zk_jw_obj(j);
+	kv_bool(j, "available", v->has_store && !v->pipe.store_down);
+	kv_u64(j, "db_size_bytes", v->pipe.file_bytes);
+	kv_u64(j, "wal_size_bytes", v->pipe.wal_bytes);
+	kv_u64(j, "page_count", v->pipe.file_bytes / 16384);
+	kv_u64(j, "page_size_bytes", 16384);
+	kv_u64(j, "freelist_count", 0);
+	kv_i64(j, "cache_size_pages", 1024);
+	kv_u64(j, "mmap_size_bytes", 0);
+	kv_text(j, "journal_mode", "wal");
+	kv_u64(j, "journal_size_limit_bytes", 67108864);
+	kv_null(j, "collection_error");
+	zk_jw_obj_end(j);
+}
+
+static void put_redis(const struct zk_jet_view *v, struct zk_jwrite *j)
+{
+	zk_jw_key(j, "redis_state");
+	zk_jw_obj(j);
+	kv_bool(j, "connected", !v->redis || v->redis_up);
+	kv_text(j, "engine", v->redis ? "redis" : NULL);
+	kv_text(j, "stream_name", v->redis ? v->redis_stream : NULL);
+	kv_null(j, "stream_length"); /* Redis is not asked by a request */
+	zk_jw_key(j, "configured_max_length");
+	if (v->redis)
+		zk_jw_u64(j, v->redis_maxlen);
+	else
+		zk_jw_null(j);
+	kv_null(j, "collection_error");
+	zk_jw_obj_end(j);
+}
+
+static void put_upstream(const struct zk_jet_view *v, struct zk_jwrite *j)
+{
+	const struct zk_jet_place *p = &v->pipe.place;
+
+	zk_jw_key(j, "upstream");
+	zk_jw_obj(j);
+	kv_text(j, "state", zk_jet_state_name(v->pipe.state));
+	kv_text(j, "waiting_for", v->pipe.held);
+	kv_text(j, "host", v->pipe.host);
+	kv_text(j, "wire", p->wire[0] ? p->wire : NULL);
+	zk_jw_key(j, "lag_seconds");
+	if (p->time_us)
+		zk_jw_double(j, (double)(zk_wall_us() - p->time_us) / 1e6);
+	else
+		zk_jw_null(j);
+	zk_jw_key(j, "position");
+	zk_jw_obj(j);
+	kv_text(j, "host", p->host[0] ? p->host : NULL);
+	kv_u64(j, "seq", p->seq);
+	kv_i64(j, "time_us", p->time_us);
+	zk_jw_obj_end(j);
+	kv_u64(j, "gaps", v->pipe.gaps);
+	zk_jw_obj_end(j);
+}
+
+static void put_followers(const struct zk_jet_view *v, struct zk_jwrite *j)
+{
+	zk_jw_key(j, "followers");
+	zk_jw_arr(j);
+	for (size_t i = 0; i < v->n_followers; i++) {
+		const struct zk_jet_follower_view *f = &v->followers[i];
+
+		zk_jw_obj(j);
+		kv_text(j, "name", f->name);
+		kv_text(j, "state", f->state);
+		kv_text(j, "file", f->file);
+		kv_i64(j, "row", f->row);
+		kv_u64(j, "delivered", f->delivered);
+		kv_u64(j, "lag_records", f->lag);
+		kv_text(j, "error", f->error[0] ? f->error : NULL);
+		zk_jw_obj_end(j);
+	}
+	zk_jw_arr_end(j);
+}
+
+/* ---- answers ---- */
+
+static void reply(struct zk_httpd_req *r, int status, zk_str head, struct zk_buf *b)
+{
+	zk_httpd_reply(r, status, head, zk_buf_str(b));
+}
+
+static enum zk_httpd_next on_health(void *ctx, struct zk_httpd_req *r)
+{
+	struct zk_jet_web *w = ctx;
+	struct zk_buf b ZK_CLEANUP(zk_buf_done);
+	struct zk_jet_view v = { 0 };
+	const char *status;
+	struct zk_jwrite j;
+
+	w->conf.collect(w->conf.ctx, &v);
+	status = status_of(&v);
+	zk_buf_init(&b, ANSWER_MAX);
+	zk_jwrite_init(&j, &b);
+	zk_jw_obj(&j);
+	kv_text(&j, "status", status);
+	zk_jw_key(&j, "data");
+	zk_jw_obj(&j);
+	kv_bool(&j, "healthy", strcmp(status, "unhealthy") != 0);
+	kv_bool(&j, "redis_connected", !v.redis || v.redis_up);
+	kv_bool(&j, "sqlite_available", v.has_store && !v.pipe.store_down);
+	kv_u64(&j, "session_count", v.sessions);
+	zk_jw_key(&j, "diagnostics");
+	zk_jw_obj(&j);
+	put_memory(w, &j);
+	put_cache(&v, &j);
+	put_sqlite(&v, &j);
+	put_redis(&v, &j);
+	zk_jw_obj_end(&j);
+	put_upstream(&v, &j);
+	put_followers(&v, &j);
+	kv_text(&j, "breaker",
+	        v.hydrator.api.breaker ? v.hydrator.api.breaker : "closed");
+	zk_jw_obj_end(&j);
+	zk_jw_obj_end(&j);
+	reply(r, strcmp(status, "unhealthy") == 0 ? 503 : 200, ZK_STR(JSON_HEAD), &b);
+	return ZK_HTTPD_DONE;
+}
+
+static enum zk_httpd_next on_ready(void *ctx, struct zk_httpd_req *r)
+{
+	struct zk_jet_web *w = ctx;
+	struct zk_buf b ZK_CLEANUP(zk_buf_done);
+	struct zk_jet_view v = { 0 };
+	struct zk_jwrite j;
+	bool hosts, store;
+
+	w->conf.collect(w->conf.ctx, &v);
+	hosts = hosts_are_down(&v);
+	store = is_stopped(&v);
+	zk_buf_init(&b, ANSWER_MAX);
+	zk_jwrite_init(&j, &b);
+	zk_jw_obj(&j);
+	kv_bool(&j, "ready", !hosts && !store);
+	if (hosts || store) {
+		zk_jw_key(&j, "why");
+		zk_jw_arr(&j);
+		if (hosts)
+			zk_jw_cstr(&j, "no host");
+		if (store)
+			zk_jw_cstr(&j, v.pipe.held ? v.pipe.held : "store");
+		zk_jw_arr_end(&j);
+	}
+	zk_jw_obj_end(&j);
+	reply(r, hosts || store ? 503 : 200, ZK_STR(JSON_HEAD), &b);
+	return ZK_HTTPD_DONE;
+}
+
+static void put_stats(const struct zk_jet_view *v, struct zk_jwrite *j)
+{
+	const struct zk_jet_hydrator_figures *h = &v->hydrator;
+	static const char *const names[] = { "none", "partial", "full" };
+
+	kv_u64(j, "total_records_processed", v->pipe.stored);
+	kv_u64(j, "cache_user_hits", h->user_hits);
+	kv_u64(j, "cache_user_misses", h->user_misses);
+	kv_u64(j, "cache_post_hits", h->post_hits);
+	kv_u64(j, "cache_post_misses", h->post_misses);
+	kv_rate(j, "cache_user_hit_rate", h->user_hits, h->user_misses);
+	kv_rate(j, "cache_post_hit_rate", h->post_hits, h->post_misses);
+	kv_null(j, "redis_stream_length");
+	kv_null(j, "redis_version");
+	kv_u64(j, "events_received", v->pipe.received);
+	kv_u64(j, "events_filtered", v->pipe.filtered);
+	kv_u64(j, "events_duplicate", v->pipe.duplicate);
+	kv_u64(j, "events_dead", v->pipe.dead);
+	kv_u64(j, "events_stored", v->pipe.stored);
+	kv_u64(j, "events_waiting", v->pipe.waiting);
+	kv_u64(j, "bytes_received", v->pipe.bytes);
+	zk_jw_key(j, "rate_1m");
+	zk_jw_double(j, v->pipe.rate_1m);
+	zk_jw_key(j, "lag_seconds");
+	if (v->pipe.place.time_us)
+		zk_jw_double(j, (double)(zk_wall_us() - v->pipe.place.time_us) / 1e6);
+	else
+		zk_jw_null(j);
+	zk_jw_key(j, "hydration");
+	zk_jw_obj(j);
+	for (size_t i = 0; i < ZK_ARRAY_LEN(names); i++)
+		kv_u64(j, names[i], h->by_hydration[i]);
+	zk_jw_obj_end(j);
+	zk_jw_key(j, "api");
+	zk_jw_obj(j);
+	kv_u64(j, "requests", h->api.requests);
+	kv_u64(j, "errors", h->api.errors);
+	kv_u64(j, "limited", h->api.limited);
+	kv_u64(j, "ids", h->api.ids);
+	zk_jw_obj_end(j);
+	put_followers(v, j);
+}
+
+static enum zk_httpd_next on_stats(void *ctx, struct zk_httpd_req *r)
+{
+	struct zk_jet_web *w = ctx;
+	struct zk_buf b ZK_CLEANUP(zk_buf_done);
+	struct zk_jet_view v = { 0 };
+	struct zk_jwrite j;
+
+	w->conf.collect(w->conf.ctx, &v);
+	zk_buf_init(&b, ANSWER_MAX);
+	zk_jwrite_init(&j, &b);
+	zk_jw_obj(&j);
+	kv_text(&j, "status", "success");
+	zk_jw_key(&j, "data");
+	zk_jw_obj(&j);
+	put_stats(&v, &j);
+	zk_jw_obj_end(&j);
+	zk_jw_obj_end(&j);
+	reply(r, 200, ZK_STR(JSON_HEAD), &b);
+	return ZK_HTTPD_DONE;
+}
+
+static void refresh(void *ctx)
+{
+	struct zk_jet_web *w = ctx;
+	struct zk_jet_view v = { 0 };
+	struct sample now = { 0 };
+
+	w->conf.collect(w->conf.ctx, &v);
+	zk_gauge_set(w->store_bytes, (double)v.store_bytes);
+	zk_gauge_set(w->files[0], v.has_store);
+	zk_gauge_set(w->files[1], v.sealed);
+	if (!w->conf.compat)
+		return;
+	(void)read_memory(&now);
+	const double values[] = { (double)now.rss,
+		                  (double)now.virt,
+		                  (double)v.hydrator.users,
+		                  (double)v.hydrator.users_max,
+		                  (double)v.hydrator.posts,
+		                  (double)v.hydrator.posts_max,
+		                  v.has_store && !v.pipe.store_down,
+		                  (double)v.pipe.file_bytes,
+		                  (double)v.pipe.wal_bytes };
+
+	for (size_t i = 0; i < ZK_ARRAY_LEN(values); i++)
+		zk_gauge_set(w->compat[i], values[i]);
+}
+
+static enum zk_httpd_next on_metrics(void *ctx, struct zk_httpd_req *r)
+{
+	struct zk_jet_web *w = ctx;
+	struct zk_buf b ZK_CLEANUP(zk_buf_done);
+
+	zk_buf_init(&b, ANSWER_MAX);
+	zk_metrics_format(w->conf.metrics, &b);
+	reply(r, 200, ZK_STR(PROM_HEAD), &b);
+	return ZK_HTTPD_DONE;
+}
+
+static enum zk_httpd_next on_root(void *ctx, struct zk_httpd_req *r)
+{
+	(void)ctx;
+	zk_httpd_reply(r, 200, ZK_STR(TEXT_HEAD), ZK_STR("jetstream-turbo API server"));
+	return ZK_HTTPD_DONE;
+}
+
+#define BOTH(path, fn)                                           \
+	{ .method = "GET", .pattern = path, .on_head = fn },     \
+	{                                                        \
+		.method = "HEAD", .pattern = path, .on_head = fn \
+	}
+
+static const struct zk_route routes[] = {
+	BOTH("/", on_root),
+	BOTH("/health", on_health),
+	BOTH("/ready", on_ready),
+	BOTH("/stats", on_stats),
+	BOTH("/metrics", on_metrics),
+	BOTH("/api/v1", on_root),
+	BOTH("/api/v1/health", on_health),
+	BOTH("/api/v1/ready", on_ready),
+	BOTH("/api/v1/stats", on_stats),
+	BOTH("/api/v1/metrics", on_metrics),
+};
+
+/* ---- making it ---- */
+
+static void add_metrics(struct zk_jet_web *w)
+{
+	static const char *const compat[] = {
+		"jetstream_turbo_process_memory_rss_bytes",
+		"jetstream_turbo_process_memory_virtual_bytes",
+		"jetstream_turbo_cache_user_entries",
+		"jetstream_turbo_cache_user_capacity",
+		"jetstream_turbo_cache_post_entries",
+		"jetstream_turbo_cache_post_capacity",
+		"jetstream_turbo_sqlite_available",
+		"jetstream_turbo_sqlite_db_size_bytes",
+		"jetstream_turbo_sqlite_wal_size_bytes",
+	};
+	static const char *const states[] = { "live", "sealed" };
+	struct zk_metrics *m = w->conf.metrics;
+
+	w->store_bytes = zk_metrics_gauge(m, "zk_jetstream_store_bytes",
+	                                  "bytes of all store files", NULL);
+	for (size_t i = 0; i < 2; i++)
+		w->files[i] =
+		        zk_metrics_gauge(m, "zk_jetstream_files", "store files",
+		                         (const char *[]){ "state", states[i], NULL });
+	for (size_t i = 0; i < ZK_ARRAY_LEN(compat) && w->conf.compat; i++)
+		w->compat[i] = zk_metrics_gauge(m, compat[i],
+		                                "as the Rust version has it", NULL);
+	zk_metrics_on_collect(m, refresh, w);
+}
+
+int zk_jet_web_new(struct zk_loop *loop, const struct zk_jet_web_conf *conf,
+                   struct zk_jet_web **ret, struct zk_error *err)
+{
+	struct zk_jet_web *w = zk_new0(struct zk_jet_web);
+	struct zk_httpd_conf http;
+	int r;
+
+	w->conf = *conf;
+	w->loop = loop;
+	zk_httpd_conf_init(&http);
+	http.ctx = w;
+	http.routes = routes;
+	http.n_routes = ZK_ARRAY_LEN(routes);
+	r = zk_httpd_new(loop, &http, &w->httpd, err);
+	for (size_t i = 0; i < conf->n_listen && r == 0; i++)
+		r = zk_httpd_listen(w->httpd, zk_str_of(conf->listen[i]), err);
+	if (r < 0) {
+		zk_jet_web_free(w);
+		return r;
+	}
+	add_metrics(w);
+	w->timer = zk_timer_new(loop, on_sample, w);
+	zk_timer_weak(w->timer, true);
+	on_sample(w);
+	zk_timer_start(w->timer, SAMPLE_MS, SAMPLE_MS);
+	*ret = w;
+	return 0;
+}
+
+const char *zk_jet_web_address(const struct zk_jet_web *w, size_t i)
+{
+	return zk_httpd_address(w->httpd, i);
+}
+
+void zk_jet_web_free(struct zk_jet_web *w)
+{
+	if (!w)
+		return;
+	zk_httpd_free(w->httpd);
+	zk_timer_free(w->timer);
+	free(w);
+}
