@@ -58,6 +58,7 @@ const struct zk_cmd *const zk_cmds[] = {
 	&zk_cmd_procwire_worker,
 	&zk_cmd_procwire_call,
 	&zk_cmd_procwire_bench,
+	&zk_cmd_procwire_check,
 	/* Operate */
 	&zk_cmd_health,
 	&zk_cmd_spool,

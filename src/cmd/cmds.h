@@ -33,6 +33,7 @@ extern const struct zk_cmd zk_cmd_jetstream_cursor_convert;
 extern const struct zk_cmd zk_cmd_procwire;
 extern const struct zk_cmd zk_cmd_procwire_bench;
 extern const struct zk_cmd zk_cmd_procwire_call;
+extern const struct zk_cmd zk_cmd_procwire_check;
 extern const struct zk_cmd zk_cmd_procwire_worker;
 extern const struct zk_cmd zk_cmd_profile;
 extern const struct zk_cmd zk_cmd_spool;

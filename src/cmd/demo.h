@@ -37,6 +37,7 @@ struct demo_stage {
 	void (*stop)(struct demo *d, void *state);
 };
 
+extern const struct demo_stage zk_demo_procwire;
 extern const struct demo_stage zk_demo_triggers;
 
 /* Turns the loop until cond(ctx) or for `ms`; whether the condition holds. */
