@@ -63,7 +63,7 @@ static const struct zk_opt worker_rows[] = {
 	  .meta = "NAME,...",
 	  .off = OFF(expose),
 	  .flags = ZK_OPT_F_COMMA,
-	  .help = "built-in methods to offer" },
+	  .help = "built-in methods to offer; file.read:DIR names what may be read" },
 	{ .type = ZK_OPT_TABLE,
 	  .name = "methods",
 	  .off = OFF(methods),
@@ -181,11 +181,11 @@ static void wait_for_parent(void)
 
 void zk_procwire_failed(const struct zk_app *app, const struct zk_error *err)
 {
-	static int told;
 	struct zk_buf b;
 
 	(void)app;
-	if (!getenv("PROCWIRE_MODULE_NAME") || told++)
+	/* A violation comes after $init, when nobody listens to it any more. */
+	if (!getenv("PROCWIRE_MODULE_NAME") || err->code == ZK_E_PW_PROTOCOL)
 		return;
 	zk_buf_init(&b, 8192);
 	zk_pw_control_error(&b, err->msg);

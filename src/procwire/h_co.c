@@ -266,6 +266,7 @@ static void on_ended(void *ctx, const struct zk_child_result *res)
 {
 	struct copy *c = ctx;
 	struct zk_error err = { 0 };
+	struct zk_list *e;
 
 	c->child = NULL;
 	c->paused = false;
@@ -278,8 +279,8 @@ static void on_ended(void *ctx, const struct zk_child_result *res)
 	        c->pool->c->words.v[0], res->status, (long long)c->backoff_ms);
 	(void)zk_fail(&err, ZK_E_PW_HANDLER, "the process '%s' ended with status %d",
 	              c->pool->c->words.v[0], res->status);
-	while (!zk_list_is_empty(&c->jobs)) {
-		struct job *j = ZK_LIST_ENTRY(c->jobs.next, struct job, link);
+	while ((e = zk_list_pop(&c->jobs)) != NULL) {
+		struct job *j = ZK_LIST_ENTRY(e, struct job, link);
 
 		(void)zk_pw_fail(j->req, &err);
 		job_over(j);

@@ -195,9 +195,10 @@ int zk_pw_spec_parse(zk_str text, struct zk_optpool *pool, const char **name,
 
 /* ---- to the table ---- */
 
-static const struct zk_pw_maker *const groups[] = { zk_pw_basic,   zk_pw_bytes,
-	                                            zk_pw_command, zk_pw_co,
-	                                            zk_pw_http,    zk_pw_sql };
+static const struct zk_pw_maker *const groups[] = {
+	zk_pw_basic, zk_pw_bytes, zk_pw_command, zk_pw_co,
+	zk_pw_files, zk_pw_http,  zk_pw_sql,
+};
 
 static const struct zk_pw_maker *find_maker(zk_str word)
 {
@@ -310,14 +311,24 @@ int zk_pw_spec_add(const struct zk_pw_env *env, const char *name,
 	return 0;
 }
 
-static int add_builtin(const struct zk_pw_env *env, const char *name,
+/* "NAME" or "NAME:SPEC"; the method has the name. */
+static int add_builtin(const struct zk_pw_env *env, const char *handler,
                        struct zk_error *err)
 {
-	struct zk_pw_spec spec = { .handler = name };
+	struct zk_pw_spec spec = { .handler = handler };
+	const struct zk_pw_maker *m;
+	zk_str name;
+	int r = 0;
 
-	if (zk_pw_table_find(zk_pw_worker_table(env->worker), zk_str_of(name)))
-		return 0; /* the user's own method of that name */
-	return zk_pw_spec_add(env, name, &spec, err);
+	(void)zk_str_cut(zk_str_of(handler), ':', &name);
+	m = find_maker(name);
+	if (!m)
+		return unknown_handler(handler, err);
+	spec.kind = (int)m->kind + 1;
+	/* The user's own method of that name comes first. */
+	if (!zk_pw_table_find(zk_pw_worker_table(env->worker), name))
+		r = zk_pw_spec_add(env, m->name, &spec, err);
+	return r;
 }
 
 int zk_pw_spec_builtins(const struct zk_pw_env *env, const struct zk_strlist *names,
@@ -326,8 +337,11 @@ int zk_pw_spec_builtins(const struct zk_pw_env *env, const struct zk_strlist *na
 	static const char *const always[] = { "zk.describe", "zk.stats", "zk.ping" };
 
 	for (size_t i = 0; i < names->n; i++) {
-		const struct zk_pw_maker *m = find_maker(zk_str_of(names->v[i]));
+		const struct zk_pw_maker *m;
+		zk_str name;
 
+		(void)zk_str_cut(zk_str_of(names->v[i]), ':', &name);
+		m = find_maker(name);
 		if (!m || !m->exposed)
 			return unknown_handler(names->v[i], err);
 		if (add_builtin(env, names->v[i], err) < 0)

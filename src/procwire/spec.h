@@ -103,6 +103,7 @@ extern const struct zk_pw_maker zk_pw_basic[];   /* h_basic.c; each ends with no
 extern const struct zk_pw_maker zk_pw_bytes[];   /* h_bytes.c */
 extern const struct zk_pw_maker zk_pw_command[]; /* h_command.c */
 extern const struct zk_pw_maker zk_pw_co[];      /* h_co.c */
+extern const struct zk_pw_maker zk_pw_files[];   /* h_files.c */
 extern const struct zk_pw_maker zk_pw_http[];    /* h_http.c */
 extern const struct zk_pw_maker zk_pw_sql[];     /* h_sql.c */
 

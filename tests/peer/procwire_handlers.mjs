@@ -2,7 +2,7 @@
 // own verbs, the C API; and the examples.  TAP.
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash, createHmac } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
 import { gunzipSync, gzipSync } from "node:zlib";
@@ -181,6 +181,33 @@ test("built-in", async () => {
   equal((await m.send("info", null)).program, "zk", "info");
   equal(await m.send("json.query", { json: '{"a":[{"b":9007199254740993}]}', path: "a.0.b" }), 9007199254740992, "json.query");
   equal(await m.send("zk.ping", null), "pong", "zk.ping");
+  await stop();
+});
+
+test("files", async () => {
+  const dir = temp("files"), log = dir + "/log";
+  mkdirSync(dir);
+  writeFileSync(log, "one\n");
+  writeFileSync(temp("outside"), "secret");
+  symlinkSync(temp("outside"), dir + "/link");
+  const { module: m, stop } = await start(["--expose", `file.read:${dir},file.tail:${dir},dir.watch:${dir}`],
+    d => d.method("file.read", { requestCodec: msgpackCodec, responseCodec: rawCodec })
+      .method("file.tail", { response: "stream", cancellable: true }).method("dir.watch", { response: "stream", cancellable: true }));
+  equal((await m.send("file.read", "log")).toString(), "one\n", "file.read");
+  for (const path of [temp("outside"), "../outside", "link", "/etc/passwd", "nothing", "", "."])
+    await rejected(m.send("file.read", path), "not " + path.replace(temp(""), ""));
+  const c = new AbortController(), got = [], seen = [];
+  const follow = (name, path, into) => (async () => {
+    try {
+      for await (const x of m.stream(name, path, { signal: c.signal })) into.push(x);
+    } catch { /* AbortError */ }
+  })();
+  const both = [follow("file.tail", "log", got), follow("dir.watch", ".", seen)];
+  await waitFor("a line", () => { appendFileSync(log, "two\n"); return got.includes("two"); });
+  ok(!got.includes("one"), "file.tail begins at the end");
+  await waitFor("a change", () => { writeFileSync(dir + "/new", "x"); return seen.some(e => e.name === "new"); });
+  c.abort();
+  await Promise.all(both);
   await stop();
 });
 
