@@ -36,6 +36,7 @@ struct zk_pw_conn {
 	bool started, busy, freed;
 	unsigned holds;
 	struct zk_timer *patience;
+	struct zk_error why; /* of its end; no code = the peer closed */
 	struct zk_pw_conn_stats stats;
 };
 
@@ -55,6 +56,7 @@ static void release(void *ctx)
 }
 
 static void flush_deferred(void *ctx);
+static void tell_closed(void *ctx);
 
 static void close_fd(struct zk_pw_conn *c)
 {
@@ -73,7 +75,16 @@ void zk_pw_conn_free(struct zk_pw_conn *c)
 		return;
 	c->freed = true;
 	close_fd(c);
+	zk_loop_forget(c->loop, tell_closed, c);
 	zk_loop_defer(c->loop, release, c);
+}
+
+/* Not at once: whoever sends just now holds things that on_close frees. */
+static void tell_closed(void *ctx)
+{
+	struct zk_pw_conn *c = ctx;
+
+	c->conf.on_close(c->conf.ctx, c->why.code ? &c->why : NULL);
 }
 
 static void die(struct zk_pw_conn *c, const struct zk_error *err)
@@ -81,7 +92,9 @@ static void die(struct zk_pw_conn *c, const struct zk_error *err)
 	if (c->fd < 0)
 		return;
 	close_fd(c);
-	c->conf.on_close(c->conf.ctx, err);
+	if (err)
+		c->why = *err;
+	zk_loop_defer(c->loop, tell_closed, c);
 }
 
 /* ---- watching ---- */

@@ -28,8 +28,8 @@ struct zk_pw_conn_conf {
 	bool (*on_begin)(void *ctx, const struct zk_pw_header *h);
 	void (*on_piece)(void *ctx, zk_str piece, bool last);
 	void (*on_room)(void *ctx); /* what waits fell to low_bytes after it was high */
-	/* Once: the peer closed it or a write failed (`err` NULL), or it broke the rules. The
-	 * connection is dead; free it from here or later. */
+	/* Once, at the end of the turn: the peer closed it or a write failed (`err` NULL), or it
+	 * broke the rules. The connection is dead; free it from here or later. */
 	void (*on_close)(void *ctx, const struct zk_error *err);
 };
 

@@ -28,7 +28,7 @@ static void grow_ids(struct zk_pw_worker *w)
 	size_t n = w->room_ids;
 
 	w->room_ids = n ? n * 2 : IDS_FIRST;
-	w->ids = zk_alloc_array(w->room_ids, sizeof(*w->ids));
+	w->ids = zk_alloc_array(w->room_ids, sizeof(struct zk_pw_req *));
 	for (size_t i = 0; i < n; i++) {
 		while (old[i]) {
 			struct zk_pw_req *r = old[i];

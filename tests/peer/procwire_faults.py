@@ -217,6 +217,21 @@ def test_a_long_payload_that_does_not_come():
         zkt.ok(w.rss_kb() < 120000, "memory stays small", w.rss_kb())
 
 
+def test_a_parent_that_closes_in_the_middle():
+    for name, unread in (("echo", b""), ("raw", b""), ("raw", b"u" * 3000000), ("cat", b"")):
+        with Worker() as w:
+            w.connect()
+            if unread:
+                w.sock.setblocking(False)
+                text = b"".join(frame(w.ids["raw"], 0, i + 1, b"x" * 60000) for i in range(20))
+                with contextlib.suppress(BlockingIOError):
+                    w.send(text)
+            with contextlib.suppress(BlockingIOError):
+                w.send(HEAD.pack(w.ids[name], 0, 99, 10 << 20) + b"y" * 500000)
+            w.sock.close()
+            ended(w, 0, f"closed in the middle of {name}")
+
+
 def test_ignored_frames():
     with Worker() as w:
         w.connect()
