@@ -344,8 +344,10 @@ static void give(struct copy *c, struct job *j)
 
 static void pool_turn(struct pool *p)
 {
-	while (!zk_list_is_empty(&p->waiting)) {
-		struct job *j = ZK_LIST_ENTRY(p->waiting.next, struct job, link);
+	struct zk_list *e;
+
+	while ((e = zk_list_pop(&p->waiting)) != NULL) {
+		struct job *j = ZK_LIST_ENTRY(e, struct job, link);
 		struct zk_error err = { 0 };
 		struct copy *c = choose(p, &err);
 
@@ -355,6 +357,7 @@ static void pool_turn(struct pool *p)
 			(void)zk_pw_fail(j->req, &err);
 			job_over(j);
 		} else {
+			zk_list_push_front(&p->waiting, e);
 			return;
 		}
 	}

@@ -31,5 +31,5 @@ profiles:
         a: { handler: "exec:cat", knd: stream }
 END
 "$ZK" procwire worker --config w.yaml -p p --check || echo "status $?"
-sed -i 's/, knd: stream/, kind: streem/' w.yaml
+sed -i 's/, knd: stream/, kind: steam/' w.yaml
 "$ZK" procwire worker --config w.yaml -p p --check || echo "status $?"
