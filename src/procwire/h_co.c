@@ -59,13 +59,14 @@ struct job {
 
 /* ---- jobs ---- */
 
+/* The memory goes at the end of the turn: a loop over the jobs may stand on it. */
 static void job_free(struct job *j)
 {
 	zk_list_remove(&j->link);
 	if (j->copy)
 		j->copy->n_jobs--;
 	zk_buf_done(&j->line);
-	free(j);
+	zk_loop_defer(zk_pw_worker_loop(zk_pw_worker_of(j->req)), free, j);
 }
 
 static void job_over(struct job *j)
