@@ -52,6 +52,7 @@ set -g __zk_paths \
     'procwire worker' \
     'procwire call' \
     'procwire bench' \
+    'procwire check' \
     'health' \
     'spool' \
     'spool list' \
@@ -158,6 +159,7 @@ complete -c zk -n '__zk_at "jetstream cursor"' -a convert -d 'translate between 
 complete -c zk -n '__zk_at "procwire"' -a worker -d 'serve methods to a Node.js parent that started us'
 complete -c zk -n '__zk_at "procwire"' -a call -d 'call one method of a worker'
 complete -c zk -n '__zk_at "procwire"' -a bench -d 'measure how fast a worker answers'
+complete -c zk -n '__zk_at "procwire"' -a check -d 'run a conformance test against a worker'
 complete -c zk -n '__zk_at "spool"' -a list -d 'how much waits for whom'
 complete -c zk -n '__zk_at "spool"' -a show -d 'print records with their bodies and the last error'
 complete -c zk -n '__zk_at "spool"' -a flush -d 'send what waits'
@@ -1619,7 +1621,7 @@ complete -c zk -n '__zk_at "jetstream cursor convert"' -l no-exit-status -d 'exi
 complete -c zk -n '__zk_at "jetstream cursor convert"' -F
 complete -c zk -n '__zk_at "procwire worker"' -l handle -x -d 'NAME[,KEY=VALUE...]=HANDLER: a method; repeatable'
 complete -c zk -n '__zk_at "procwire worker"' -l event -x -d 'an event that handlers may emit; repeatable'
-complete -c zk -n '__zk_at "procwire worker"' -l expose -x -d 'built-in methods to offer'
+complete -c zk -n '__zk_at "procwire worker"' -l expose -x -d 'built-in methods to offer; file.read:DIR names what may be read'
 complete -c zk -n '__zk_at "procwire worker"' -l max-concurrency -x -d 'requests that run at a time; more wait'
 complete -c zk -n '__zk_at "procwire worker"' -l max-queue -x -d 'waiting requests before reading pauses'
 complete -c zk -n '__zk_at "procwire worker"' -l max-payload -x -d 'largest request and answer'
@@ -1683,6 +1685,19 @@ complete -c zk -n '__zk_at "procwire bench"' -l cursor -x -d 'go on where an ear
 complete -c zk -n '__zk_at "procwire bench"' -l exit-status -d 'exit 1 when the result is empty'
 complete -c zk -n '__zk_at "procwire bench"' -l no-exit-status -d 'exit 1 when the result is empty'
 complete -c zk -n '__zk_at "procwire bench"' -F
+complete -c zk -n '__zk_at "procwire check"' -l output -s o -x -a 'auto table plain json ndjson yaml csv tsv' -d 'form of the result on stdout'
+complete -c zk -n '__zk_at "procwire check"' -l fields -x -a '(__zk_ask fields)' -d 'only these fields'
+complete -c zk -n '__zk_at "procwire check"' -l jq -x -d 'filter with a jq program; strings are printed raw'
+complete -c zk -n '__zk_at "procwire check"' -l format -x -d 'one line per row, such as \'{id}\\t{status}\''
+complete -c zk -n '__zk_at "procwire check"' -l list-fields -d 'name the fields of the result'
+complete -c zk -n '__zk_at "procwire check"' -l no-list-fields -d 'name the fields of the result'
+complete -c zk -n '__zk_at "procwire check"' -l limit -x -d 'at most N rows'
+complete -c zk -n '__zk_at "procwire check"' -l all -d 'all rows, page after page'
+complete -c zk -n '__zk_at "procwire check"' -l no-all -d 'all rows, page after page'
+complete -c zk -n '__zk_at "procwire check"' -l cursor -x -d 'go on where an earlier page ended'
+complete -c zk -n '__zk_at "procwire check"' -l exit-status -d 'exit 1 when the result is empty'
+complete -c zk -n '__zk_at "procwire check"' -l no-exit-status -d 'exit 1 when the result is empty'
+complete -c zk -n '__zk_at "procwire check"' -F
 complete -c zk -n '__zk_at "health"' -l base-url -x -d 'address of the Zeal server'
 complete -c zk -n '__zk_at "health"' -l token-file -r -F -d 'token that is sent with every request'
 complete -c zk -n '__zk_at "health"' -l token-fd -x -d 'token that is sent with every request'
