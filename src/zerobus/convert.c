@@ -357,12 +357,12 @@ static uint32_t do_repeated(struct zk_zb_plan *p, const struct zk_zb_op *op)
 static bool next_element(struct zk_zb_plan *p, const struct zk_zb_op *list,
                          struct zk_zb_frame *f)
 {
-	const struct zk_zb_op *first = list + 1;
-	struct zk_zb_slot *slot = &p->slots[first->field];
+	struct zk_zb_slot *slot;
 	zk_str key;
 
 	if (p->conf.arrow)
 		return ++f->i < f->end;
+	slot = &p->slots[list[1].field];
 	if (list->step == ZK_ZB_LIST) {
 		*slot = (struct zk_zb_slot){ .stamp = p->stamp };
 		return zk_jiter_element(&f->it, &slot->val);

@@ -23,7 +23,7 @@ void zk_zb_out_done(struct zk_zb_out *o)
 
 void zk_zb_out_grow(struct zk_zb_out *o, size_t more)
 {
-	size_t room = ZK_MAX(o->room, (size_t)2048);
+	size_t room = ZK_MAX(o->room, (size_t)64);
 
 	if (more > o->cap - ZK_MIN(o->n, o->cap)) {
 		o->over = true;

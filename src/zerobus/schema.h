@@ -109,6 +109,12 @@ int zk_zb_schema_of_descriptor(zk_str bytes, const struct zk_zb_schema_conf *con
 /* The content of a file of --schema FILE, recognised by its bytes: one of the above. */
 int zk_zb_schema_of_file(zk_str bytes, const struct zk_zb_schema_conf *conf,
                          struct zk_zb_schema **ret, struct zk_error *err) ZK_MUST_USE;
+/* The same of an input that is read here, of Arrow no more than its schema. Blocks; the message
+ * names the source. */
+struct zk_zb_source;
+int zk_zb_schema_of_source(struct zk_zb_source *source,
+                           const struct zk_zb_schema_conf *conf,
+                           struct zk_zb_schema **ret, struct zk_error *err) ZK_MUST_USE;
 void zk_zb_schema_free(struct zk_zb_schema *s); /* NULL is fine */
 void zk_zb_schema_freep(struct zk_zb_schema **s);
 
