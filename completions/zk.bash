@@ -3,9 +3,10 @@
 
 _zk_verbs() {
 	case $1 in
-	'') words='template trace triggers jetstream procwire health spool demo config profile completion explain help schema version' ;;
+	'') words='template trace zerobus triggers jetstream procwire health spool demo config profile completion explain help schema version' ;;
 	'template') words='register list get delete export lint diff' ;;
 	'trace') words='start event push exec complete list show export replay' ;;
+	'zerobus') words='schema decode' ;;
 	'triggers') words='serve keys send inbox ack webhook replay listen verify top migrate check' ;;
 	'triggers keys') words='generate show rotate' ;;
 	'triggers webhook') words='set show test disable rotate-secret' ;;
@@ -36,6 +37,8 @@ _zk_options() {
 	'trace show') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'trace export') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat -o --output -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'trace replay') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat --speed --to-events --no-to-events -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
+	'zerobus schema') words=' -o --output -t --table --message --all-optional --no-all-optional --time-as --force --no-force -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
+	'zerobus decode') words=' --schema --message --framed --no-framed -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'triggers serve') words=' --listen --metrics-listen --cors --ui --no-ui --dev --no-dev --db --db-connections --durability --dedup-window --retain-delivered --retain-failed --retain-pending --redis --webhook-secret-file --webhook-secret-fd --accept-new-secret --no-accept-new-secret --delivery --no-delivery --delivery-max --delivery-timeout --delivery-body --retry-schedule --allow-private-webhooks --no-allow-private-webhooks --webhook-allow --require-https --no-require-https --webhook-proxy --alert-url --rate-limit --rate-limit-algorithm --key-prefix --admin-token-file --admin-token-fd --keygen-per-minute --key-mac --no-key-mac --hash-lanes --max-payload --max-body --max-depth --max-head --max-header-lines --max-target --max-connections --max-connections-per-client --max-requests --head-timeout --body-timeout --idle-timeout -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version --tls-cert --tls-key --trusted-proxy --admin' ;;
 	'triggers keys generate') words=' --url --key-file --key-fd --name --tier --admin-token-file --admin-token-fd --save --no-save -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'triggers keys show') words=' --url --key-file --key-fd -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
@@ -146,6 +149,9 @@ _zk_value() {
 	'trace replay --token-file') kind='file' ;;
 	'trace replay --api-key-file') kind='file' ;;
 	'trace replay --server-kind') words='auto ideal as-built path-blind older' ;;
+	'zerobus schema -o' | 'zerobus schema --output') words='proto descriptor set arrow-json ddl json-schema' ;;
+	'zerobus schema --time-as') words='error string micros' ;;
+	'zerobus decode --schema') kind='file' ;;
 	'triggers serve --db') kind='file' ;;
 	'triggers serve --durability') words='full process' ;;
 	'triggers serve --webhook-secret-file') kind='file' ;;
@@ -249,6 +255,8 @@ _zk_arg() {
 	'template lint') kind='file' ;;
 	'template diff') kind='file' ;;
 	'trace push') kind='file' ;;
+	'zerobus schema') kind='file' ;;
+	'zerobus decode') kind='file' ;;
 	'triggers send') kind='file' ;;
 	'config trust') kind='file' ;;
 	'profile show') kind='profile' ;;
@@ -419,6 +427,12 @@ _zk_with_value() {
 	'trace replay --server-kind') return 0 ;;
 	'trace replay --rate') return 0 ;;
 	'trace replay --speed') return 0 ;;
+	'zerobus schema -o' | 'zerobus schema --output') return 0 ;;
+	'zerobus schema -t' | 'zerobus schema --table') return 0 ;;
+	'zerobus schema --message') return 0 ;;
+	'zerobus schema --time-as') return 0 ;;
+	'zerobus decode --schema') return 0 ;;
+	'zerobus decode --message') return 0 ;;
 	'triggers serve --listen') return 0 ;;
 	'triggers serve --metrics-listen') return 0 ;;
 	'triggers serve --cors') return 0 ;;

@@ -19,6 +19,9 @@ set -g __zk_paths \
     'trace show' \
     'trace export' \
     'trace replay' \
+    'zerobus' \
+    'zerobus schema' \
+    'zerobus decode' \
     'triggers' \
     'triggers serve' \
     'triggers keys' \
@@ -100,6 +103,7 @@ end
 complete -c zk -f
 complete -c zk -n '__zk_at ""' -a template -d 'register, list, lint, diff, delete node templates'
 complete -c zk -n '__zk_at ""' -a trace -d 'push execution traces, look at sessions'
+complete -c zk -n '__zk_at ""' -a zerobus -d 'stream rows into Delta tables with acknowledgements'
 complete -c zk -n '__zk_at ""' -a triggers -d 'serve or call the triggers API'
 complete -c zk -n '__zk_at ""' -a jetstream -d 'consume, enrich and archive the Bluesky stream'
 complete -c zk -n '__zk_at ""' -a procwire -d 'be a worker for, or call, a Node.js peer'
@@ -129,6 +133,8 @@ complete -c zk -n '__zk_at "trace"' -a list -d 'list trace sessions, newest firs
 complete -c zk -n '__zk_at "trace"' -a show -d 'show the events of a session'
 complete -c zk -n '__zk_at "trace"' -a export -d 'write the events of a session as NDJSON, CSV or OTLP'
 complete -c zk -n '__zk_at "trace"' -a replay -d 'print the events of a session in their time'
+complete -c zk -n '__zk_at "zerobus"' -a schema -d 'print the schema of a file as protobuf, SQL or JSON'
+complete -c zk -n '__zk_at "zerobus"' -a decode -d 'print protobuf debug files and descriptors as NDJSON'
 complete -c zk -n '__zk_at "triggers"' -a serve -d 'serve the triggers API on an embedded database'
 complete -c zk -n '__zk_at "triggers"' -a keys -d 'make, show and rotate API keys'
 complete -c zk -n '__zk_at "triggers"' -a send -d 'send events, in batches, each exactly once'
@@ -896,6 +902,32 @@ complete -c zk -n '__zk_at "trace replay"' -l retry-base -x -d 'first wait, doub
 complete -c zk -n '__zk_at "trace replay"' -l retry-cap -x -d 'longest wait'
 complete -c zk -n '__zk_at "trace replay"' -l retry-max-time -x -d 'give up after so long; 0 = never'
 complete -c zk -n '__zk_at "trace replay"' -F
+complete -c zk -n '__zk_at "zerobus schema"' -l output -s o -x -a 'proto descriptor set arrow-json ddl json-schema' -d 'in which form the schema is printed'
+complete -c zk -n '__zk_at "zerobus schema"' -l table -s t -x -d 'the table that CREATE TABLE and the message are named after'
+complete -c zk -n '__zk_at "zerobus schema"' -l message -x -d 'name of the message; of a descriptor with several, which one'
+complete -c zk -n '__zk_at "zerobus schema"' -l all-optional -d 'every column optional, whatever the schema says'
+complete -c zk -n '__zk_at "zerobus schema"' -l no-all-optional -d 'every column optional, whatever the schema says'
+complete -c zk -n '__zk_at "zerobus schema"' -l time-as -x -a 'error string micros' -d 'how times of day, durations and intervals are written'
+complete -c zk -n '__zk_at "zerobus schema"' -l force -d 'print binary forms to a terminal too'
+complete -c zk -n '__zk_at "zerobus schema"' -l no-force -d 'print binary forms to a terminal too'
+complete -c zk -n '__zk_at "zerobus schema"' -F
+complete -c zk -n '__zk_at "zerobus decode"' -l schema -r -F -d 'descriptor, Arrow file or table document of the payloads'
+complete -c zk -n '__zk_at "zerobus decode"' -l message -x -d 'which message of a descriptor with several'
+complete -c zk -n '__zk_at "zerobus decode"' -l framed -d 'the input is gRPC messages of a stream, in either direction'
+complete -c zk -n '__zk_at "zerobus decode"' -l no-framed -d 'the input is gRPC messages of a stream, in either direction'
+complete -c zk -n '__zk_at "zerobus decode"' -l output -s o -x -a 'auto table plain json ndjson yaml csv tsv' -d 'form of the result on stdout'
+complete -c zk -n '__zk_at "zerobus decode"' -l fields -x -a '(__zk_ask fields)' -d 'only these fields'
+complete -c zk -n '__zk_at "zerobus decode"' -l jq -x -d 'filter with a jq program; strings are printed raw'
+complete -c zk -n '__zk_at "zerobus decode"' -l format -x -d 'one line per row, such as \'{id}\\t{status}\''
+complete -c zk -n '__zk_at "zerobus decode"' -l list-fields -d 'name the fields of the result'
+complete -c zk -n '__zk_at "zerobus decode"' -l no-list-fields -d 'name the fields of the result'
+complete -c zk -n '__zk_at "zerobus decode"' -l limit -x -d 'at most N rows'
+complete -c zk -n '__zk_at "zerobus decode"' -l all -d 'all rows, page after page'
+complete -c zk -n '__zk_at "zerobus decode"' -l no-all -d 'all rows, page after page'
+complete -c zk -n '__zk_at "zerobus decode"' -l cursor -x -d 'go on where an earlier page ended'
+complete -c zk -n '__zk_at "zerobus decode"' -l exit-status -d 'exit 1 when the result is empty'
+complete -c zk -n '__zk_at "zerobus decode"' -l no-exit-status -d 'exit 1 when the result is empty'
+complete -c zk -n '__zk_at "zerobus decode"' -F
 complete -c zk -n '__zk_at "triggers serve"' -l listen -x -d 'HOST:PORT, [V6]:PORT, :PORT or unix:PATH; port 0 takes a free one'
 complete -c zk -n '__zk_at "triggers serve"' -l metrics-listen -x -d 'serve /metrics here and not on the main address'
 complete -c zk -n '__zk_at "triggers serve"' -l cors -x -d 'origins that browsers may call from; \'*\' any, \'off\' none'
