@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "store/pg.h"
+#include "triggers/repo_pg.h"
 #include "triggers/repo_sqlite.h"
 
 #include "base/ban.h"
@@ -206,4 +208,18 @@ int zk_trig_migrate_file(const char *path, int *from, int *to, struct zk_error *
 	*to = zk_lite_version();
 	zk_unlock_file(lock);
 	return r;
+}
+
+int zk_trig_migrate_server(const char *url, int *from, int *to, struct zk_error *err)
+{
+	struct zk_pg_conf conf = { .url = url,
+		                   .app = "zk triggers migrate",
+		                   .query_ms = -1 };
+	ZK_CLEANUP(zk_pg_closep)
+	struct zk_pg_conn *c = NULL;
+
+	if (zk_pg_open(&conf, &c, err) < 0 || zk_pgr_migrate(c, from, err) < 0)
+		return -(int)err->code;
+	*to = zk_pgr_version();
+	return 0;
 }

@@ -39,5 +39,8 @@ int zk_trig_check_file(struct zk_trig_check *c, struct zk_error *err) ZK_MUST_US
  * -ZK_E_STORE_LOCKED while a server holds it, -ZK_E_STORE_VERSION for a newer one. */
 int zk_trig_migrate_file(const char *path, int *from, int *to,
                          struct zk_error *err) ZK_MUST_USE;
+/* The same for a PostgreSQL server; servers may be running on it. */
+int zk_trig_migrate_server(const char *url, int *from, int *to,
+                           struct zk_error *err) ZK_MUST_USE;
 
 #endif

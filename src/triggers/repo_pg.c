@@ -414,6 +414,7 @@ static int prepare(struct zk_pgr *r, const struct zk_trig_repo_conf *conf,
 	struct zk_pg_conn *conn = NULL;
 
 	if (zk_pg_open(&c, &conn, err) < 0 || zk_pgr_migrate(conn, NULL, err) < 0 ||
+	    zk_pgr_check_whole(conn, err) < 0 ||
 	    zk_pgr_check_secret(conn, conf->secret_check, conf->accept_new_secret, err) <
 	            0)
 		return -(int)err->code;

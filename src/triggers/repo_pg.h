@@ -270,6 +270,10 @@ void zk_pgr_on_keep_timer(void *ctx);
  * another program's. */
 int zk_pgr_migrate(struct zk_pg_conn *c, int *from, struct zk_error *err) ZK_MUST_USE;
 int zk_pgr_version(void);
+/* The row of server_state that stands while `zk triggers migrate` has not finished. */
+#define ZK_PGR_COPYING "copying"
+/* -ZK_E_BUSY while that row stands. */
+int zk_pgr_check_whole(struct zk_pg_conn *c, struct zk_error *err) ZK_MUST_USE;
 /* As zk_lite_check_secret. */
 int zk_pgr_check_secret(struct zk_pg_conn *c, const uint8_t check[32], bool accept,
                         struct zk_error *err) ZK_MUST_USE;

@@ -158,6 +158,23 @@ int zk_pgr_migrate(struct zk_pg_conn *c, int *from, struct zk_error *err)
 	return r;
 }
 
+int zk_pgr_check_whole(struct zk_pg_conn *c, struct zk_error *err)
+{
+	int64_t copying;
+
+	if (read_number(c,
+	                "SELECT count(*) FROM server_state WHERE name='" ZK_PGR_COPYING
+	                "'",
+	                &copying, err) < 0)
+		return -(int)err->code;
+	if (!copying)
+		return 0;
+	(void)zk_fail(err, ZK_E_BUSY, "a migration into this database has not finished");
+	return zk_err_hint(err,
+	                   "run the same 'zk triggers migrate --from … --to …' again, "
+	                   "to its end");
+}
+
 /* ---- the server secret -------------------------------------------------------------------- */
 
 static int write_check(struct zk_pg_conn *c, const uint8_t check[32],
