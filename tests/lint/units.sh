@@ -16,8 +16,12 @@ for kind in system user; do
 	mkdir "$tmp/$kind"
 	while IFS= read -r unit; do
 		[ "$(dirname "$unit")" = "$dir" ] || continue
-		sed "s,@bindir@,$tmp/bin," "$unit" >"$tmp/$kind/$(basename "$unit" .in)"
+		sed -e "s,@bindir@,$tmp/bin," -e 's,@[a-z]*@,,' "$unit" \
+			>"$tmp/$kind/$(basename "$unit" .in)"
 	done < <(tree_files "$dir/*.service.in" "$dir/*.socket" "$dir/*.timer")
+	# A template that is made from another unit's text.
+	made="$TEST_BUILD/contrib/systemd/zk-triggers@.service"
+	[ "$kind" = user ] || sed "s,=[^ ]*/bin/zk ,=$tmp/bin/zk ," "$made" >"$tmp/system/zk-triggers@1.service"
 	units=("$tmp/$kind"/*.*)
 	[ -e "${units[0]}" ] || continue
 	mode=()
