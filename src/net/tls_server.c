@@ -1,4 +1,4 @@
-/* TLS for accepted connections over memory BIOs.
+/* TLS over memory BIOs: for accepted connections, and for those that net/dial makes.
  * Layer: net; owns libssl and libcrypto. */
 #include "net/tls_server.h"
 
@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/dl.h"
@@ -23,10 +24,14 @@
 	X(SSL_CTX_use_PrivateKey_file) X(SSL_CTX_check_private_key) \
 	X(SSL_CTX_set_alpn_select_cb) X(SSL_CTX_set_default_passwd_cb) \
 	X(SSL_new) X(SSL_free) X(SSL_set_bio) X(SSL_set_accept_state) X(SSL_read) X(SSL_write) \
-	X(SSL_get_error) X(SSL_shutdown) X(SSL_is_init_finished)
+	X(SSL_get_error) X(SSL_shutdown) X(SSL_is_init_finished) \
+	X(TLS_client_method) X(SSL_CTX_set_verify) X(SSL_CTX_set_default_verify_paths) \
+	X(SSL_set_connect_state) X(SSL_set1_host) X(SSL_ctrl) X(SSL_get_verify_result) \
+	X(SSL_do_handshake) X(SSL_get0_param)
 #define CRYPTO_SYMS(X) \
 	X(BIO_new) X(BIO_s_mem) X(BIO_read) X(BIO_write) X(BIO_ctrl) \
-	X(ERR_clear_error) X(ERR_get_error) X(ERR_reason_error_string)
+	X(ERR_clear_error) X(ERR_get_error) X(ERR_reason_error_string) \
+	X(X509_verify_cert_error_string) X(X509_VERIFY_PARAM_set1_ip_asc)
 /* clang-format on */
 
 static struct {
@@ -52,6 +57,7 @@ struct zk_tls_server {
 struct zk_tls_conn {
 	SSL *ssl;
 	BIO *in, *out; /* owned by ssl */
+	SSL_CTX *own;  /* of a connection that we made */
 	bool broken;
 };
 
@@ -164,11 +170,11 @@ void zk_tls_server_unref(struct zk_tls_server *s)
 
 /* ------------------------------------------------------------------ connection */
 
-struct zk_tls_conn *zk_tls_conn_new(struct zk_tls_server *s)
+static struct zk_tls_conn *conn_new(SSL_CTX *ctx)
 {
 	struct zk_tls_conn *c = zk_new0(struct zk_tls_conn);
 
-	c->ssl = (ssl.SSL_new)(s->ctx);
+	c->ssl = (ssl.SSL_new)(ctx);
 	c->in = (crypto.BIO_new)((crypto.BIO_s_mem)());
 	c->out = (crypto.BIO_new)((crypto.BIO_s_mem)());
 	ZK_ASSERT(c->ssl && c->in && c->out); /* out of memory */
@@ -176,8 +182,75 @@ struct zk_tls_conn *zk_tls_conn_new(struct zk_tls_server *s)
 	(void)(crypto.BIO_ctrl)(c->in, BIO_C_SET_BUF_MEM_EOF_RETURN, -1, NULL);
 	(void)(crypto.BIO_ctrl)(c->out, BIO_C_SET_BUF_MEM_EOF_RETURN, -1, NULL);
 	(ssl.SSL_set_bio)(c->ssl, c->in, c->out);
+	return c;
+}
+
+struct zk_tls_conn *zk_tls_conn_new(struct zk_tls_server *s)
+{
+	struct zk_tls_conn *c = conn_new(s->ctx);
+
 	(ssl.SSL_set_accept_state)(c->ssl);
 	return c;
+}
+
+static bool is_address(const char *host)
+{
+	return strchr(host, ':') || strspn(host, "0123456789.") == strlen(host);
+}
+
+int zk_tls_conn_dialled(const char *host, struct zk_tls_conn **ret, struct zk_error *err)
+{
+	struct zk_tls_conn *c;
+	SSL_CTX *ctx;
+	int r = zk_dl_open(&crypto_lib, err);
+
+	if (r == 0)
+		r = zk_dl_open(&ssl_lib, err);
+	if (r < 0)
+		return r;
+	ctx = (ssl.SSL_CTX_new)((ssl.TLS_client_method)());
+	if (!ctx || (ssl.SSL_CTX_set_default_verify_paths)(ctx) != 1)
+		return zk_fail(err, ZK_E_SYSTEM, "cannot set TLS up: %s", first_reason());
+	(void)(ssl.SSL_CTX_ctrl)(ctx, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_2_VERSION,
+	                         NULL);
+	(ssl.SSL_CTX_set_verify)(ctx, SSL_VERIFY_PEER, NULL);
+	c = conn_new(ctx);
+	c->own = ctx;
+	(ssl.SSL_set_connect_state)(c->ssl);
+	if (is_address(host)) {
+		if ((crypto.X509_VERIFY_PARAM_set1_ip_asc)((ssl.SSL_get0_param)(c->ssl),
+		                                           host) != 1)
+			c->broken = true;
+	} else {
+		if ((ssl.SSL_set1_host)(c->ssl, host) != 1)
+			c->broken = true;
+		(void)(ssl.SSL_ctrl)(c->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME,
+		                     TLSEXT_NAMETYPE_host_name, (void *)(uintptr_t)host);
+	}
+	*ret = c;
+	return 0;
+}
+
+int zk_tls_conn_handshake(struct zk_tls_conn *c, struct zk_error *err)
+{
+	long verify;
+	int r;
+
+	(crypto.ERR_clear_error)();
+	r = c->broken ? -1 : (ssl.SSL_do_handshake)(c->ssl);
+	if (r == 1)
+		return 1;
+	if (!c->broken && (ssl.SSL_get_error)(c->ssl, r) == SSL_ERROR_WANT_READ)
+		return 0;
+	c->broken = true;
+	verify = (ssl.SSL_get_verify_result)(c->ssl);
+	(void)zk_fail(err, ZK_E_TLS, "the TLS handshake failed: %s",
+	              verify == X509_V_OK
+	                      ? first_reason()
+	                      : (crypto.X509_verify_cert_error_string)(verify));
+	return zk_err_hint(err,
+	                   "the certificate must be valid for this host; SSL_CERT_FILE "
+	                   "names further authorities");
 }
 
 void zk_tls_conn_free(struct zk_tls_conn *c)
@@ -185,6 +258,7 @@ void zk_tls_conn_free(struct zk_tls_conn *c)
 	if (!c)
 		return;
 	(ssl.SSL_free)(c->ssl);
+	(ssl.SSL_CTX_free)(c->own);
 	free(c);
 }
 

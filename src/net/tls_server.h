@@ -1,5 +1,6 @@
-/* TLS for accepted connections: memory in, memory out, no sockets. OpenSSL, opened on first use.
- * Layer: net, private to src/net/httpd*.c. Loop thread only.
+/* TLS for accepted and for dialled connections: memory in, memory out, no sockets. OpenSSL, opened
+ * on first use.
+ * Layer: net. Loop thread only.
  *
  * TLS 1.2 and later, ALPN "http/1.1", no client certificates, no renegotiation. */
 #ifndef ZK_NET_TLS_SERVER_H
@@ -24,6 +25,13 @@ int zk_tls_server_new(const char *cert_file, const char *key_file,
 void zk_tls_server_unref(struct zk_tls_server *s);
 
 struct zk_tls_conn *zk_tls_conn_new(struct zk_tls_server *s);
+/* For a connection that net/dial made: the certificate must be valid for `host`, a name or address,
+ * by the authorities of the system. 0, or -ZK_E_LIBRARY, -ZK_E_SYSTEM. */
+int zk_tls_conn_dialled(const char *host, struct zk_tls_conn **ret,
+                        struct zk_error *err) ZK_MUST_USE;
+/* Goes on with the handshake of it: 1 = done, 0 = bytes of the peer are needed (and what
+ * zk_tls_conn_seal gives must be sent), -ZK_E_TLS. */
+int zk_tls_conn_handshake(struct zk_tls_conn *c, struct zk_error *err) ZK_MUST_USE;
 void zk_tls_conn_free(struct zk_tls_conn *c); /* NULL is fine */
 /* True when the handshake is done. */
 bool zk_tls_conn_is_ready(const struct zk_tls_conn *c);

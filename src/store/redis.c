@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "net/dial.h"
+#include "net/tls_server.h"
 #include "rt/loop.h"
 #include "rt/retry.h"
 #include "store/redis_int.h"
@@ -29,9 +30,10 @@
 #define REPLY_BYTES ((size_t)64 << 20)
 #define PENDING     100000
 #define READ_BYTES  65536
+#define SEAL_BYTES  ((size_t)64 << 10)
 #define TURN_BYTES  ((size_t)1 << 20) /* read in one turn; the rest in the next */
 
-enum state { DOWN, DIALING, GREETING, UP };
+enum state { DOWN, DIALING, SHAKING, GREETING, UP };
 
 /* A command whose answer is outstanding. */
 struct pending {
@@ -54,7 +56,9 @@ struct zk_redis {
 	struct zk_resp *resp;
 	struct zk_buf out; /* from out_at on not yet sent */
 	size_t out_at;
-	uint64_t sent; /* bytes of this connection that the kernel took */
+	uint64_t sent; /* bytes of this connection that the kernel, or TLS, took */
+	struct zk_tls_conn *tls; /* NULL = plain */
+	struct zk_buf sealed;    /* what it made of `out` and of its handshake */
 	struct zk_list pending;
 	size_t n_pending;
 	bool flushing, busy;
@@ -96,6 +100,8 @@ static void disconnect(struct zk_redis *r)
 		(void)close(r->fd);
 	r->fd = -1;
 	zk_resp_free(ZK_TAKE(r->resp));
+	zk_tls_conn_free(ZK_TAKE(r->tls));
+	zk_buf_done(&r->sealed);
 	zk_buf_done(&r->out);
 	r->out_at = 0;
 	zk_timer_stop(r->tick);
@@ -181,7 +187,7 @@ static void on_tick(void *ctx)
 	int64_t now = zk_loop_now_ms(r->loop), next;
 	struct zk_error err = { 0 };
 
-	if (stall_of(r) <= now) {
+	if (stall_of(r) <= now || r->state == SHAKING) {
 		(void)zk_fail(&err, ZK_E_CONNECT, "the Redis server does not answer");
 		where(r, &err);
 		err.retryable = true;
@@ -236,24 +242,32 @@ static void tell_room(struct zk_redis *r)
 		r->conf.on_room(r->conf.ctx);
 }
 
-/* False when the connection is gone. */
-static bool flush(struct zk_redis *r)
+/* Sends from `b` what the kernel takes; how many bytes, or negative: the connection is gone. */
+static ptrdiff_t send_some(struct zk_redis *r, const char *p, size_t n)
 {
-	while (unsent(r)) {
-		ssize_t n = send(r->fd, r->out.p + r->out_at, unsent(r),
-		                 MSG_NOSIGNAL | MSG_DONTWAIT);
+	size_t done = 0;
 
-		if (n < 0 && errno == EINTR)
+	while (done < n) {
+		ssize_t k = send(r->fd, p + done, n - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (k < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		if (k < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			break;
-		if (n < 0) {
+		if (k < 0) {
 			fail_errno(r, errno);
-			return false;
+			return -1;
 		}
-		r->out_at += (size_t)n;
-		r->sent += (uint64_t)n;
+		done += (size_t)k;
 	}
+	return (ptrdiff_t)done;
+}
+
+/* Takes `n` bytes off the front of what waits. */
+static void drop_out(struct zk_redis *r, size_t n)
+{
+	r->out_at += n;
+	r->sent += n;
 	if (unsent(r) == 0) {
 		zk_buf_clear(&r->out);
 		r->out_at = 0;
@@ -261,7 +275,54 @@ static bool flush(struct zk_redis *r)
 		zk_buf_consume(&r->out, r->out_at);
 		r->out_at = 0;
 	}
-	zk_poll_set(r->poll, ZK_POLL_IN | (unsent(r) ? ZK_POLL_OUT : 0));
+}
+
+/* At most SEAL_BYTES are sealed ahead of what the kernel took. */
+static bool flush_tls(struct zk_redis *r)
+{
+	struct zk_error err = { 0 };
+	ptrdiff_t n;
+
+	do {
+		size_t part = r->state < GREETING ? 0 : ZK_MIN(unsent(r), SEAL_BYTES);
+
+		if (r->sealed.n == 0 || part == 0) {
+			zk_str plain =
+			        zk_str_n(r->out.p ? r->out.p + r->out_at : "", part);
+
+			if (zk_tls_conn_seal(r->tls, plain, &r->sealed) < 0) {
+				(void)zk_fail(&err, ZK_E_TLS, "the TLS connection broke");
+				where(r, &err);
+				fail(r, &err);
+				return false;
+			}
+			drop_out(r, part);
+		}
+		n = send_some(r, r->sealed.p, r->sealed.n);
+		if (n < 0)
+			return false;
+		zk_buf_consume(&r->sealed, (size_t)n);
+	} while (r->sealed.n == 0 && unsent(r) && r->state >= GREETING);
+	return true;
+}
+
+/* False when the connection is gone. */
+static bool flush(struct zk_redis *r)
+{
+	bool more;
+
+	if (r->tls) {
+		if (!flush_tls(r))
+			return false;
+	} else {
+		ptrdiff_t n = send_some(r, r->out.p + r->out_at, unsent(r));
+
+		if (n < 0)
+			return false;
+		drop_out(r, (size_t)n);
+	}
+	more = r->tls ? r->sealed.n > 0 : unsent(r) > 0;
+	zk_poll_set(r->poll, ZK_POLL_IN | (more ? ZK_POLL_OUT : 0));
 	tell_room(r);
 	return true;
 }
@@ -271,7 +332,7 @@ static void flush_later(void *ctx)
 	struct zk_redis *r = ctx;
 
 	r->flushing = false;
-	if (r->state >= GREETING)
+	if (r->state >= SHAKING)
 		(void)flush(r);
 }
 
@@ -325,6 +386,55 @@ static bool dispatch(struct zk_redis *r)
 	return r->resp != NULL;
 }
 
+/* Bytes of the answers. False when the connection is gone. */
+static bool feed(struct zk_redis *r, zk_str bytes)
+{
+	struct zk_error err = { 0 };
+
+	if (zk_resp_feed(r->resp, bytes, &err) < 0) {
+		where(r, &err);
+		fail(r, &err);
+		return false;
+	}
+	return dispatch(r);
+}
+
+static void send_greeting(struct zk_redis *r);
+
+/* Sealed bytes: the handshake, then answers. False when the connection is gone. */
+static bool unseal(struct zk_redis *r, zk_str bytes)
+{
+	char plain[READ_BYTES];
+	struct zk_error err = { 0 };
+	ptrdiff_t n;
+	int done = 1;
+
+	zk_tls_conn_feed(r->tls, bytes);
+	if (r->state == SHAKING) {
+		done = zk_tls_conn_handshake(r->tls, &err);
+		if (done < 0) {
+			where(r, &err);
+			fail(r, &err);
+			return false;
+		}
+		if (done) {
+			r->state = GREETING;
+			send_greeting(r);
+		}
+	}
+	if (!flush(r))
+		return false;
+	while (done && (n = zk_tls_conn_read(r->tls, plain, sizeof(plain))) != 0) {
+		if (n < 0) {
+			fail_errno(r, 0);
+			return false;
+		}
+		if (!feed(r, zk_str_n(plain, (size_t)n)))
+			return false;
+	}
+	return true;
+}
+
 /* Reads what is there, up to TURN_BYTES. */
 static void take(struct zk_redis *r)
 {
@@ -332,8 +442,8 @@ static void take(struct zk_redis *r)
 	size_t total = 0;
 
 	while (total < TURN_BYTES) {
-		struct zk_error err = { 0 };
 		ssize_t n = recv(r->fd, chunk, sizeof(chunk), MSG_DONTWAIT);
+		zk_str bytes = zk_str_n(chunk, n > 0 ? (size_t)n : 0);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -343,16 +453,11 @@ static void take(struct zk_redis *r)
 			fail_errno(r, n < 0 ? errno : 0);
 			return;
 		}
-		total += (size_t)n;
+		total += bytes.n;
 		r->heard_ms = zk_loop_now_ms(r->loop);
-		if (zk_resp_feed(r->resp, zk_str_n(chunk, (size_t)n), &err) < 0) {
-			where(r, &err);
-			fail(r, &err);
+		if (!(r->tls ? unseal(r, bytes) : feed(r, bytes)))
 			return;
-		}
-		if (!dispatch(r))
-			return;
-		if ((size_t)n < sizeof(chunk))
+		if (bytes.n < sizeof(chunk))
 			break;
 	}
 	tell_room(r);
@@ -484,10 +589,23 @@ static void on_dialled(void *ctx, int fd, const struct zk_error *err)
 		return;
 	}
 	zk_poll_set(r->poll, ZK_POLL_IN);
-	r->state = GREETING;
 	r->sent = 0;
 	r->heard_ms = zk_loop_now_ms(r->loop);
-	send_greeting(r);
+	if (!r->url.tls) {
+		r->state = GREETING;
+		send_greeting(r);
+		return;
+	}
+	r->state = SHAKING;
+	if (zk_tls_conn_dialled(r->url.host, &r->tls, &e) < 0 ||
+	    zk_tls_conn_handshake(r->tls, &e) < 0) {
+		where(r, &e);
+		fail(r, &e);
+		return;
+	}
+	/* A peer that says nothing is given up as one that does not answer. */
+	zk_timer_start(r->tick, r->conf.connect_timeout_ms, 0);
+	(void)flush(r);
 }
 
 /* Begins an attempt to connect. */
@@ -534,9 +652,6 @@ int zk_redis_new(struct zk_loop *l, const struct zk_redis_conf *conf,
 	struct zk_redis *r;
 	uint64_t seed;
 
-	if (conf->url->tls)
-		return zk_fail(err, ZK_E_CONFIG_VALUE,
-		               "TLS to Redis is not supported by this zk yet");
 	/* A missing library is said at once, not at the first connection. */
 	if (zk_resp_new(1, &probe, err) < 0)
 		return -(int)err->code;
@@ -557,6 +672,7 @@ int zk_redis_new(struct zk_loop *l, const struct zk_redis_conf *conf,
 	zk_list_init(&r->pending);
 	/* One command always fits, however large; the greeting holds the password. */
 	zk_buf_init_secret(&r->out, SIZE_MAX / 2);
+	zk_buf_init(&r->sealed, SIZE_MAX / 2);
 	r->tick = zk_timer_new(l, on_tick, r);
 	r->again = zk_timer_new(l, start, r);
 	zk_timer_weak(r->tick, true);

@@ -13,6 +13,7 @@
 #include "base/ban.h"
 
 #define MAX_ITEMS 1048576 /* members of one array */
+#define POINTER   sizeof(struct zk_redis_reply *)
 
 /* clang-format off */
 #define SYMS(X) \
@@ -86,7 +87,7 @@ static struct zk_redis_reply *make(const redisReadTask *task, size_t text)
 {
 	struct zk_resp *p = task->privdata;
 	struct zk_redis_reply *r;
-	size_t cost = sizeof(*r) + sizeof(void *) + text + 1;
+	size_t cost = sizeof(*r) + POINTER + text + 1;
 
 	if (cost > p->max_bytes - p->used) {
 		p->over = true;
@@ -124,15 +125,14 @@ static void *on_array(const redisReadTask *task, int n)
 	struct zk_resp *p = task->privdata;
 	struct zk_redis_reply *r;
 
-	if (n < 0 || n > MAX_ITEMS ||
-	    (size_t)n > (p->max_bytes - p->used) / sizeof(void *)) {
+	if (n < 0 || n > MAX_ITEMS || (size_t)n > (p->max_bytes - p->used) / POINTER) {
 		p->over = true;
 		return NULL;
 	}
 	r = make(task, 0);
 	if (!r)
 		return NULL;
-	r->items = zk_alloc_array((size_t)n + 1, sizeof(*r->items));
+	r->items = zk_alloc_array((size_t)n + 1, POINTER);
 	r->n = (size_t)n;
 	return r;
 }

@@ -123,6 +123,39 @@ def test_passwords():
             zkt.ok("wrong@" not in e and ":wrong" not in e, "which is not shown", e)
 
 
+def test_tls():
+    cert, key = zkt.certificate(name="localhost")
+    with services.start("redis") as s:
+        s.redis_kill()
+        with socket.create_server(("127.0.0.1", 0)) as l:
+            port = l.getsockname()[1]
+        s.redis_start("--tls-port", str(port), "--tls-cert-file", cert, "--tls-key-file",
+                      key, "--tls-auth-clients", "no", "--requirepass", "s3cret")
+        os.environ["SSL_CERT_FILE"] = cert
+        try:
+            with Driver(f"rediss://:s3cret@localhost:{port}", max_out=1 << 20) as d:
+                zkt.equal(d.event(), "up", "through TLS")
+                d.tell("burst 1 5000 1400")
+                zkt.contains("ok 5000 errors 0", d.until("burst"), "a long pipeline")
+                s.redis_kill()
+                zkt.matches("^down 3003", d.until("down"), "the end is noticed")
+                s.redis_start("--tls-port", str(port), "--tls-cert-file", cert,
+                              "--tls-key-file", key, "--tls-auth-clients", "no",
+                              "--requirepass", "s3cret")
+                zkt.equal(d.until("up"), "up", "and it comes back")
+            with Driver(f"rediss://:s3cret@127.0.0.1:{port}") as d:
+                zkt.equal(d.event(), "up", "by address, which the certificate has")
+            with Driver(f"rediss://:s3cret@ip6-localhost:{port}") as d:
+                zkt.matches("^down 300[34] ", d.event(), "a name that it has not")
+            del os.environ["SSL_CERT_FILE"]
+            with Driver(f"rediss://:s3cret@localhost:{port}") as d:
+                zkt.matches("^down 3004 .*certificate", d.event(), "an authority nobody knows")
+            with Driver(f"rediss://localhost:{s.redis_port}") as d:
+                zkt.matches("^down 300[34] ", d.event(), "a port without TLS")
+        finally:
+            os.environ.pop("SSL_CERT_FILE", None)
+
+
 def test_no_redis_at_all():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
