@@ -139,11 +139,11 @@ static void disconnect(struct zk_pg *pg)
 static void give_up(struct zk_pg *pg, const struct zk_error *why)
 {
 	struct zk_error err = *why;
-	struct zk_list *e;
 
 	if (err.code != ZK_E_INTERRUPTED)
 		err.code = ZK_E_UNKNOWN_OUTCOME;
-	while ((e = zk_list_pop(&pg->units)) != NULL) {
+	ZK_LIST_EACH (e, &pg->units) {
+		zk_list_remove(e);
 		pg->n_units--;
 		answer(pg, ZK_LIST_ENTRY(e, struct unit, node), &err);
 	}

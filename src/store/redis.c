@@ -112,12 +112,12 @@ static void disconnect(struct zk_redis *r)
 static void give_up(struct zk_redis *r, const struct zk_error *why)
 {
 	uint64_t sent = r->sent;
-	struct zk_list *e;
 
-	while ((e = zk_list_pop(&r->pending)) != NULL) {
+	ZK_LIST_EACH (e, &r->pending) {
 		struct pending *p = ZK_LIST_ENTRY(e, struct pending, node);
 		struct zk_error err = *why;
 
+		zk_list_remove(e);
 		r->n_pending--;
 		if (err.code != ZK_E_INTERRUPTED)
 			err.code = p->from < sent ? ZK_E_UNKNOWN_OUTCOME : ZK_E_CONNECT;
@@ -746,8 +746,8 @@ static size_t size_of(const zk_str *args, size_t n)
 	return bytes;
 }
 
-int zk_redis_send(struct zk_redis *r, const zk_str *args, size_t n, int64_t timeout_ms,
-                  zk_redis_done_fn done, void *ctx, struct zk_error *err)
+int zk_redis_submit(struct zk_redis *r, const struct zk_redis_cmd *cmd,
+                    zk_redis_done_fn done, void *ctx, struct zk_error *err)
 {
 	struct pending *p;
 
@@ -759,7 +759,7 @@ int zk_redis_send(struct zk_redis *r, const zk_str *args, size_t n, int64_t time
 	}
 	if (r->n_pending >= r->conf.max_pending ||
 	    (unsent(r) > 0 &&
-	     size_of(args, n) >
+	     size_of(cmd->args, cmd->n) >
 	             r->conf.max_out_bytes - ZK_MIN(unsent(r), r->conf.max_out_bytes))) {
 		r->busy = true;
 		return zk_fail(err, ZK_E_BUSY, "too much waits for Redis");
@@ -767,8 +767,8 @@ int zk_redis_send(struct zk_redis *r, const zk_str *args, size_t n, int64_t time
 	p = zk_new0(struct pending);
 	p->done = done;
 	p->ctx = ctx;
-	p->timeout_ms = timeout_ms ? timeout_ms : r->conf.timeout_ms;
-	put(r, args, n, p);
+	p->timeout_ms = cmd->timeout_ms ? cmd->timeout_ms : r->conf.timeout_ms;
+	put(r, cmd->args, cmd->n, p);
 	return 0;
 }
 

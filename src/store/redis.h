@@ -99,12 +99,20 @@ void zk_redis_retry_now(struct zk_redis *r);
 size_t zk_redis_pending(const struct zk_redis *r);
 size_t zk_redis_out_bytes(const struct zk_redis *r);
 
-/* Sends a command of `n` arguments, any bytes, with all others of this turn. `timeout_ms` 0 = that
- * of the client, -1 = none. 0, or -ZK_E_CONNECT (there is no connection), -ZK_E_BUSY (a bound
- * would be passed; one command always fits into an empty output): then `done` is not called.
- * `done` may be NULL. */
-int zk_redis_send(struct zk_redis *r, const zk_str *args, size_t n, int64_t timeout_ms,
-                  zk_redis_done_fn done, void *ctx, struct zk_error *err) ZK_MUST_USE;
+struct zk_redis_cmd {
+	const zk_str *args; /* n of them, any bytes; copied */
+	size_t n;
+	int64_t timeout_ms; /* 0 = that of the client, -1 = none */
+};
+
+/* Sends a command with all others of this turn. 0, or -ZK_E_CONNECT (there is no connection),
+ * -ZK_E_BUSY (a bound would be passed; one command always fits into an empty output): then `done`
+ * is not called. `done` may be NULL. */
+int zk_redis_submit(struct zk_redis *r, const struct zk_redis_cmd *cmd,
+                    zk_redis_done_fn done, void *ctx, struct zk_error *err) ZK_MUST_USE;
+#define zk_redis_send(r, args, n, timeout_ms, done, ctx, err)                           \
+	zk_redis_submit((r), &(const struct zk_redis_cmd){ (args), (n), (timeout_ms) }, \
+	                (done), (ctx), (err))
 
 /* The first word of an error answer: "OOM", "WRONGTYPE", "NOAUTH". */
 zk_str zk_redis_error_kind(const struct zk_redis_reply *reply);

@@ -306,13 +306,14 @@ static void on_verdict(void *ctx, const struct zk_trig_verdict *v)
 enum zk_trig_taken zk_trig_take(struct zk_trig_call *c, uint64_t n, zk_trig_go_fn go)
 {
 	struct zk_trig_server *s = c->s;
+	struct zk_trig_want want = { .org = &c->caller->org.id,
+		                     .limit = zk_trig_limit_of(s, &c->caller->org),
+		                     .n = n };
 	struct zk_trig_verdict v;
 
 	c->limit_us = zk_mono_us();
 	c->go = go;
-	if (!zk_trig_limiter_take(s->limiter, &c->caller->org.id,
-	                          zk_trig_limit_of(s, &c->caller->org), n, &v, on_verdict,
-	                          c))
+	if (!zk_trig_limiter_take(s->limiter, &want, &v, on_verdict, c))
 		return ZK_TRIG_TAKE_LATER;
 	return judge(c, &v) ? ZK_TRIG_TAKEN : ZK_TRIG_NO_ROOM;
 }

@@ -145,14 +145,18 @@ static bool decide(struct entry *e, uint64_t n, struct zk_trig_verdict *v)
 	return true;
 }
 
-static void serve(struct waiter *w, const struct zk_trig_verdict *v)
+/* Tells a waiter that has left its list. */
+static void tell(struct waiter *w, const struct zk_trig_verdict *v)
 {
-	zk_trig_limit_fn done = w->done;
-	void *ctx = w->ctx;
-
-	zk_list_remove(&w->node);
+	w->done(w->ctx, v);
 	free(w);
-	done(ctx, v);
+}
+
+static struct waiter *next_waiter(struct entry *e)
+{
+	struct zk_list *node = zk_list_pop(&e->waiting);
+
+	return node ? ZK_LIST_ENTRY(node, struct waiter, node) : NULL;
 }
 
 static bool ask(struct entry *e);
@@ -161,19 +165,19 @@ static bool ask(struct entry *e);
 static void serve_all(struct entry *e, bool alone)
 {
 	struct zk_trig_verdict v;
+	struct waiter *w;
 
-	while (!zk_list_is_empty(&e->waiting)) {
-		struct waiter *w = ZK_LIST_ENTRY(e->waiting.next, struct waiter, node);
-
-		if (alone) {
-			v = take_local(e->l, &e->org, e->limit, w->n);
-		} else if (!decide(e, w->n, &v)) {
+	while ((w = next_waiter(e)) != NULL) {
+		if (!alone && !decide(e, w->n, &v)) {
+			zk_list_push_front(&e->waiting, &w->node);
 			if (ask(e))
 				return;
 			alone = true;
 			continue;
 		}
-		serve(w, &v);
+		if (alone)
+			v = take_local(e->l, &e->org, e->limit, w->n);
+		tell(w, &v);
 	}
 }
 
@@ -218,13 +222,14 @@ static void on_answer(void *ctx, const struct zk_redis_reply *reply,
 	e->end_ms =
 	        zk_mono_ms() + ZK_MIN(ZK_MAX(left_ms, (int64_t)1), (int64_t)WINDOW_MS);
 	/* Less than was needed was left: that decides about the first in line. */
-	if (granted == 0 && !zk_list_is_empty(&e->waiting)) {
-		struct waiter *w = ZK_LIST_ENTRY(e->waiting.next, struct waiter, node);
+	struct waiter *w = granted == 0 ? next_waiter(e) : NULL;
+
+	if (w) {
 		struct zk_trig_verdict v = { .limit = e->limit,
 			                     .remaining = e->reserved + e->left,
 			                     .reset_ms = e->end_ms - zk_mono_ms() };
 
-		serve(w, &v);
+		tell(w, &v);
 	}
 	serve_all(e, false);
 }
@@ -298,37 +303,43 @@ static void sweep(void *ctx)
 
 /* ---- interface ---------------------------------------------------------------------------- */
 
-bool zk_trig_limiter_take(struct zk_trig_limiter *l, const zk_uuid *org, uint64_t limit,
-                          uint64_t n, struct zk_trig_verdict *ret, zk_trig_limit_fn done,
-                          void *ctx)
+/* The entry through which Redis decides; NULL = this server decides alone. */
+static struct entry *shared(struct zk_trig_limiter *l, const zk_uuid *org, uint64_t limit)
 {
-	struct waiter *w;
-	struct entry *e = NULL;
+	struct entry *e;
 
-	if (limit && l->redis && zk_redis_is_up(l->redis) &&
-	    zk_mono_ms() >= l->pause_until_ms)
-		e = entry_of(l, org);
-	if (!e) {
-		*ret = take_local(l, org, limit, n);
-		return true;
-	}
-	if (e->limit != limit) {
+	if (!limit || !l->redis || !zk_redis_is_up(l->redis) ||
+	    zk_mono_ms() < l->pause_until_ms)
+		return NULL;
+	e = entry_of(l, org);
+	if (e && e->limit != limit) {
 		/* Another tier: what is left has to be asked. */
 		e->left = limit;
 		e->limit = limit;
 	}
-	if (zk_list_is_empty(&e->waiting) && decide(e, n, ret))
+	return e;
+}
+
+bool zk_trig_limiter_take(struct zk_trig_limiter *l, const struct zk_trig_want *want,
+                          struct zk_trig_verdict *ret, zk_trig_limit_fn done, void *ctx)
+{
+	struct entry *e = shared(l, want->org, want->limit);
+	struct waiter *w;
+
+	if (e && zk_list_is_empty(&e->waiting) && decide(e, want->n, ret))
 		return true;
-	w = zk_new0(struct waiter);
-	w->n = n;
-	w->done = done;
-	w->ctx = ctx;
-	zk_list_push(&e->waiting, &w->node);
-	if (e->asking || ask(e))
-		return false;
-	zk_list_remove(&w->node);
-	free(w);
-	*ret = take_local(l, org, limit, n);
+	if (e) {
+		w = zk_new0(struct waiter);
+		w->n = want->n;
+		w->done = done;
+		w->ctx = ctx;
+		zk_list_push(&e->waiting, &w->node);
+		if (e->asking || ask(e))
+			return false;
+		zk_list_remove(&w->node);
+		free(w);
+	}
+	*ret = take_local(l, want->org, want->limit, want->n);
 	return true;
 }
 
@@ -390,9 +401,8 @@ void zk_trig_limiter_free(struct zk_trig_limiter *l)
 	zk_timer_free(l->sweep);
 	while (zk_map_next(&l->entries, &pos, &key, &value)) {
 		struct entry *e = value;
-		struct zk_list *it;
 
-		while ((it = zk_list_pop(&e->waiting)) != NULL)
+		ZK_LIST_EACH (it, &e->waiting)
 			free(ZK_LIST_ENTRY(it, struct waiter, node));
 		free(e);
 	}

@@ -35,10 +35,16 @@ void zk_trig_limiter_set_sliding(struct zk_trig_limiter *l, bool sliding);
 
 typedef void (*zk_trig_limit_fn)(void *ctx, const struct zk_trig_verdict *verdict);
 
+struct zk_trig_want {
+	const zk_uuid *org;
+	uint64_t limit; /* events per window; 0 = unlimited */
+	uint64_t n;
+};
+
 /* As zk_trig_limit_take. True and *ret at once, or false and `done(ctx)` comes once, within about
  * 50 ms and not before this has returned. */
-bool zk_trig_limiter_take(struct zk_trig_limiter *l, const zk_uuid *org, uint64_t limit,
-                          uint64_t n, struct zk_trig_verdict *ret, zk_trig_limit_fn done,
+bool zk_trig_limiter_take(struct zk_trig_limiter *l, const struct zk_trig_want *want,
+                          struct zk_trig_verdict *ret, zk_trig_limit_fn done,
                           void *ctx) ZK_MUST_USE;
 
 #endif

@@ -444,6 +444,7 @@ bool zk_pgr_ingest(struct zk_trig_repo *repo, struct zk_trig_ingest *first)
 	struct zk_error err = { 0 };
 	uint64_t events = 0, bytes = 0;
 
+	ZK_ASSERT(first);
 	for (const struct zk_trig_ingest *in = first; in; in = in->next) {
 		events++;
 		bytes += EVENT_COST + in->type.n + in->dedup_id.n + in->payload.n;

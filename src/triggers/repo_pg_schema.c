@@ -82,7 +82,7 @@ static int read_number(struct zk_pg_conn *c, const char *sql, int64_t *ret,
 /* 0 in a fresh schema. */
 static int read_version(struct zk_pg_conn *c, int64_t *version, struct zk_error *err)
 {
-	int64_t ours, theirs;
+	int64_t ours = 0, theirs = 0;
 
 	*version = 0;
 	if (read_number(c, "SELECT (to_regclass('server_state') IS NOT NULL)::int", &ours,
@@ -124,7 +124,7 @@ static int apply(struct zk_pg_conn *c, int version, struct zk_error *err)
 /* With the lock held. */
 static int migrate(struct zk_pg_conn *c, int *from, struct zk_error *err)
 {
-	int64_t version;
+	int64_t version = 0;
 
 	if (read_version(c, &version, err) < 0)
 		return -(int)err->code;
@@ -160,7 +160,7 @@ int zk_pgr_migrate(struct zk_pg_conn *c, int *from, struct zk_error *err)
 
 int zk_pgr_check_whole(struct zk_pg_conn *c, struct zk_error *err)
 {
-	int64_t copying;
+	int64_t copying = 0;
 
 	if (read_number(c,
 	                "SELECT count(*) FROM server_state WHERE name='" ZK_PGR_COPYING
