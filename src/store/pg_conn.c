@@ -243,19 +243,48 @@ int zk_pg_query(struct zk_pg_conn *c, const char *sql, const struct zk_pg_params
 	return take_results(c, ret, err);
 }
 
+/* Reads up to the end of the pipeline; the first error counts. */
+static int take_pipeline(struct zk_pg_conn *c, struct zk_error *err)
+{
+	int64_t until = c->query_ms < 0 ? INT64_MAX : zk_mono_ms() + c->query_ms;
+	struct zk_error lost = { 0 };
+	int code = 0;
+
+	for (;;) {
+		if (zk_pq_wait(c->pg, until, &lost) < 0) {
+			if (code == 0)
+				*err = lost;
+			return -(int)err->code;
+		}
+		PGresult *r = (zk_pq.PQgetResult)(c->pg);
+		ExecStatusType s = r ? (zk_pq.PQresultStatus)(r) : PGRES_COMMAND_OK;
+
+		if (code == 0 && s != PGRES_COMMAND_OK && s != PGRES_PIPELINE_SYNC)
+			code = zk_pq_fail(c->pg, r, err);
+		(zk_pq.PQclear)(r);
+		if (s == PGRES_PIPELINE_SYNC)
+			return code;
+	}
+}
+
+/* All in one go: one way there and back, however many they are. */
 static int prepare_all(struct zk_pg_conn *c, const struct zk_pg_conf *conf,
                        struct zk_error *err)
 {
 	char name[ZK_PQ_NAME_MAX];
 
+	if (conf->n_stmts == 0)
+		return 0;
+	if (!(zk_pq.PQenterPipelineMode)(c->pg))
+		return zk_pq_fail(c->pg, NULL, err);
 	for (size_t i = 0; i < conf->n_stmts; i++) {
 		if (!(zk_pq.PQsendPrepare)(c->pg, zk_pq_name(i, name), conf->stmts[i], 0,
 		                           NULL))
 			return zk_pq_fail(c->pg, NULL, err);
-		if (take_results(c, NULL, err) < 0)
-			return zk_wrap(err, "statement %zu", i);
 	}
-	return 0;
+	if (!(zk_pq.PQpipelineSync)(c->pg))
+		return zk_pq_fail(c->pg, NULL, err);
+	return take_pipeline(c, err);
 }
 
 /* ---- open and close ------------------------------------------------------------------------ */

@@ -19,7 +19,7 @@
 #define QUERY_MS      15000 /* a database that is silent for longer is taken for gone */
 #define QUEUE_EVENTS  10000
 #define QUEUE_BYTES   ((uint64_t)64 << 20)
-#define MAX_READS     2000
+#define START_MS      30000 /* for all connections together */
 #define MIN_LEASE_US  ((int64_t)60 * 1000000)
 #define SKEW_MIN_US   ((int64_t)1000000) /* clocks that differ by less are the same */
 #define SKEW_WARN_US  ((int64_t)5000000)
@@ -464,7 +464,7 @@ static bool all_up(const struct zk_pgr *r)
 
 static int wait_up(struct zk_pgr *r, struct zk_error *err)
 {
-	int64_t until = zk_mono_ms() + QUERY_MS;
+	int64_t until = zk_mono_ms() + START_MS;
 
 	while (!all_up(r)) {
 		bool stop = false;
