@@ -148,13 +148,11 @@ struct zk_jet_sessions *zk_jet_sessions_new(struct zk_net *net,
 
 static void done_session(struct zk_jet_session *s)
 {
-	struct zk_list *e;
-
 	if (s->http)
 		zk_http_cancel(s->http);
 	zk_timer_free(s->later);
-	while ((e = zk_list_pop(&s->waiters)) != NULL)
-		free(ZK_LIST_ENTRY(e, struct waiter, link));
+	ZK_LIST_EACH (it, &s->waiters)
+		free(ZK_LIST_ENTRY(it, struct waiter, link));
 	zk_secret_free(s->access);
 	zk_secret_free(s->refresh);
 	free(s->pds);

@@ -44,13 +44,11 @@ static void let_go(struct zk_ws *ws)
 
 static void free_ws(struct zk_ws *ws)
 {
-	struct zk_list *e;
-
 	zk_list_remove(&ws->link);
 	zk_timer_free(ws->deadline);
 	zk_timer_free(ws->watch);
-	while ((e = zk_list_pop(&ws->out)) != NULL)
-		free(ZK_LIST_ENTRY(e, struct zk_ws_out, entry));
+	ZK_LIST_EACH (it, &ws->out)
+		free(ZK_LIST_ENTRY(it, struct zk_ws_out, entry));
 	for (size_t i = 0; i < ws->n_headers; i++)
 		zk_secret_free(ws->headers[i]);
 	free(ws->headers);
