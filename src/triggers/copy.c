@@ -115,6 +115,7 @@ struct run {
 	size_t n;           /* rows */
 	size_t bytes;
 	int64_t seq, start_us, said_ms;
+	enum zk_trig_copy_phase phase;
 	uint64_t copied;
 };
 
@@ -261,14 +262,14 @@ static bool is_full(const struct run *r)
 	return r->n == BATCH || r->bytes >= BATCH_BYTES;
 }
 
-static void say(struct run *r, enum zk_trig_copy_phase phase)
+static void say(struct run *r)
 {
 	int64_t now = zk_mono_ms();
 
 	if (!r->c->progress || (r->said_ms && now - r->said_ms < 1000))
 		return;
 	r->said_ms = now;
-	r->c->progress(r->c->ctx, phase, r->copied);
+	r->c->progress(r->c->ctx, r->phase, r->copied);
 }
 
 /* ---- events and deliveries ---------------------------------------------------------------- */
@@ -341,7 +342,7 @@ static int copy_all(struct run *r, int which, const struct shape *s, const char 
 			zk_stmt_reset(st);
 			return -(int)err->code;
 		}
-		say(r, ZK_TRIG_COPY_FINISH);
+		say(r);
 	}
 	zk_stmt_reset(st);
 	return got < 0 ? got : flush(r, s, put, err);
@@ -537,7 +538,6 @@ static int open_server(struct run *r, struct zk_error *err)
 /* Copies and follows until no server holds the file; then we hold it. */
 static int follow(struct run *r, int *lock_fd, struct zk_error *err)
 {
-	enum zk_trig_copy_phase phase = ZK_TRIG_COPY_EVENTS;
 	bool first = true;
 
 	for (;;) {
@@ -547,7 +547,7 @@ static int follow(struct run *r, int *lock_fd, struct zk_error *err)
 		while (more) {
 			if (copy_some(r, &more, err) < 0)
 				return -(int)err->code;
-			say(r, phase);
+			say(r);
 		}
 		if (first && (copy_owners(r, err) < 0 || copy_rest(r, 0, err) < 0))
 			return -(int)err->code;
@@ -558,8 +558,8 @@ static int follow(struct run *r, int *lock_fd, struct zk_error *err)
 			*err = locked;
 			return -(int)err->code;
 		}
-		phase = ZK_TRIG_COPY_FOLLOW;
-		say(r, phase);
+		r->phase = ZK_TRIG_COPY_FOLLOW;
+		say(r);
 		(void)nanosleep(&(struct timespec){ .tv_nsec = POLL_NS }, NULL);
 	}
 }
@@ -569,7 +569,8 @@ static int finish(struct run *r, struct zk_error *err)
 	bool more = true;
 
 	r->said_ms = 0;
-	say(r, ZK_TRIG_COPY_FINISH);
+	r->phase = ZK_TRIG_COPY_FINISH;
+	say(r);
 	while (more) {
 		if (copy_some(r, &more, err) < 0)
 			return -(int)err->code;

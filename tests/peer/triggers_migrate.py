@@ -69,7 +69,8 @@ def of_server(url):
 
 def test_moves_while_writes_go_on():
     url = triggers_lib.fresh_schema()
-    old = Triggers(*FAST, "--head-timeout", "60s", db=zkt.tmp() + "/t.db")
+    old = Triggers(*FAST, "--head-timeout", "60s", "--max-requests", "100000000",
+                   db=zkt.tmp() + "/t.db")
     with old, zkt.Sink() as sink:
         push, pull = old.org("push"), old.org("pull")
         push.webhook(sink.url)
