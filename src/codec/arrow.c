@@ -489,7 +489,7 @@ static int read_footer(struct zk_arrow *a, struct zk_error *err)
 {
 	struct zk_fb_vec dictionaries, batches;
 	struct zk_fb_table footer, schema;
-	int32_t n;
+	int32_t n = 0;
 	struct zk_fb fb;
 	char *p;
 

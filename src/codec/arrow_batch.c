@@ -88,7 +88,7 @@ static int reserve_plain(struct cursor *c)
 
 	for (uint32_t i = 0; i < c->buffers.count; i++) {
 		int64_t n = 0;
-		zk_str raw;
+		zk_str raw = ZK_STR_NULL;
 
 		if (raw_buffer(c, i, &raw) < 0 || (raw.n && plain_size(c, raw, &n) < 0))
 			return -(int)c->err->code;
@@ -114,7 +114,7 @@ static int reserve_plain(struct cursor *c)
 static int expand(struct cursor *c, zk_str raw, zk_str *ret)
 {
 	struct zk_buf *plain = &c->rd->store->plain;
-	int64_t n;
+	int64_t n = 0;
 	char *to;
 
 	if (plain_size(c, raw, &n) < 0)
@@ -139,7 +139,7 @@ static int expand(struct cursor *c, zk_str raw, zk_str *ret)
 /* The next buffer, at least `need` bytes long. */
 static int take(struct cursor *c, uint64_t need, const char *what, zk_str *ret)
 {
-	zk_str raw, s = ZK_STR_NULL;
+	zk_str raw = ZK_STR_NULL, s = ZK_STR_NULL;
 
 	if (c->buffer == c->buffers.count)
 		return broken(c, "the batch has fewer buffers than its schema needs");
@@ -215,7 +215,7 @@ static int take_values(struct cursor *c, struct zk_arrow_col *col, unsigned widt
                        const char *what)
 {
 	uint64_t need;
-	zk_str s;
+	zk_str s = ZK_STR_NULL;
 
 	if (__builtin_mul_overflow((uint64_t)col->n, width, &need))
 		return too_many(c);
@@ -229,7 +229,7 @@ static int take_values(struct cursor *c, struct zk_arrow_col *col, unsigned widt
 static int take_offsets(struct cursor *c, struct zk_arrow_col *col, unsigned width)
 {
 	uint64_t need;
-	zk_str s;
+	zk_str s = ZK_STR_NULL;
 
 	if (__builtin_mul_overflow((uint64_t)col->n + 1, width, &need))
 		return too_many(c);
@@ -242,7 +242,7 @@ static int take_offsets(struct cursor *c, struct zk_arrow_col *col, unsigned wid
 static int take_more(struct cursor *c, struct zk_arrow_col *col, uint64_t need,
                      const char *what)
 {
-	zk_str s;
+	zk_str s = ZK_STR_NULL;
 
 	if (take(c, need, what, &s) < 0)
 		return -(int)c->err->code;
@@ -329,7 +329,7 @@ static int take_data(struct cursor *c, const struct zk_arrow_field *f,
 	case ZK_ARROW_UNION:
 		return take_union(c, f, col);
 	case ZK_ARROW_BOOL: {
-		zk_str s;
+		zk_str s = ZK_STR_NULL;
 
 		if (take(c, ((uint64_t)col->n + 7) / 8, "data buffer", &s) < 0)
 			return -(int)c->err->code;
@@ -406,7 +406,7 @@ static int read_col(struct cursor *c, const struct zk_arrow_field *f, bool index
 		return -(int)c->err->code;
 	if (indexes || has_validity(c, f)) {
 		uint64_t need = col->nulls ? ((uint64_t)col->n + 7) / 8 : 0;
-		zk_str s;
+		zk_str s = ZK_STR_NULL;
 
 		if (take(c, need, "validity buffer", &s) < 0)
 			return -(int)c->err->code;

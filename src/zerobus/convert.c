@@ -280,9 +280,9 @@ static void open_bracket(struct zk_zb_plan *p, char c)
 static uint32_t do_struct(struct zk_zb_plan *p, const struct zk_zb_op *op, uint32_t at)
 {
 	struct zk_zb_frame *f = &p->frames[op->depth + 1];
-	struct zk_arrow_at place;
+	struct zk_arrow_at place = { 0 };
 	enum zk_zb_kind_of k;
-	zk_str text;
+	zk_str text = ZK_STR_NULL;
 
 	if (p->conf.arrow)
 		k = find_arrow(p, op, &place);
@@ -323,9 +323,9 @@ static uint32_t do_repeated(struct zk_zb_plan *p, const struct zk_zb_op *op)
 {
 	bool map = op->step == ZK_ZB_MAP;
 	struct zk_zb_frame *f = &p->frames[op->depth + 1];
-	struct zk_arrow_at place;
+	struct zk_arrow_at place = { 0 };
 	enum zk_zb_kind_of k;
-	zk_str text;
+	zk_str text = ZK_STR_NULL;
 
 	if (p->conf.arrow)
 		k = find_arrow(p, op, &place);
