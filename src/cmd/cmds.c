@@ -28,6 +28,7 @@ const struct zk_cmd *const zk_cmds[] = {
 	&zk_cmd_zerobus,
 	&zk_cmd_zerobus_schema,
 	&zk_cmd_zerobus_decode,
+	&zk_cmd_zerobus_send,
 	&zk_cmd_triggers,
 	&zk_cmd_triggers_serve,
 	&zk_cmd_triggers_keys,

@@ -39,10 +39,20 @@ struct zk_ws_lib;
 /* One multi handle with its connections. Requests that may become HTTP/2 and those that must not
  * are kept apart: once libcurl 7.88 knows that a host speaks HTTP/2, it puts a request onto a
  * connection of HTTP/1.1 that is busy, and both answers are garbled. */
-enum zk_pool_kind { ZK_POOL_HTTP1, ZK_POOL_HTTP2, ZK_POOLS };
+enum zk_pool_kind {
+	ZK_POOL_HTTP1,
+	ZK_POOL_HTTP2,
+	ZK_POOL_CONNECT, /* connections for net/conn.c: its calls are forbidden inside callbacks
+	                    of their own multi handle, and they must not count against caps */
+	ZK_POOLS
+};
 
 struct zk_pool {
 	struct zk_net *net;
+	/* Its transfer ended with this CURLcode; `owner` is CURLINFO_PRIVATE of the handle. */
+	void (*ended)(void *owner, int curl);
+	/* A socket of the transfer cannot be watched: end it soon. */
+	void (*broken)(void *owner);
 	void *multi;            /* NULL until the first request */
 	struct zk_timer *timer; /* libcurl's */
 	bool added;             /* requests that libcurl has not looked at yet */
@@ -60,6 +70,7 @@ struct zk_net {
 	struct zk_list todo;    /* zk_http.todo */
 	struct zk_list watches; /* sockets of libcurl */
 	struct zk_list sends;   /* zk_send.link */
+	struct zk_list conns;   /* zk_conn.link */
 	struct zk_rand jitter;  /* jitter */
 	void *idle[ZK_NET_IDLE_HANDLES];
 	unsigned n_idle;
@@ -128,6 +139,8 @@ int zk_net_open(struct zk_net *n, struct zk_error *err) ZK_MUST_USE;
 /* The pool of a kind, with its multi handle; NULL and `err` when that cannot be made. */
 struct zk_pool *zk_net_pool(struct zk_net *n, enum zk_pool_kind kind,
                             struct zk_error *err) ZK_MUST_USE;
+/* Lets libcurl look at a handle that was added, in this turn. */
+void zk_net_kick(struct zk_net *n);
 /* A fresh or used easy handle without options; NULL when there is no memory. */
 void *zk_net_get_easy(struct zk_net *n);
 void zk_net_put_easy(struct zk_net *n, void *easy);
@@ -152,6 +165,8 @@ int64_t zk_http_check_time(struct zk_http *req, int64_t now_ms);
 int zk_http_copy(struct zk_http *req, const struct zk_http_conf *conf,
                  struct zk_error *err) ZK_MUST_USE;
 int zk_http_setup(struct zk_http *req, struct zk_error *err) ZK_MUST_USE;
+/* The TLS options of this process. */
+void zk_http_set_tls(void *easy, const struct zk_net_conf *net);
 /* Whether it may be sent by HTTP/2. */
 bool zk_http_may_be_http2(const struct zk_http *req);
 /* Whether a compressed answer is asked for and decoded. */
@@ -160,6 +175,12 @@ void zk_http_forget(struct zk_http *req); /* frees what the two made */
 /* Copies of zk_http_conf.attrs; NULL stays NULL. */
 const char *const *zk_http_copy_attrs(const char *const *attrs);
 void zk_http_free_attrs(const char *const *attrs);
+
+/* conn.c: CURLMSG_DONE of a connection, and a socket that cannot be watched. */
+void zk_conn_ended(void *conn, int curl);
+void zk_conn_broken(void *conn);
+/* Frees every connection; their owners hear nothing. */
+void zk_conn_drop_all(struct zk_net *n);
 
 /* http_io.c: points the callbacks of req->easy at req. */
 void zk_http_set_callbacks(struct zk_http *req);

@@ -301,8 +301,10 @@ void zk_http_forget(struct zk_http *req)
 	free(req->guard.allow);
 }
 
-static void set_tls(CURL *e, const struct zk_net_conf *net)
+void zk_http_set_tls(void *easy, const struct zk_net_conf *net)
 {
+	CURL *e = easy;
+
 	ZK_SET_LONG(e, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
 	ZK_SET_LONG(e, CURLOPT_SSL_VERIFYPEER, net->tls_verify);
 	ZK_SET_LONG(e, CURLOPT_SSL_VERIFYHOST, net->tls_verify ? 2 : 0);
@@ -419,7 +421,7 @@ int zk_http_setup(struct zk_http *req, struct zk_error *err)
 	if (req->resolve)
 		ZK_SET_PTR(e, CURLOPT_RESOLVE, req->resolve);
 	set_body(req);
-	set_tls(e, net);
+	zk_http_set_tls(e, net);
 	zk_http_set_callbacks(req);
 	return set_proxy(req, err);
 }

@@ -71,6 +71,7 @@ struct zk_net *zk_net_new(struct zk_loop *l, const struct zk_net_conf *conf,
 	zk_list_init(&n->todo);
 	zk_list_init(&n->watches);
 	zk_list_init(&n->sends);
+	zk_list_init(&n->conns);
 	uint64_t seed;
 
 	zk_rand_secret(&seed, sizeof(seed));
@@ -133,6 +134,7 @@ void zk_net_free(struct zk_net *n)
 	zk_ws_lib_free(n->ws);
 	zk_otel_free(ZK_TAKE(n->conf.otel));
 	zk_net_cancel_all(n);
+	zk_conn_drop_all(n);
 	close_pools(n);
 	ZK_LIST_EACH (it, &n->watches)
 		drop_watch(ZK_LIST_ENTRY(it, struct watch, link));
@@ -162,7 +164,7 @@ static bool hand_out(struct zk_pool *p)
 		return false;
 	result = msg->data.result; /* removing the handle frees the message */
 	(void)(zk_curl.curl_easy_getinfo)(msg->easy_handle, CURLINFO_PRIVATE, &req);
-	zk_http_end((struct zk_http *)(void *)req, (int)result);
+	p->ended(req, (int)result);
 	return true;
 }
 
@@ -266,8 +268,7 @@ void zk_net_todo(struct zk_net *n, struct zk_http *req, unsigned bits)
 	req->todo_bits |= bits;
 	zk_list_remove(&req->todo);
 	zk_list_push(&n->todo, &req->todo);
-	if (!n->depth && !n->draining)
-		zk_timer_start(n->kick, 0, 0); /* otherwise drain() is about to come */
+	zk_net_kick(n);
 }
 
 static void on_socket(void *ctx, int events, int status)
@@ -302,12 +303,8 @@ static struct watch *new_watch(struct zk_pool *p, CURL *easy, curl_socket_t fd)
 	free(w);
 	zk_log_error(ZK_LOG_ERROR, ZK_LOGGER, "cannot watch a socket", &err);
 	(void)(zk_curl.curl_easy_getinfo)(easy, CURLINFO_PRIVATE, &req);
-	if (req) {
-		struct zk_http *r = (struct zk_http *)(void *)req;
-
-		r->end_curl = CURLE_FAILED_INIT;
-		zk_net_todo(n, r, ZK_TODO_END);
-	}
+	if (req)
+		p->broken(req);
 	return NULL;
 }
 
@@ -363,6 +360,25 @@ int zk_net_open(struct zk_net *n, struct zk_error *err)
 	return 0;
 }
 
+void zk_net_kick(struct zk_net *n)
+{
+	if (!n->depth && !n->draining)
+		zk_timer_start(n->kick, 0, 0); /* otherwise drain() is about to come */
+}
+
+static void http_ended(void *owner, int curl)
+{
+	zk_http_end(owner, curl);
+}
+
+static void http_broken(void *owner)
+{
+	struct zk_http *r = owner;
+
+	r->end_curl = CURLE_FAILED_INIT;
+	zk_net_todo(r->net, r, ZK_TODO_END);
+}
+
 struct zk_pool *zk_net_pool(struct zk_net *n, enum zk_pool_kind kind,
                             struct zk_error *err)
 {
@@ -376,11 +392,15 @@ struct zk_pool *zk_net_pool(struct zk_net *n, enum zk_pool_kind kind,
 		return NULL;
 	}
 	p->net = n;
+	p->ended = kind == ZK_POOL_CONNECT ? zk_conn_ended : http_ended;
+	p->broken = kind == ZK_POOL_CONNECT ? zk_conn_broken : http_broken;
 	p->timer = zk_timer_new(n->loop, on_curl_timer, p);
 	ZK_MSET_FN(p->multi, CURLMOPT_SOCKETFUNCTION, on_watch);
 	ZK_MSET_PTR(p->multi, CURLMOPT_SOCKETDATA, p);
 	ZK_MSET_FN(p->multi, CURLMOPT_TIMERFUNCTION, on_timer);
 	ZK_MSET_PTR(p->multi, CURLMOPT_TIMERDATA, p);
+	if (kind == ZK_POOL_CONNECT)
+		return p;
 	ZK_MSET_LONG(p->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, n->conf.max_connections);
 	ZK_MSET_LONG(p->multi, CURLMOPT_MAX_HOST_CONNECTIONS, n->conf.max_per_host);
 	ZK_MSET_LONG(p->multi, CURLMOPT_MAXCONNECTS, n->conf.max_connections);

@@ -96,8 +96,10 @@ static ptrdiff_t fd_read(struct zk_zb_source *s, void *p, size_t n, struct zk_er
 				continue;
 		}
 		ssize_t got = read(f->fd, p, n);
-		if (got >= 0)
+		if (got >= 0) {
+			s->taken += (uint64_t)got;
 			return got;
+		}
 		if (errno != EINTR && errno != EAGAIN)
 			return failed(f, errno, err);
 	}
@@ -119,6 +121,7 @@ static int fd_pread(struct zk_zb_source *s, uint64_t at, void *p, size_t n,
 			return zk_fail(err, ZK_E_NO_INPUT,
 			               "cannot read '%s': it became shorter", f->s.name);
 		p = (char *)p + got;
+		s->taken += (uint64_t)got;
 		at += (uint64_t)got;
 		n -= (size_t)got;
 	}
@@ -217,6 +220,7 @@ static ptrdiff_t memory_read(struct zk_zb_source *s, void *p, size_t n,
 	if (n)
 		memcpy(p, m->bytes.p + m->at, n);
 	m->at += n;
+	s->taken += n;
 	return (ptrdiff_t)n;
 }
 

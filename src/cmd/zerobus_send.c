@@ -1,0 +1,595 @@
+/* `zk zerobus send`.
+ * Layer: cmd. specs/zerobus.md §2, §12 to §14; ux.md §8. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/cmds.h"
+#include "cmd/zerobus_send.h"
+#include "net/auth.h"
+#include "rt/loop.h"
+#include "rt/metrics.h"
+#include "rt/progress.h"
+#include "rt/stop.h"
+#include "zerobus/request.h"
+
+#include "base/ban.h"
+
+#define CHECK_BYTES ((uint64_t)1 << 30) /* larger inputs are not read twice */
+
+/* ---- ends --------------------------------------------------------------------------------- */
+
+void zb_fail(struct zb_send *s, const struct zk_error *err)
+{
+	if (!s->err.code)
+		s->err = *err;
+	if (s->feed)
+		zk_zb_feed_stop(s->feed);
+}
+
+void zb_check_over(struct zb_send *s)
+{
+	if (s->over || !s->fed || !s->sent || s->settling || !zk_list_is_empty(&s->unsent))
+		return;
+	s->over = true;
+	if (s->stopping)
+		zk_stop_drained(s->stop);
+	else
+		zk_loop_quit(s->loop);
+}
+
+static void on_drain(void *ctx)
+{
+	struct zb_send *s = ctx;
+
+	s->stopping = true;
+	zk_progress_state(s->progress, "draining");
+	zk_zb_feed_go(s->feed);
+	zk_zb_feed_stop(s->feed);
+	if (s->fed)
+		zk_zb_sender_hurry(s->sender);
+	zb_check_over(s);
+}
+
+static void on_flush(void *ctx, bool expired)
+{
+	struct zb_send *s = ctx;
+	struct zk_error err = { 0 };
+
+	if (expired || !s->over) {
+		(void)zk_fail(&err, ZK_E_INTERRUPTED, "stopped before everything was sent");
+		zk_zb_sender_abort(s->sender, &err);
+		zb_settle(s);
+	}
+	zk_stop_done(s->stop);
+}
+
+/* ---- the feed ----------------------------------------------------------------------------- */
+
+static void on_request(void *ctx, struct zk_zb_request *r)
+{
+	zb_take(ctx, r);
+}
+
+static void on_bad(void *ctx, const struct zk_zb_bad *bad)
+{
+	zb_bad(ctx, bad);
+}
+
+static void on_skipped(void *ctx, uint64_t rows)
+{
+	struct zb_send *s = ctx;
+
+	s->n.read += rows;
+	s->n.skipped += rows;
+}
+
+static void on_kind(void *ctx, struct zk_zb_kind *kind)
+{
+	struct zb_send *s = ctx;
+
+	zk_zb_sender_warm(s->sender, kind);
+	if (!s->auth)
+		zk_zb_feed_go(s->feed);
+}
+
+static void on_note(void *ctx, const char *text)
+{
+	(void)ctx;
+	zk_say("%s", text);
+}
+
+static void on_fed(void *ctx, const struct zk_error *err)
+{
+	struct zb_send *s = ctx;
+
+	s->fed = true;
+	if (err && !s->err.code)
+		s->err = *err;
+	if (s->stopping)
+		zk_zb_sender_hurry(s->sender);
+	else
+		zk_zb_sender_finish(s->sender);
+	zb_check_over(s);
+}
+
+/* ---- the sender --------------------------------------------------------------------------- */
+
+static void on_acked(void *ctx, struct zk_zb_request *r, size_t stream)
+{
+	zb_acked(ctx, r, stream);
+}
+
+static void on_rejected(void *ctx, struct zk_zb_request *r, const struct zk_error *err,
+                        bool suspect)
+{
+	zb_refused(ctx, r, err, suspect);
+}
+
+static void on_unsent(void *ctx, struct zk_zb_request *r, const struct zk_error *err)
+{
+	zb_unsent(ctx, r, err);
+}
+
+static void on_change(void *ctx)
+{
+	(void)ctx; /* the figures are drawn by the clock */
+}
+
+static void on_retry(void *ctx, size_t stream, const struct zk_zb_retrying *r)
+{
+	(void)stream;
+	zb_show_retry(ctx, r);
+}
+
+static void on_recovered(void *ctx, size_t stream, const struct zk_zb_recovered *r)
+{
+	(void)stream;
+	zb_show_recovered(ctx, r);
+}
+
+static void on_sent(void *ctx, const struct zk_error *err)
+{
+	struct zb_send *s = ctx;
+
+	s->sent = true;
+	if (err) {
+		if (!s->lost.code)
+			s->lost = *err;
+		zk_zb_feed_go(s->feed);
+		zk_zb_feed_stop(s->feed);
+	}
+	zb_check_over(s);
+}
+
+static void on_fetched(void *ctx, bool good)
+{
+	struct zb_send *s = ctx;
+
+	if (!good)
+		return;
+	s->refreshes++;
+	if (s->feed)
+		zk_zb_feed_go(s->feed);
+}
+
+/* ---- preparing ---------------------------------------------------------------------------- */
+
+static struct zk_zb_feed_conf feed_conf(struct zb_send *s)
+{
+	const struct zb_send_opts *o = s->o;
+
+	return (struct zk_zb_feed_conf){
+		.loop = s->loop,
+		.paths = s->paths,
+		.n_paths = s->n_paths,
+		.rows = { .format = (enum zk_zb_format)o->from,
+		          .record_type = (enum zk_zb_record_type)o->record_type,
+		          .message = o->message,
+		          .all_optional = o->all_optional,
+		          .drop_unknown = o->unknown_fields == 1,
+		          .coerce = o->coerce,
+		          .null_elements = (enum zk_zb_elements)o->null_elements,
+		          .time_as = (enum zk_zb_time_as)o->time_as,
+		          .csv_delimiter = o->csv_delimiter ? o->csv_delimiter[0] : '\0',
+		          .csv_null = o->csv_null,
+		          .arrow_max_body = o->arrow_max_body },
+		.batch_rows = o->batch_rows,
+		.batch_bytes = ZK_MIN(o->batch_bytes, o->max_message),
+		.max_message = o->max_message,
+		.linger_ms = o->linger_ms,
+		.max_bytes = o->max_inflight_bytes,
+		.skip = o->resume ? zb_is_proven : NULL,
+		.skip_ctx = s,
+		.ctx = s,
+		.on_request = on_request,
+		.on_bad = on_bad,
+		.on_skipped = on_skipped,
+		.on_kind = on_kind,
+		.on_note = on_note,
+		.on_end = on_fed,
+	};
+}
+
+/* Files that cannot be opened are found before anything is sent; the sum of their sizes, or
+ * UINT64_MAX when one is no file. */
+static int look_at_files(struct zb_send *s, uint64_t *ret_size, struct zk_error *err)
+{
+	struct stat st;
+
+	*ret_size = 0;
+	for (size_t i = 0; i < s->n_paths; i++) {
+		if (strcmp(s->paths[i], "-") == 0) {
+			*ret_size = UINT64_MAX;
+			continue;
+		}
+		if (stat(s->paths[i], &st) < 0 || access(s->paths[i], R_OK) < 0)
+			return zk_fail_errno(err, ZK_E_NO_INPUT, errno, "cannot read '%s'",
+			                     s->paths[i]);
+		if (!S_ISREG(st.st_mode) || *ret_size == UINT64_MAX)
+			*ret_size = UINT64_MAX;
+		else
+			*ret_size += (uint64_t)st.st_size;
+	}
+	return 0;
+}
+
+static bool first_bad(void *ctx, const struct zk_zb_bad *bad)
+{
+	struct zb_send *s = ctx;
+
+	s->err = bad->err;
+	s->n.rejected++;
+	return false;
+}
+
+/* Bad rows of files are found before anything is sent; a pipe cannot be read twice. */
+static int check_files(struct zb_send *s, struct zk_error *err)
+{
+	struct zk_zb_feed_conf conf = feed_conf(s);
+	struct zk_zb_check sums;
+	uint64_t size;
+
+	if (look_at_files(s, &size, err) < 0)
+		return -(int)err->code;
+	if (s->app->spool.on_error != 0 || size > CHECK_BYTES)
+		return 0;
+	conf.on_request = NULL;
+	conf.on_kind = NULL;
+	if (zk_zb_feed_check(&conf, first_bad, &sums, err) < 0)
+		return -(int)err->code;
+	if (!s->err.code)
+		return 0;
+	*err = s->err;
+	if (!err->hint[0])
+		(void)zk_err_hint(err, "mend the row, or keep going: --on-error skip --rejects "
+		                       "bad.ndjson");
+	return -(int)err->code;
+}
+
+static bool dry_bad(void *ctx, const struct zk_zb_bad *bad)
+{
+	struct zb_send *s = ctx;
+	struct zk_error err = { 0 };
+
+	s->n.rejected++;
+	zb_show_reject(s, bad->source, bad->row, bad->line, &bad->err);
+	if (s->rejects)
+		ZK_IGNORE(zk_zb_rejects_put(s->rejects,
+		                            &(struct zk_zb_reject){ .kind = bad->kind,
+		                                                    .source = bad->source,
+		                                                    .row = bad->row,
+		                                                    .line = bad->line,
+		                                                    .err = &bad->err,
+		                                                    .column = bad->column,
+		                                                    .values = bad->values,
+		                                                    .base64 = bad->base64,
+		                                                    .is_text = bad->is_text },
+		                            &err) < 0); /* in `err` */
+	if (err.code)
+		s->err = err;
+	if (s->app->spool.on_error == 0 && !s->err.code)
+		s->err = bad->err;
+	return !s->err.code;
+}
+
+static int dry_run(struct zb_send *s, struct zk_error *err)
+{
+	struct zk_zb_feed_conf conf = feed_conf(s);
+	struct zk_zb_check sums;
+	uint64_t size;
+
+	if (look_at_files(s, &size, err) < 0)
+		return -(int)err->code;
+	conf.on_request = NULL;
+	conf.on_kind = NULL;
+	if (zk_zb_feed_check(&conf, dry_bad, &sums, err) < 0)
+		return -(int)err->code;
+	zk_say("dry run: %llu rows in %llu requests of %llu bytes, the largest %zu; %llu "
+	       "rejected, %llu skipped",
+	       (unsigned long long)sums.rows, (unsigned long long)sums.requests,
+	       (unsigned long long)sums.bytes, sums.largest, (unsigned long long)sums.bad,
+	       (unsigned long long)sums.skipped);
+	if (s->err.code) {
+		*err = s->err;
+		return -(int)err->code;
+	}
+	return sums.bad ? ZK_EXIT_PARTIAL : ZK_EXIT_OK;
+}
+
+static int parse_rate(const char *text, uint64_t *ret, struct zk_error *err)
+{
+	zk_str n;
+	zk_str unit = zk_str_cut(zk_str_of(text), '/', &n);
+
+	*ret = 0;
+	if (!text)
+		return 0;
+	if (!zk_str_eq(unit, ZK_STR("s")) || zk_parse_u64(n, ret, err) < 0 || !*ret)
+		return zk_fail(err, ZK_E_USAGE, "--rate is a number of rows per second: 5000/s");
+	return 0;
+}
+
+static int make_sender(struct zb_send *s, struct zk_error *err)
+{
+	const struct zb_send_opts *o = s->o;
+	struct zk_zb_sender_conf conf = {
+		.net = s->net,
+		.auth = s->auth,
+		.endpoint = s->s.endpoint.url,
+		.table = zk_buf_str(&s->s.table),
+		.streams = o->streams,
+		.max_inflight = o->max_inflight,
+		.retry = { .max_retries = s->app->retry.retries,
+		           .base_ms = s->app->retry.base_ms,
+		           .cap_ms = s->app->retry.cap_ms,
+		           .max_time_ms = s->app->retry.max_time_ms },
+		.connect_ms = s->app->http.connect_timeout_ms,
+		.create_ms = o->create_ms,
+		.ack_ms = o->ack_ms,
+		.flush_ms = o->flush_ms,
+		.isolate = o->isolate,
+		.rnd = &s->s.rnd,
+		.ctx = s,
+		.on_acked = on_acked,
+		.on_rejected = on_rejected,
+		.on_unsent = on_unsent,
+		.on_change = on_change,
+		.on_retry = on_retry,
+		.on_recovered = on_recovered,
+		.on_over = on_sent,
+	};
+
+	if (parse_rate(o->rate, &conf.rate, err) < 0)
+		return -(int)err->code;
+	s->sender = zk_zb_sender_new(&conf);
+	return 0;
+}
+
+static int start(struct zb_send *s, struct zk_error *err)
+{
+	struct zk_stop_conf stop = { .ctx = s, .drain = on_drain, .flush = on_flush };
+	struct zk_zb_feed_conf feed = feed_conf(s);
+
+	s->net = zk_app_net(s->app, err);
+	if (!s->net || zb_auth_new(&s->s, ZK_ZB_TO_WRITE, s, on_fetched, &s->auth, err) < 0 ||
+	    make_sender(s, err) < 0)
+		return -(int)err->code;
+	s->stop = zk_app_stop(s->app, &stop, err);
+	if (!s->stop)
+		return -(int)err->code;
+	if (zk_zb_feed_start(&feed, &s->feed, err) < 0)
+		return -(int)err->code;
+	zb_show_start(s);
+	return 0;
+}
+
+static int work(struct zb_send *s, struct zk_error *err)
+{
+	if (zb_out_open(s, err) < 0 || zb_resume_load(s, err) < 0)
+		return -(int)err->code;
+	if (s->app->common.dry_run)
+		return dry_run(s, err);
+	if (check_files(s, err) < 0 || start(s, err) < 0)
+		return -(int)err->code;
+	zk_loop_run(s->loop);
+	zb_settle(s);
+	zb_show_stop(s);
+	return zb_show_end(s, err);
+}
+
+static int check_options(const struct zb_send *s, struct zk_error *err)
+{
+	const struct zk_spool_opts *sp = &s->app->spool;
+	const struct zb_send_opts *o = s->o;
+
+	if (sp->on_error != 0 && !sp->rejects)
+		return zk_fail(err, ZK_E_USAGE, "--on-error skip needs --rejects FILE");
+	if (sp->durable && !sp->enabled)
+		return zk_fail(err, ZK_E_USAGE, "--durable and --no-spool exclude each other");
+	if (o->csv_delimiter && strlen(o->csv_delimiter) != 1)
+		return zk_fail(err, ZK_E_USAGE, "--csv-delimiter is one character");
+	if (o->max_inflight_bytes < o->max_message)
+		return zk_fail(err, ZK_E_USAGE,
+		               "--max-inflight-bytes must be at least --max-message");
+	return 0;
+}
+
+static void send_init(struct zb_send *s, struct zk_app *app, const struct zb_send_opts *o)
+{
+	memset(s, 0, sizeof(*s));
+	s->app = app;
+	s->o = o;
+	s->receipts = -1;
+	s->start_ms = zk_mono_ms();
+	zk_list_init(&s->unsent);
+	zk_map_init(&s->proven);
+	zk_buf_init(&s->receipt_lines, (size_t)16 << 20);
+}
+
+static void send_done(struct zb_send *s, struct zk_error *err)
+{
+	zb_show_stop(s);
+	zk_zb_sender_free(s->sender);
+	zk_zb_feed_free(s->feed);
+	zb_out_close(s, err);
+	zk_auth_free(s->auth);
+	zk_progress_free(s->progress);
+	zb_resume_done(s);
+	zb_session_done(&s->s);
+}
+
+static int send_run(struct zk_app *app, void *opts, int argc, char **argv,
+                    struct zk_error *err)
+{
+	static char *only_stdin[] = { (char *)"-" };
+	struct zb_send *s = zk_new0(struct zb_send);
+	struct zk_error late = { 0 };
+	int r;
+
+	send_init(s, app, opts);
+	s->paths = argc ? argv : only_stdin;
+	s->n_paths = argc ? (size_t)argc : 1;
+	s->loop = zk_app_loop(app, err);
+	r = s->loop ? check_options(s, err) : -(int)err->code;
+	if (r == 0 && app->common.dry_run)
+		r = zb_table(&s->o->zb, &s->s.table, err);
+	else if (r == 0)
+		r = zb_session_init(app, &s->o->zb, &s->s, err);
+	if (r == 0)
+		r = work(s, err);
+	send_done(s, &late);
+	free(s);
+	if (r >= 0 && late.code) {
+		*err = late;
+		r = -(int)late.code;
+	}
+	return r;
+}
+
+/* ---- the command -------------------------------------------------------------------------- */
+
+static const char *const formats[] = { "auto", "ndjson", "csv", "arrow", "arrow-stream", NULL };
+static const char *const record_types[] = { "auto", "proto", "json", NULL };
+static const char *const reject_drop[] = { "reject", "drop", NULL };
+static const char *const times[] = { "error", "string", "micros", NULL };
+
+/* clang-format off: one line per fact */
+#define ROW(t, n, m, d, member, h) \
+	.type = (t), .name = (n), .meta = (m), .def = (d), \
+	.off = offsetof(struct zb_send_opts, member), .help = (h)
+/* clang-format on */
+
+static const struct zk_opt send_rows[] = {
+	ZB_ROWS,
+	{ ROW(ZK_OPT_ENUM, "from", NULL, "auto", from, "format of the input"),
+	  .values = formats },
+	{ ROW(ZK_OPT_ENUM, "record-type", NULL, "auto", record_type, "how rows travel"),
+	  .values = record_types },
+	{ ROW(ZK_OPT_STR, "schema", "SOURCE", "auto", schema,
+	      "where column types come from: auto, input, table, FILE") },
+	{ ROW(ZK_OPT_STR, "message", "NAME", NULL, message,
+	      "message of a descriptor file with several") },
+	{ ROW(ZK_OPT_BOOL, "all-optional", NULL, NULL, all_optional,
+	      "every column optional in the descriptor") },
+	{ ROW(ZK_OPT_ENUM, "unknown-fields", NULL, "reject", unknown_fields,
+	      "members that the schema does not have"),
+	  .values = reject_drop },
+	{ ROW(ZK_OPT_BOOL, "coerce", NULL, NULL, coerce, "allow conversions between types") },
+	{ ROW(ZK_OPT_ENUM, "null-elements", NULL, "reject", null_elements,
+	      "null inside a list or map"),
+	  .values = reject_drop },
+	{ ROW(ZK_OPT_ENUM, "time-as", NULL, "error", time_as,
+	      "time-of-day, duration and interval columns"),
+	  .values = times },
+	{ ROW(ZK_OPT_UINT, "batch-rows", "N", "1000", batch_rows, "rows in one request"),
+	  .min = 1,
+	  .max = 100000 },
+	{ ROW(ZK_OPT_SIZE, "batch-bytes", "SIZE", "1MiB", batch_bytes, "size of one request"),
+	  .min = 1024,
+	  .max = 64 << 20 },
+	{ ROW(ZK_OPT_DURATION, "linger", "D", "100ms", linger_ms,
+	      "longest wait for a request to fill up"),
+	  .max = 60000 },
+	{ ROW(ZK_OPT_SIZE, "max-message", "SIZE", "10MiB", max_message,
+	      "hard cap of one message"),
+	  .min = 1024,
+	  .max = 64 << 20 },
+	{ ROW(ZK_OPT_UINT, "max-inflight", "N", "10000", max_inflight,
+	      "unacknowledged requests per stream"),
+	  .min = 1,
+	  .max = 1000000 },
+	{ ROW(ZK_OPT_SIZE, "max-inflight-bytes", "SIZE", "64MiB", max_inflight_bytes,
+	      "unacknowledged bytes of all streams"),
+	  .min = 1024,
+	  .max = (int64_t)1 << 36 },
+	{ ROW(ZK_OPT_UINT, "streams", "N", "1", streams, "parallel streams"),
+	  .min = 1,
+	  .max = 32 },
+	{ ROW(ZK_OPT_STR, "rate", "N/s", NULL, rate, "rows per second of all streams") },
+	{ ROW(ZK_OPT_DURATION, "create-timeout", "D", "15s", create_ms,
+	      "wait for a stream to be opened"),
+	  .min = 1,
+	  .max = 3600000 },
+	{ ROW(ZK_OPT_DURATION, "ack-timeout", "D", "60s", ack_ms,
+	      "longest silence with rows unacknowledged"),
+	  .min = 1,
+	  .max = 86400000 },
+	{ ROW(ZK_OPT_DURATION, "flush-timeout", "D", "5m", flush_ms,
+	      "from the end of input to the last ack"),
+	  .min = 1,
+	  .max = 86400000 },
+	{ ROW(ZK_OPT_BOOL, "isolate", NULL, "true", isolate,
+	      "find the rows that the service refuses") },
+	{ ROW(ZK_OPT_UINT, "max-errors", "N", "1000", max_errors,
+	      "rejected rows that end the run; 0: no limit"),
+	  .max = INT64_MAX },
+	{ ROW(ZK_OPT_PATH, "resume", "FILE", NULL, resume,
+	      "skip rows that the receipts in FILE prove"),
+	  .flags = ZK_OPT_NO_CONF,
+	  .complete = "file" },
+	{ ROW(ZK_OPT_STR, "csv-delimiter", "C", NULL, csv_delimiter,
+	      "delimiter of CSV cells") },
+	{ ROW(ZK_OPT_STR, "csv-null", "TEXT", NULL, csv_null,
+	      "a further spelling of null in CSV") },
+	{ ROW(ZK_OPT_SIZE, "arrow-max-body", "SIZE", "2GiB", arrow_max_body,
+	      "largest body of an Arrow message"),
+	  .min = 1024,
+	  .max = (int64_t)1 << 40 },
+	ZK_OPT_END,
+};
+
+const struct zk_cmd zk_cmd_zerobus_send = {
+	.path = "zerobus send",
+	.args = "[FILE...]",
+	.max_args = ZK_ANY,
+	.help = "stream rows into a table until each one is durable",
+	.about = "Reads NDJSON, CSV or Arrow IPC and sends the rows to a Delta table through "
+	         "Zerobus. Each row ends acknowledged as durable, rejected with a reason, or in "
+	         "the spool; the exit status and the last line say which.\n\n"
+	         "Delivery is at least once: what was sent but not acknowledged before a "
+	         "connection broke is sent again. `resent` in the summary is the upper bound of "
+	         "what the table may hold twice.\n\n"
+	         "Rows of stdin are not written down before they are sent: after kill -9, what "
+	         "was read but not acknowledged must come again from its source. --durable "
+	         "writes every row to the spool first. A rejects file holds user data.",
+	.examples = "./export.sh | zk zerobus send -t main.default.air_quality\n"
+	            "zk zerobus send -t main.default.events part-*.arrows --streams 4\n"
+	            "zk zerobus send -t main.a.b x.ndjson --on-error skip --rejects bad.ndjson",
+	.args_help = "FILE    NDJSON, CSV or Arrow IPC, or '-' for stdin",
+	.output = "nothing on stdout; a summary on stderr",
+	.exits = "0 all acknowledged · 3 some rejected · 65 input · 69 refused · 75 spooled · 77",
+	.see = "man zk-zerobus · zk help spool",
+	.groups = ZK_OPTS_HTTP | ZK_OPTS_RETRY | ZK_OPTS_SPOOL,
+	.opts = send_rows,
+	.opts_size = sizeof(struct zb_send_opts),
+	.flags = ZK_CMD_READS_INPUT,
+	.complete_arg = "file",
+	.run = send_run,
+};

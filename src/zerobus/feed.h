@@ -1,0 +1,94 @@
+/* The reader lane: reads inputs, one after the other, and makes requests of their rows, as many as
+ * the rest has room for (specs/zerobus.md §12, §13).
+ * Layer: zerobus. Loop thread only; the reading happens in a thread of its own. */
+#ifndef ZK_ZEROBUS_FEED_H
+#define ZK_ZEROBUS_FEED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "zerobus/rows.h"
+
+struct zk_loop;
+struct zk_zb_feed;
+struct zk_zb_request;
+
+/* A row that cannot be sent. */
+struct zk_zb_bad {
+	const char *source; /* lives as long as the feed */
+	struct zk_zb_kind *kind; /* borrowed */
+	uint64_t row, line;
+	struct zk_error err;
+	zk_str values, column, base64; /* as in struct zk_zb_row */
+	bool is_text;
+};
+
+/* One Arrow message of an input, for debug files. */
+struct zk_zb_part {
+	enum zk_zb_raw what;
+	zk_str head, body;
+};
+
+struct zk_zb_feed_conf {
+	struct zk_loop *loop;
+	char *const *paths; /* "-" is stdin; borrowed */
+	size_t n_paths;
+	/* How each input is read; source, ctx and on_raw are the feed's. */
+	struct zk_zb_rows_conf rows;
+	size_t batch_rows, batch_bytes, max_message;
+	int64_t linger_ms;
+	size_t max_bytes; /* of requests that were not released */
+	bool want_parts;  /* on_part */
+	/* Rows that need not be sent; any thread, must not change while the feed runs. NULL =
+	 * none. */
+	bool (*skip)(const void *skip_ctx, const char *source, uint64_t row);
+	const void *skip_ctx;
+	void *ctx;
+	/* In the order of the input; the request is the callee's, who calls
+	 * zk_zb_feed_release when it is gone. */
+	void (*on_request)(void *ctx, struct zk_zb_request *r);
+	void (*on_bad)(void *ctx, const struct zk_zb_bad *bad);
+	void (*on_skipped)(void *ctx, uint64_t rows);
+	/* Rows of this kind follow; borrowed. May be NULL. */
+	void (*on_kind)(void *ctx, struct zk_zb_kind *kind);
+	/* Lane thread: before the first request of its rows is handed over. */
+	void (*on_part)(void *ctx, const struct zk_zb_part *part);
+	void (*on_note)(void *ctx, const char *text);
+	/* Once: everything was handed over; `err` = an input could not be read further. */
+	void (*on_end)(void *ctx, const struct zk_error *err);
+};
+
+/* Opens the first input (its error is that of the call) and starts the thread. */
+int zk_zb_feed_start(const struct zk_zb_feed_conf *conf, struct zk_zb_feed **ret,
+                     struct zk_error *err) ZK_MUST_USE;
+/* Room for other rows: the request had an outcome. Frees it or keeps it for new rows. */
+void zk_zb_feed_release(struct zk_zb_feed *f, struct zk_zb_request *r);
+/* Nothing is handed over but on_kind before this: rows wait until there is a token (§4.3). */
+void zk_zb_feed_go(struct zk_zb_feed *f);
+/* Reads nothing more; what was read is still handed over, then the end. */
+void zk_zb_feed_stop(struct zk_zb_feed *f);
+/* Joins the thread; no callback comes any more. NULL is fine. */
+void zk_zb_feed_free(struct zk_zb_feed *f);
+/* The first row that was not read: its source and number. False when all were. */
+bool zk_zb_feed_first_unread(const struct zk_zb_feed *f, const char **ret_source,
+                             uint64_t *ret_row);
+/* Bytes read of all inputs, and their size as far as it is known (0 = not). Any thread. */
+void zk_zb_feed_progress(const struct zk_zb_feed *f, uint64_t *ret_read,
+                         uint64_t *ret_size);
+
+/* Reads everything without sending, in this thread: counts, and `on_bad` for each bad row (false
+ * ends it). For checks before sending and for --dry-run. Of `conf`, on_request (NULL = not wanted;
+ * else the request is the callee's), on_kind and on_part are called too. */
+struct zk_zb_check {
+	uint64_t rows, bad, skipped, requests, bytes;
+	size_t largest; /* request */
+};
+int zk_zb_feed_check(const struct zk_zb_feed_conf *conf,
+                     bool (*on_bad)(void *ctx, const struct zk_zb_bad *bad),
+                     struct zk_zb_check *ret, struct zk_error *err) ZK_MUST_USE;
+
+#endif
