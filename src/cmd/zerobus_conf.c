@@ -41,9 +41,10 @@ static int check_auth(struct zb_session *s, struct zk_error *err)
 		               s->endpoint.host);
 	if (o->auth == ZB_AUTH_AUTO && o->token.kind != ZK_SECRET_NONE &&
 	    o->client_secret.kind != ZK_SECRET_NONE)
-		return zk_fail(err, ZK_E_CONFIG,
-		               "both a token and a client secret are configured; choose with "
-		               "--auth");
+		return zk_fail(
+		        err, ZK_E_CONFIG,
+		        "both a token and a client secret are configured; choose with "
+		        "--auth");
 	if (s->auth == ZB_AUTH_TOKEN && o->token.kind == ZK_SECRET_NONE)
 		return zk_fail(err, ZK_E_CONFIG, "--auth token needs --token-file");
 	if (s->auth != ZB_AUTH_OAUTH)
@@ -54,8 +55,9 @@ static int check_auth(struct zb_session *s, struct zk_error *err)
 		                        "--token-file");
 	}
 	if (!o->workspace_url)
-		return zk_fail(err, ZK_E_ZB_ENDPOINT, "no --workspace-url is given, which OAuth "
-		                                      "needs");
+		return zk_fail(err, ZK_E_ZB_ENDPOINT,
+		               "no --workspace-url is given, which OAuth "
+		               "needs");
 	return 0;
 }
 
@@ -67,8 +69,9 @@ static int find_workspace(struct zb_session *s, struct zk_error *err)
 		id = zk_str_of(s->o->workspace_id);
 	if (!id.n && s->auth == ZB_AUTH_OAUTH) {
 		(void)zk_fail(err, ZK_E_ZB_WORKSPACE, "the workspace id is not known");
-		return zk_err_hint(err, "it is the number at the start of the endpoint, or "
-		                        "after o= in the workspace's address: --workspace-id");
+		return zk_err_hint(err,
+		                   "it is the number at the start of the endpoint, or "
+		                   "after o= in the workspace's address: --workspace-id");
 	}
 	s->workspace_id = zk_strndup(id.p ? id.p : "", id.n);
 	return 0;
@@ -90,8 +93,9 @@ int zb_session_init(struct zk_app *app, const struct zb_opts *o, struct zb_sessi
 	(void)zk_buf_cstring(&s->table);
 	if (!o->endpoint) {
 		(void)zk_fail(err, ZK_E_ZB_ENDPOINT, "no endpoint is given");
-		return zk_err_hint(err, "set zerobus.endpoint, ZK_ZEROBUS_ENDPOINT or "
-		                        "--endpoint; to try without an account: zk fake zerobus");
+		return zk_err_hint(
+		        err, "set zerobus.endpoint, ZK_ZEROBUS_ENDPOINT or "
+		             "--endpoint; to try without an account: zk fake zerobus");
 	}
 	if (zk_zb_endpoint_parse(o->endpoint, o->insecure_http, &s->endpoint, err) < 0 ||
 	    check_auth(s, err) < 0)
@@ -148,7 +152,8 @@ int zb_auth_new(struct zb_session *s, enum zk_zb_token_for what, void *ctx,
 		while (base.n && base.p[base.n - 1] == '/')
 			base.n--;
 		zk_buf_printf(&url, "%.*s/oidc/v1/token", ZK_STR_ARG(base));
-		zk_zb_token_form(zk_buf_str(&s->table), zk_str_of(s->workspace_id), what, &form);
+		zk_zb_token_form(zk_buf_str(&s->table), zk_str_of(s->workspace_id), what,
+		                 &form);
 		conf.url = zk_buf_cstring(&url);
 		conf.client_id = s->o->client_id;
 		conf.client_secret = zk_buf_cstring(&secret);

@@ -28,61 +28,66 @@ struct zb_opts {
 };
 
 /* The rows that fill it. */
-#define ZB_ROWS                                                                         \
-	{ .type = ZK_OPT_STR,                                                           \
-	  .key = 't',                                                                   \
-	  .name = "table",                                                              \
-	  .meta = "CATALOG.SCHEMA.TABLE",                                               \
-	  .conf = "zerobus.table",                                                      \
-	  .off = offsetof(struct zb_opts, table),                                       \
-	  .help = "table that receives the rows" },                                     \
-	{ .type = ZK_OPT_STR,                                                           \
-	  .name = "endpoint",                                                           \
-	  .meta = "URL",                                                                \
-	  .conf = "zerobus.endpoint",                                                   \
-	  .flags = ZK_OPT_ENDPOINT,                                                     \
-	  .off = offsetof(struct zb_opts, endpoint),                                    \
-	  .help = "Zerobus endpoint of the workspace" },                                \
-	{ .type = ZK_OPT_STR,                                                           \
-	  .name = "workspace-url",                                                      \
-	  .meta = "URL",                                                                \
-	  .conf = "zerobus.workspace_url",                                              \
-	  .off = offsetof(struct zb_opts, workspace_url),                               \
-	  .help = "workspace that gives tokens and columns" },                          \
-	{ .type = ZK_OPT_STR,                                                           \
-	  .name = "workspace-id",                                                       \
-	  .meta = "N",                                                                  \
-	  .conf = "zerobus.workspace_id",                                               \
-	  .off = offsetof(struct zb_opts, workspace_id),                                \
-	  .help = "when the endpoint does not begin with it" },                         \
-	{ .type = ZK_OPT_STR,                                                           \
-	  .name = "client-id",                                                          \
-	  .meta = "ID",                                                                 \
-	  .conf = "zerobus.client_id",                                                  \
-	  .off = offsetof(struct zb_opts, client_id),                                   \
-	  .help = "OAuth client of a service principal" },                              \
-	{ .type = ZK_OPT_SECRET_REF,                                                    \
-	  .name = "client-secret",                                                      \
-	  .conf = "zerobus.client_secret",                                              \
-	  .off = offsetof(struct zb_opts, client_secret),                               \
-	  .help = "its secret" },                                                       \
-	{ .type = ZK_OPT_SECRET_REF,                                                    \
-	  .name = "token",                                                              \
-	  .conf = "zerobus.token",                                                      \
-	  .off = offsetof(struct zb_opts, token),                                       \
-	  .help = "a ready bearer token instead of OAuth" },                            \
-	{ .type = ZK_OPT_ENUM,                                                          \
-	  .name = "auth",                                                               \
-	  .values = zb_auths,                                                           \
-	  .def = "auto",                                                                \
-	  .conf = "zerobus.auth",                                                       \
-	  .off = offsetof(struct zb_opts, auth),                                        \
-	  .help = "where the token comes from; none: loopback only" },                  \
-	{                                                                               \
-		.type = ZK_OPT_BOOL, .name = "insecure-http",                           \
-		.conf = "zerobus.insecure_http", .flags = ZK_OPT_TRUST,                 \
-		.off = offsetof(struct zb_opts, insecure_http),                         \
-		.help = "allow http:// to a host that is not loopback"                  \
+#define ZB_ROWS                                                                       \
+	{ .type = ZK_OPT_STR,                                                         \
+	  .key = 't',                                                                 \
+	  .name = "table",                                                            \
+	  .meta = "CATALOG.SCHEMA.TABLE",                                             \
+	  .conf = "zerobus.table",                                                    \
+	  .off = offsetof(struct zb_opts, table),                                     \
+	  .help = "table that receives the rows" },                                   \
+	        { .type = ZK_OPT_STR,                                                 \
+		  .name = "endpoint",                                                 \
+		  .meta = "URL",                                                      \
+		  .conf = "zerobus.endpoint",                                         \
+		  .flags = ZK_OPT_ENDPOINT,                                           \
+		  .off = offsetof(struct zb_opts, endpoint),                          \
+		  .help = "Zerobus endpoint of the workspace" },                      \
+	        { .type = ZK_OPT_STR,                                                 \
+		  .name = "workspace-url",                                            \
+		  .meta = "URL",                                                      \
+		  .conf = "zerobus.workspace_url",                                    \
+		  .off = offsetof(struct zb_opts, workspace_url),                     \
+		  .help = "workspace that gives tokens and columns" },                \
+	        { .type = ZK_OPT_STR,                                                 \
+		  .name = "workspace-id",                                             \
+		  .group = "Credentials",                                             \
+		  .meta = "N",                                                        \
+		  .conf = "zerobus.workspace_id",                                     \
+		  .off = offsetof(struct zb_opts, workspace_id),                      \
+		  .help = "when the endpoint does not begin with it" },               \
+	        { .type = ZK_OPT_STR,                                                 \
+		  .name = "client-id",                                                \
+		  .group = "Credentials",                                             \
+		  .meta = "ID",                                                       \
+		  .conf = "zerobus.client_id",                                        \
+		  .off = offsetof(struct zb_opts, client_id),                         \
+		  .help = "OAuth client of a service principal" },                    \
+	        { .type = ZK_OPT_SECRET_REF,                                          \
+		  .name = "client-secret",                                            \
+		  .group = "Credentials",                                             \
+		  .conf = "zerobus.client_secret",                                    \
+		  .off = offsetof(struct zb_opts, client_secret),                     \
+		  .help = "its secret" },                                             \
+	        { .type = ZK_OPT_SECRET_REF,                                          \
+		  .name = "token",                                                    \
+		  .group = "Credentials",                                             \
+		  .conf = "zerobus.token",                                            \
+		  .off = offsetof(struct zb_opts, token),                             \
+		  .help = "a ready bearer token instead of OAuth" },                  \
+	        { .type = ZK_OPT_ENUM,                                                \
+		  .name = "auth",                                                     \
+		  .group = "Credentials",                                             \
+		  .values = zb_auths,                                                 \
+		  .def = "auto",                                                      \
+		  .conf = "zerobus.auth",                                             \
+		  .off = offsetof(struct zb_opts, auth),                              \
+		  .help = "where the token comes from; none: loopback only" },        \
+	{                                                                             \
+		.type = ZK_OPT_BOOL, .name = "insecure-http", .group = "Credentials", \
+		.conf = "zerobus.insecure_http", .flags = ZK_OPT_TRUST,               \
+		.off = offsetof(struct zb_opts, insecure_http),                       \
+		.help = "allow http:// to a host that is not loopback"                \
 	}
 
 /* What came of the options. */
@@ -102,7 +107,8 @@ int zb_session_init(struct zk_app *app, const struct zb_opts *o, struct zb_sessi
                     struct zk_error *err) ZK_MUST_USE;
 void zb_session_done(struct zb_session *s);
 /* Only the table's name, for commands that do not connect. */
-int zb_table(const struct zb_opts *o, struct zk_buf *ret, struct zk_error *err) ZK_MUST_USE;
+int zb_table(const struct zb_opts *o, struct zk_buf *ret,
+             struct zk_error *err) ZK_MUST_USE;
 /* Tokens for this table; `*ret` NULL when none are wanted. */
 int zb_auth_new(struct zb_session *s, enum zk_zb_token_for what, void *ctx,
                 void (*on_fetched)(void *ctx, bool good), struct zk_auth **ret,

@@ -35,7 +35,8 @@ void zb_fail(struct zb_send *s, const struct zk_error *err)
 
 void zb_check_over(struct zb_send *s)
 {
-	if (s->over || !s->fed || !s->sent || s->settling || !zk_list_is_empty(&s->unsent))
+	if (s->over || !s->fed || !s->sent || s->settling ||
+	    !zk_list_is_empty(&s->unsent))
 		return;
 	s->over = true;
 	if (s->stopping)
@@ -63,7 +64,8 @@ static void on_flush(void *ctx, bool expired)
 	struct zk_error err = { 0 };
 
 	if (expired || !s->over) {
-		(void)zk_fail(&err, ZK_E_INTERRUPTED, "stopped before everything was sent");
+		(void)zk_fail(&err, ZK_E_INTERRUPTED,
+		              "stopped before everything was sent");
 		zk_zb_sender_abort(s->sender, &err);
 		zb_settle(s);
 	}
@@ -95,7 +97,8 @@ static void on_kind(void *ctx, struct zk_zb_kind *kind)
 	struct zb_send *s = ctx;
 
 	zk_zb_sender_warm(s->sender, kind);
-	if (!s->auth)
+	/* A token that is at hand already needs no waiting for. */
+	if (s->s.auth != ZB_AUTH_OAUTH)
 		zk_zb_feed_go(s->feed);
 }
 
@@ -230,8 +233,8 @@ static int look_at_files(struct zb_send *s, uint64_t *ret_size, struct zk_error 
 			continue;
 		}
 		if (stat(s->paths[i], &st) < 0 || access(s->paths[i], R_OK) < 0)
-			return zk_fail_errno(err, ZK_E_NO_INPUT, errno, "cannot read '%s'",
-			                     s->paths[i]);
+			return zk_fail_errno(err, ZK_E_NO_INPUT, errno,
+			                     "cannot read '%s'", s->paths[i]);
 		if (!S_ISREG(st.st_mode) || *ret_size == UINT64_MAX)
 			*ret_size = UINT64_MAX;
 		else
@@ -268,8 +271,9 @@ static int check_files(struct zb_send *s, struct zk_error *err)
 		return 0;
 	*err = s->err;
 	if (!err->hint[0])
-		(void)zk_err_hint(err, "mend the row, or keep going: --on-error skip --rejects "
-		                       "bad.ndjson");
+		(void)zk_err_hint(
+		        err, "mend the row, or keep going: --on-error skip --rejects "
+		             "bad.ndjson");
 	return -(int)err->code;
 }
 
@@ -281,17 +285,18 @@ static bool dry_bad(void *ctx, const struct zk_zb_bad *bad)
 	s->n.rejected++;
 	zb_show_reject(s, bad->source, bad->row, bad->line, &bad->err);
 	if (s->rejects)
-		ZK_IGNORE(zk_zb_rejects_put(s->rejects,
-		                            &(struct zk_zb_reject){ .kind = bad->kind,
-		                                                    .source = bad->source,
-		                                                    .row = bad->row,
-		                                                    .line = bad->line,
-		                                                    .err = &bad->err,
-		                                                    .column = bad->column,
-		                                                    .values = bad->values,
-		                                                    .base64 = bad->base64,
-		                                                    .is_text = bad->is_text },
-		                            &err) < 0); /* in `err` */
+		ZK_IGNORE(zk_zb_rejects_put(
+		                  s->rejects,
+		                  &(struct zk_zb_reject){ .kind = bad->kind,
+		                                          .source = bad->source,
+		                                          .row = bad->row,
+		                                          .line = bad->line,
+		                                          .err = &bad->err,
+		                                          .column = bad->column,
+		                                          .values = bad->values,
+		                                          .base64 = bad->base64,
+		                                          .is_text = bad->is_text },
+		                  &err) < 0); /* in `err` */
 	if (err.code)
 		s->err = err;
 	if (s->app->spool.on_error == 0 && !s->err.code)
@@ -332,7 +337,8 @@ static int parse_rate(const char *text, uint64_t *ret, struct zk_error *err)
 	if (!text)
 		return 0;
 	if (!zk_str_eq(unit, ZK_STR("s")) || zk_parse_u64(n, ret, err) < 0 || !*ret)
-		return zk_fail(err, ZK_E_USAGE, "--rate is a number of rows per second: 5000/s");
+		return zk_fail(err, ZK_E_USAGE,
+		               "--rate is a number of rows per second: 5000/s");
 	return 0;
 }
 
@@ -378,7 +384,8 @@ static int start(struct zb_send *s, struct zk_error *err)
 	struct zk_zb_feed_conf feed = feed_conf(s);
 
 	s->net = zk_app_net(s->app, err);
-	if (!s->net || zb_auth_new(&s->s, ZK_ZB_TO_WRITE, s, on_fetched, &s->auth, err) < 0 ||
+	if (!s->net ||
+	    zb_auth_new(&s->s, ZK_ZB_TO_WRITE, s, on_fetched, &s->auth, err) < 0 ||
 	    make_sender(s, err) < 0)
 		return -(int)err->code;
 	s->stop = zk_app_stop(s->app, &stop, err);
@@ -412,7 +419,8 @@ static int check_options(const struct zb_send *s, struct zk_error *err)
 	if (sp->on_error != 0 && !sp->rejects)
 		return zk_fail(err, ZK_E_USAGE, "--on-error skip needs --rejects FILE");
 	if (sp->durable && !sp->enabled)
-		return zk_fail(err, ZK_E_USAGE, "--durable and --no-spool exclude each other");
+		return zk_fail(err, ZK_E_USAGE,
+		               "--durable and --no-spool exclude each other");
 	if (o->csv_delimiter && strlen(o->csv_delimiter) != 1)
 		return zk_fail(err, ZK_E_USAGE, "--csv-delimiter is one character");
 	if (o->max_inflight_bytes < o->max_message)
@@ -475,13 +483,14 @@ static int send_run(struct zk_app *app, void *opts, int argc, char **argv,
 
 /* ---- the command -------------------------------------------------------------------------- */
 
-static const char *const formats[] = { "auto", "ndjson", "csv", "arrow", "arrow-stream", NULL };
+static const char *const formats[] = { "auto",  "ndjson",       "csv",
+	                               "arrow", "arrow-stream", NULL };
 static const char *const record_types[] = { "auto", "proto", "json", NULL };
 static const char *const reject_drop[] = { "reject", "drop", NULL };
 static const char *const times[] = { "error", "string", "micros", NULL };
 
 /* clang-format off: one line per fact */
-#define ROW(t, n, m, d, member, h) \
+#define ROW(t, n, m, d, member, h)                         \
 	.type = (t), .name = (n), .meta = (m), .def = (d), \
 	.off = offsetof(struct zb_send_opts, member), .help = (h)
 /* clang-format on */
@@ -491,77 +500,76 @@ static const struct zk_opt send_rows[] = {
 	{ ROW(ZK_OPT_ENUM, "from", NULL, "auto", from, "format of the input"),
 	  .values = formats },
 	{ ROW(ZK_OPT_ENUM, "record-type", NULL, "auto", record_type, "how rows travel"),
-	  .values = record_types },
+	  .values = record_types, .group = "Rows and values" },
 	{ ROW(ZK_OPT_STR, "schema", "SOURCE", "auto", schema,
-	      "where column types come from: auto, input, table, FILE") },
+	      "where column types come from: auto, input, table, FILE"),
+	  .group = "Rows and values" },
 	{ ROW(ZK_OPT_STR, "message", "NAME", NULL, message,
-	      "message of a descriptor file with several") },
+	      "message of a descriptor file with several"),
+	  .group = "Rows and values" },
 	{ ROW(ZK_OPT_BOOL, "all-optional", NULL, NULL, all_optional,
-	      "every column optional in the descriptor") },
+	      "every column optional in the descriptor"),
+	  .group = "Rows and values" },
 	{ ROW(ZK_OPT_ENUM, "unknown-fields", NULL, "reject", unknown_fields,
 	      "members that the schema does not have"),
-	  .values = reject_drop },
-	{ ROW(ZK_OPT_BOOL, "coerce", NULL, NULL, coerce, "allow conversions between types") },
+	  .values = reject_drop, .group = "Rows and values" },
+	{ ROW(ZK_OPT_BOOL, "coerce", NULL, NULL, coerce,
+	      "allow conversions between types"),
+	  .group = "Rows and values" },
 	{ ROW(ZK_OPT_ENUM, "null-elements", NULL, "reject", null_elements,
 	      "null inside a list or map"),
-	  .values = reject_drop },
+	  .values = reject_drop, .group = "Rows and values" },
 	{ ROW(ZK_OPT_ENUM, "time-as", NULL, "error", time_as,
 	      "time-of-day, duration and interval columns"),
-	  .values = times },
+	  .values = times, .group = "Rows and values" },
 	{ ROW(ZK_OPT_UINT, "batch-rows", "N", "1000", batch_rows, "rows in one request"),
-	  .min = 1,
-	  .max = 100000 },
-	{ ROW(ZK_OPT_SIZE, "batch-bytes", "SIZE", "1MiB", batch_bytes, "size of one request"),
-	  .min = 1024,
-	  .max = 64 << 20 },
+	  .min = 1, .max = 100000, .group = "Requests and limits" },
+	{ ROW(ZK_OPT_SIZE, "batch-bytes", "SIZE", "1MiB", batch_bytes,
+	      "size of one request"),
+	  .min = 1024, .max = 64 << 20, .group = "Requests and limits" },
 	{ ROW(ZK_OPT_DURATION, "linger", "D", "100ms", linger_ms,
 	      "longest wait for a request to fill up"),
-	  .max = 60000 },
+	  .max = 60000, .group = "Requests and limits" },
 	{ ROW(ZK_OPT_SIZE, "max-message", "SIZE", "10MiB", max_message,
 	      "hard cap of one message"),
-	  .min = 1024,
-	  .max = 64 << 20 },
+	  .min = 1024, .max = 64 << 20, .group = "Requests and limits" },
 	{ ROW(ZK_OPT_UINT, "max-inflight", "N", "10000", max_inflight,
 	      "unacknowledged requests per stream"),
-	  .min = 1,
-	  .max = 1000000 },
+	  .min = 1, .max = 1000000, .group = "Requests and limits" },
 	{ ROW(ZK_OPT_SIZE, "max-inflight-bytes", "SIZE", "64MiB", max_inflight_bytes,
 	      "unacknowledged bytes of all streams"),
-	  .min = 1024,
-	  .max = (int64_t)1 << 36 },
-	{ ROW(ZK_OPT_UINT, "streams", "N", "1", streams, "parallel streams"),
-	  .min = 1,
+	  .min = 1024, .max = (int64_t)1 << 36, .group = "Requests and limits" },
+	{ ROW(ZK_OPT_UINT, "streams", "N", "1", streams, "parallel streams"), .min = 1,
 	  .max = 32 },
-	{ ROW(ZK_OPT_STR, "rate", "N/s", NULL, rate, "rows per second of all streams") },
+	{ ROW(ZK_OPT_STR, "rate", "N/s", NULL, rate, "rows per second of all streams"),
+	  .group = "Requests and limits" },
 	{ ROW(ZK_OPT_DURATION, "create-timeout", "D", "15s", create_ms,
 	      "wait for a stream to be opened"),
-	  .min = 1,
-	  .max = 3600000 },
+	  .min = 1, .max = 3600000, .group = "Requests and limits" },
 	{ ROW(ZK_OPT_DURATION, "ack-timeout", "D", "60s", ack_ms,
 	      "longest silence with rows unacknowledged"),
-	  .min = 1,
-	  .max = 86400000 },
+	  .min = 1, .max = 86400000, .group = "Requests and limits" },
 	{ ROW(ZK_OPT_DURATION, "flush-timeout", "D", "5m", flush_ms,
 	      "from the end of input to the last ack"),
-	  .min = 1,
-	  .max = 86400000 },
+	  .min = 1, .max = 86400000, .group = "Requests and limits" },
 	{ ROW(ZK_OPT_BOOL, "isolate", NULL, "true", isolate,
-	      "find the rows that the service refuses") },
+	      "find the rows that the service refuses"),
+	  .group = "Requests and limits" },
 	{ ROW(ZK_OPT_UINT, "max-errors", "N", "1000", max_errors,
 	      "rejected rows that end the run; 0: no limit"),
 	  .max = INT64_MAX },
 	{ ROW(ZK_OPT_PATH, "resume", "FILE", NULL, resume,
 	      "skip rows that the receipts in FILE prove"),
-	  .flags = ZK_OPT_NO_CONF,
-	  .complete = "file" },
+	  .flags = ZK_OPT_NO_CONF, .complete = "file" },
 	{ ROW(ZK_OPT_STR, "csv-delimiter", "C", NULL, csv_delimiter,
-	      "delimiter of CSV cells") },
+	      "delimiter of CSV cells"),
+	  .group = "Rows and values" },
 	{ ROW(ZK_OPT_STR, "csv-null", "TEXT", NULL, csv_null,
-	      "a further spelling of null in CSV") },
+	      "a further spelling of null in CSV"),
+	  .group = "Rows and values" },
 	{ ROW(ZK_OPT_SIZE, "arrow-max-body", "SIZE", "2GiB", arrow_max_body,
 	      "largest body of an Arrow message"),
-	  .min = 1024,
-	  .max = (int64_t)1 << 40 },
+	  .min = 1024, .max = (int64_t)1 << 40, .group = "Rows and values" },
 	ZK_OPT_END,
 };
 
@@ -570,21 +578,28 @@ const struct zk_cmd zk_cmd_zerobus_send = {
 	.args = "[FILE...]",
 	.max_args = ZK_ANY,
 	.help = "stream rows into a table until each one is durable",
-	.about = "Reads NDJSON, CSV or Arrow IPC and sends the rows to a Delta table through "
-	         "Zerobus. Each row ends acknowledged as durable, rejected with a reason, or in "
+	.about = "Reads NDJSON, CSV or Arrow IPC and sends the rows to a Delta table "
+	         "through "
+	         "Zerobus. Each row ends acknowledged as durable, rejected with a "
+	         "reason, or in "
 	         "the spool; the exit status and the last line say which.\n\n"
 	         "Delivery is at least once: what was sent but not acknowledged before a "
-	         "connection broke is sent again. `resent` in the summary is the upper bound of "
+	         "connection broke is sent again. `resent` in the summary is the upper "
+	         "bound of "
 	         "what the table may hold twice.\n\n"
-	         "Rows of stdin are not written down before they are sent: after kill -9, what "
-	         "was read but not acknowledged must come again from its source. --durable "
+	         "Rows of stdin are not written down before they are sent: after kill "
+	         "-9, what "
+	         "was read but not acknowledged must come again from its source. "
+	         "--durable "
 	         "writes every row to the spool first. A rejects file holds user data.",
 	.examples = "./export.sh | zk zerobus send -t main.default.air_quality\n"
 	            "zk zerobus send -t main.default.events part-*.arrows --streams 4\n"
-	            "zk zerobus send -t main.a.b x.ndjson --on-error skip --rejects bad.ndjson",
+	            "zk zerobus send -t main.a.b x.ndjson --on-error skip --rejects "
+	            "bad.ndjson",
 	.args_help = "FILE    NDJSON, CSV or Arrow IPC, or '-' for stdin",
 	.output = "nothing on stdout; a summary on stderr",
-	.exits = "0 all acknowledged · 3 some rejected · 65 input · 69 refused · 75 spooled · 77",
+	.exits = "0 all acknowledged · 3 some rejected · 65 input · 69 refused · 75 "
+	         "spooled · 77",
 	.see = "man zk-zerobus · zk help spool",
 	.groups = ZK_OPTS_HTTP | ZK_OPTS_RETRY | ZK_OPTS_SPOOL,
 	.opts = send_rows,

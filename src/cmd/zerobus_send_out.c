@@ -94,7 +94,8 @@ static int open_spool(struct zb_send *s, struct zk_error *err)
 	const struct zk_spool_opts *o = &s->app->spool;
 	struct zk_spool_conf conf = { .max_bytes = o->max_bytes,
 		                      .when_full = (enum zk_spool_full)o->when_full };
-	ZK_CLEANUP(zk_freep) char *dir = NULL;
+	ZK_CLEANUP(zk_freep)
+	char *dir = NULL;
 
 	if (s->spool)
 		return 0;
@@ -127,7 +128,8 @@ static void note_done_ids(struct zb_send *s, const struct zk_zb_request *r)
 		return;
 	while (s->n_done + r->rows > s->room_done) {
 		s->room_done = s->room_done ? 2 * s->room_done : 4096;
-		s->done_ids = zk_realloc(s->done_ids, s->room_done * sizeof(*s->done_ids));
+		s->done_ids =
+		        zk_realloc(s->done_ids, s->room_done * sizeof(*s->done_ids));
 	}
 	memcpy(s->done_ids + s->n_done, r->spool_ids, r->rows * sizeof(*r->spool_ids));
 	s->n_done += r->rows;
@@ -139,8 +141,9 @@ void zb_take(struct zb_send *s, struct zk_zb_request *r)
 
 	s->n.read += r->rows;
 	s->n.bytes += r->n;
-	if (s->app->spool.durable && (open_spool(s, &err) < 0 ||
-	                              zk_zb_keep_put(s->spool, &s->target, r, true, &err) < 0)) {
+	if (s->app->spool.durable &&
+	    (open_spool(s, &err) < 0 ||
+	     zk_zb_keep_put(s->spool, &s->target, r, true, &err) < 0)) {
 		zb_fail(s, &err);
 		zb_unsent(s, r, &err);
 		return;
@@ -166,7 +169,8 @@ static void check_limit(struct zb_send *s)
 
 	if (!s->o->max_errors || s->n.rejected < s->o->max_errors || s->err.code)
 		return;
-	(void)zk_fail(&err, ZK_E_ZB_ERRORS, "stopped after %llu rejected rows (--max-errors)",
+	(void)zk_fail(&err, ZK_E_ZB_ERRORS,
+	              "stopped after %llu rejected rows (--max-errors)",
 	              (unsigned long long)s->n.rejected);
 	zb_fail(s, &err);
 	if (!s->lost.code)
@@ -210,16 +214,16 @@ void zb_refused(struct zb_send *s, struct zk_zb_request *r, const struct zk_erro
 	struct zk_zb_cursor c = { 0 };
 
 	while (zk_zb_request_next(r, &c))
-		reject(s, &(struct zk_zb_reject){ .kind = r->kind,
-		                                  .source = r->source,
-		                                  .row = c.place.row,
-		                                  .line = c.place.line,
-		                                  .err = err,
-		                                  .attempts = r->attempts,
-		                                  .payload = zk_str_n(
-		                                          c.payload.n ? c.payload.p : "",
-		                                          c.payload.n),
-		                                  .suspect = suspect });
+		reject(s, &(struct zk_zb_reject){
+		                  .kind = r->kind,
+		                  .source = r->source,
+		                  .row = c.place.row,
+		                  .line = c.place.line,
+		                  .err = err,
+		                  .attempts = r->attempts,
+		                  .payload = zk_str_n(c.payload.n ? c.payload.p : "",
+		                                      c.payload.n),
+		                  .suspect = suspect });
 	receipts(s, r, "rejected");
 	note_done_ids(s, r);
 	settle_soon(s);
@@ -252,7 +256,8 @@ void zb_acked(struct zb_send *s, struct zk_zb_request *r, size_t stream)
 
 void zb_unsent(struct zb_send *s, struct zk_zb_request *r, const struct zk_error *err)
 {
-	int old = (int)zk_code_exit((int)s->lost.code), now = (int)zk_code_exit((int)err->code);
+	int old = (int)zk_code_exit((int)s->lost.code),
+	    now = (int)zk_code_exit((int)err->code);
 
 	if (!s->lost.code || (old != now && zk_exit_worse(old, now) == now))
 		s->lost = *err;
@@ -264,31 +269,35 @@ static void write_unsent_file(struct zb_send *s, const struct zk_zb_request *r,
                               const struct zk_error *why, struct zk_error *err)
 {
 	struct zk_zb_cursor c = { 0 };
-	ZK_CLEANUP(zk_freep) char *dir = NULL;
-	ZK_CLEANUP(zk_freep) char *path = NULL;
+	ZK_CLEANUP(zk_freep)
+	char *dir = NULL;
+	ZK_CLEANUP(zk_freep)
+	char *path = NULL;
 
 	if (!s->rejects) {
 		dir = zk_app_state_dir(s->app, /* make */ true, err);
 		if (!dir)
 			return;
-		path = zk_asprintf("%s/zk-zerobus-unsent-%ld.ndjson", dir, (long)getpid());
-		if (zk_zb_rejects_open(path, zk_buf_cstring(&s->s.table), &s->rejects, err) < 0)
+		path = zk_asprintf("%s/zk-zerobus-unsent-%ld.ndjson", dir,
+		                   (long)getpid());
+		if (zk_zb_rejects_open(path, zk_buf_cstring(&s->s.table), &s->rejects,
+		                       err) < 0)
 			return;
 		zk_say("what was not sent goes to %s", path);
 	}
 	while (!err->code && zk_zb_request_next(r, &c))
 		ZK_IGNORE(zk_zb_rejects_put(
 		                  s->rejects,
-		                  &(struct zk_zb_reject){ .kind = r->kind,
-		                                          .source = r->source,
-		                                          .row = c.place.row,
-		                                          .line = c.place.line,
-		                                          .err = why,
-		                                          .attempts = r->attempts,
-		                                          .payload = zk_str_n(
-		                                                  c.payload.n ? c.payload.p
-		                                                              : "",
-		                                                  c.payload.n) },
+		                  &(struct zk_zb_reject){
+		                          .kind = r->kind,
+		                          .source = r->source,
+		                          .row = c.place.row,
+		                          .line = c.place.line,
+		                          .err = why,
+		                          .attempts = r->attempts,
+		                          .payload =
+		                                  zk_str_n(c.payload.n ? c.payload.p : "",
+		                                           c.payload.n) },
 		                  err) < 0); /* in `err` */
 }
 
@@ -350,11 +359,11 @@ int zb_out_open(struct zb_send *s, struct zk_error *err)
 		return -(int)err->code;
 	if (!o->receipts)
 		return 0;
-	s->receipts = open(o->receipts, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY,
-	                   0600);
+	s->receipts = open(o->receipts,
+	                   O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
 	if (s->receipts < 0)
-		return zk_fail_errno(err, ZK_E_CREATE, errno, "cannot write receipts to '%s'",
-		                     o->receipts);
+		return zk_fail_errno(err, ZK_E_CREATE, errno,
+		                     "cannot write receipts to '%s'", o->receipts);
 	return 0;
 }
 

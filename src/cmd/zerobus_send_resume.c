@@ -82,7 +82,8 @@ static void on_line(void *ctx, const char *file, const struct zk_ndjson_line *li
 
 	(void)file;
 	zk_buf_init(&name, 65536);
-	if (line->too_long || zk_jscan(line->text, 8, want, ZK_ARRAY_LEN(want), &js) < 0 ||
+	if (line->too_long ||
+	    zk_jscan(line->text, 8, want, ZK_ARRAY_LEN(want), &js) < 0 ||
 	    want[0].val.type != ZK_J_STRING || want[2].val.type != ZK_J_STRING ||
 	    !zk_jnum_u64(want[1].val.raw, &row) ||
 	    !zk_jstr_eq(want[2].val.raw, ZK_STR("acked")) ||

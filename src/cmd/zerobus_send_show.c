@@ -36,7 +36,8 @@ static void on_tick(void *ctx)
 	/* Rows of all, estimated by what the bytes so far held. */
 	if (size && read && s->n.read && s->n.skipped == 0)
 		total = s->fed ? s->n.read
-		               : (uint64_t)((double)s->n.read * (double)size / (double)read);
+		               : (uint64_t)((double)s->n.read * (double)size /
+		                            (double)read);
 	zk_progress_set(s->progress, s->n.acked + s->n.rejected, total);
 	note_number(s, "acked", s->n.acked);
 	note_number(s, "in flight", st.rows);
@@ -122,9 +123,9 @@ void zb_show_recovered(struct zb_send *s, const struct zk_zb_recovered *r)
 
 	zk_progress_wait(s->progress, NULL);
 	if (!s->app->common.quiet)
-		zk_say("reconnected after %u attempt%s in %.1f s, %s rows sent again", r->attempts,
-		       r->attempts == 1 ? "" : "s", (double)r->after_ms / 1000,
-		       zk_group_digits(r->rows_again, rows));
+		zk_say("reconnected after %u attempt%s in %.1f s, %s rows sent again",
+		       r->attempts, r->attempts == 1 ? "" : "s",
+		       (double)r->after_ms / 1000, zk_group_digits(r->rows_again, rows));
 	zk_buf_init(&b, 256);
 	zk_buf_printf(&b, "\"attempts\":%u,\"ms\":%lld,\"resent\":%llu", r->attempts,
 	              (long long)r->after_ms, (unsigned long long)r->rows_again);
@@ -194,8 +195,9 @@ static void put_more(struct zb_send *s, struct zk_buf *b)
 	if (s->feed && zk_zb_feed_first_unread(s->feed, &source, &row))
 		zk_buf_printf(b, "\nnot read from row %llu of %s on%s",
 		              (unsigned long long)row, source,
-		              s->app->spool.receipts ? "; go on with --resume and the receipts"
-		                                     : "");
+		              s->app->spool.receipts
+		                      ? "; go on with --resume and the receipts"
+		                      : "");
 }
 
 /* The gravest of what happened; 0 = all is well. */
@@ -229,23 +231,25 @@ int zb_show_end(struct zb_send *s, struct zk_error *err)
 	if (s->stopping && s->n.spooled == 0 && r < 0 && err->code == ZK_E_INTERRUPTED)
 		r = 0;
 	if (r < 0 && s->n.spooled)
-		(void)zk_err_hint(err, "%s", err->hint[0] ? err->hint : "later: zk spool flush");
+		(void)zk_err_hint(err, "%s",
+		                  err->hint[0] ? err->hint : "later: zk spool flush");
 	if (zk_sums_check(&sums, &wrong) < 0) {
 		*err = wrong;
 		r = -(int)wrong.code;
 	}
-	zk_buf_printf(&text, "%s rows in %.1f s (%s rows/s, %.1f MB)",
-	              zk_group_digits(s->n.acked, rows), secs,
-	              zk_group_digits((uint64_t)((double)s->n.acked / (secs > 0 ? secs : 1)),
-	                              rate),
-	              (double)s->n.bytes / 1e6);
+	zk_buf_printf(
+	        &text, "%s rows in %.1f s (%s rows/s, %.1f MB)",
+	        zk_group_digits(s->n.acked, rows), secs,
+	        zk_group_digits((uint64_t)((double)s->n.acked / (secs > 0 ? secs : 1)),
+	                        rate),
+	        (double)s->n.bytes / 1e6);
 	put_more(s, &more);
-	zk_progress_summary(s->progress,
-	                    &(struct zk_summary){ .title = zk_buf_cstring(&s->s.table),
-	                                          .text = zk_buf_cstring(&text),
-	                                          .more = zk_buf_cstring(&more),
-	                                          .sums = sums,
-	                                          .exit = r < 0 ? (int)zk_code_exit(-r)
-	                                                        : r });
+	zk_progress_summary(
+	        s->progress,
+	        &(struct zk_summary){ .title = zk_buf_cstring(&s->s.table),
+	                              .text = zk_buf_cstring(&text),
+	                              .more = zk_buf_cstring(&more),
+	                              .sums = sums,
+	                              .exit = r < 0 ? (int)zk_code_exit(-r) : r });
 	return r;
 }

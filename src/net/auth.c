@@ -24,13 +24,13 @@
 
 #include "base/ban.h"
 
-#define BODY_MAX      ((size_t)1 << 20)
-#define TOKEN_MAX     ((size_t)32 << 10)
-#define DEFAULT_MS    3600000
-#define AHEAD_MS      300000 /* before the end, at most a fifth of the life */
-#define LEAD_MS       10000  /* random, so that many processes do not come together */
-#define EVERY_MS      60000  /* unannounced lifetimes are not refreshed more often */
-#define SHOWN         300
+#define BODY_MAX   ((size_t)1 << 20)
+#define TOKEN_MAX  ((size_t)32 << 10)
+#define DEFAULT_MS 3600000
+#define AHEAD_MS   300000 /* before the end, at most a fifth of the life */
+#define LEAD_MS    10000  /* random, so that many processes do not come together */
+#define EVERY_MS   60000  /* unannounced lifetimes are not refreshed more often */
+#define SHOWN      300
 
 struct waiter {
 	struct zk_list link;
@@ -47,10 +47,10 @@ struct zk_auth {
 	struct zk_buf refused;    /* the one that was refused last */
 	int64_t made_ms, expires_ms;
 	struct zk_list waiters, told; /* told: those who are being answered */
-	struct zk_http *http; /* a fetch is under way */
+	struct zk_http *http;         /* a fetch is under way */
 	struct zk_timer *refresh;
 	struct zk_retry retry;
-	bool telling;    /* answers are on their way */
+	bool telling; /* answers are on their way */
 };
 
 static void start_fetch(struct zk_auth *a);
@@ -60,8 +60,8 @@ static void tell(void *ctx);
 
 static int no_token(struct zk_error *err, const char *why)
 {
-	return zk_fail(err, ZK_E_ZB_TOKEN_ANSWER, "the token endpoint gave no usable token: %s",
-	               why);
+	return zk_fail(err, ZK_E_ZB_TOKEN_ANSWER,
+	               "the token endpoint gave no usable token: %s", why);
 }
 
 static bool is_token(zk_str t)
@@ -89,7 +89,8 @@ static int64_t life_of(const struct zk_json *j)
 int zk_auth_parse(zk_str body, struct zk_buf *token, int64_t *ret_life_ms,
                   struct zk_error *err)
 {
-	ZK_CLEANUP(zk_json_freep) struct zk_json *j = NULL;
+	ZK_CLEANUP(zk_json_freep)
+	struct zk_json *j = NULL;
 	zk_str t = ZK_STR_NULL, type = ZK_STR("Bearer");
 	struct zk_error ignored;
 
@@ -98,7 +99,8 @@ int zk_auth_parse(zk_str body, struct zk_buf *token, int64_t *ret_life_ms,
 	if (zk_json_get_str(j, "access_token", &t, &ignored) < 0)
 		return no_token(err, "there is no access_token");
 	if (!is_token(t))
-		return no_token(err, "the access_token is empty, too long, or no plain text");
+		return no_token(err,
+		                "the access_token is empty, too long, or no plain text");
 	if (zk_json_opt_str(j, "token_type", &type, &ignored) < 0 ||
 	    !zk_str_eq_nocase(type, ZK_STR("Bearer")))
 		return no_token(err, "it is not a Bearer token");
@@ -127,7 +129,8 @@ static void accept_token(struct zk_auth *a, int64_t life_ms)
 		return;
 	}
 	wait = life - ZK_MIN((int64_t)AHEAD_MS, life / 5) -
-	       (int64_t)zk_rand_below(a->conf.rnd, ZK_MIN(LEAD_MS, (uint64_t)life / 20) + 1);
+	       (int64_t)zk_rand_below(a->conf.rnd,
+	                              ZK_MIN(LEAD_MS, (uint64_t)life / 20) + 1);
 	if (!life_ms)
 		wait = ZK_MAX(wait, (int64_t)EVERY_MS);
 	zk_retry_init(&a->retry, &a->conf.retry, a->made_ms);
@@ -154,7 +157,8 @@ static void answer(struct zk_auth *a, const struct zk_error *err)
 
 static void add_words(const struct zk_http_res *res, struct zk_error *err)
 {
-	ZK_CLEANUP(zk_json_freep) struct zk_json *j = NULL;
+	ZK_CLEANUP(zk_json_freep)
+	struct zk_json *j = NULL;
 	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
 	zk_str name = ZK_STR_NULL, text = ZK_STR_NULL;
 	struct zk_error ignored;
@@ -164,9 +168,9 @@ static void add_words(const struct zk_http_res *res, struct zk_error *err)
 	ZK_IGNORE(zk_json_opt_str(j, "error", &name, &ignored) < 0); /* stays empty */
 	ZK_IGNORE(zk_json_opt_str(j, "error_description", &text, &ignored) < 0);
 	zk_buf_init(&b, 4096);
-	zk_buf_printf(&b, "%.*s%s%.*s", (int)ZK_MIN(name.n, (size_t)64), name.n ? name.p : "",
-	              text.n ? ": " : "", (int)ZK_MIN(text.n, (size_t)SHOWN),
-	              text.n ? text.p : "");
+	zk_buf_printf(&b, "%.*s%s%.*s", (int)ZK_MIN(name.n, (size_t)64),
+	              name.n ? name.p : "", text.n ? ": " : "",
+	              (int)ZK_MIN(text.n, (size_t)SHOWN), text.n ? text.p : "");
 	if (b.n) {
 		struct zk_buf safe ZK_CLEANUP(zk_buf_done) = { 0 };
 
@@ -261,7 +265,8 @@ static void fetch_oauth(struct zk_auth *a, struct zk_error *err)
 		.flags = ZK_HTTP_IDEMPOTENT | ZK_HTTP_1_1,
 	};
 
-	ZK_IGNORE(zk_http_start(a->net, &conf, on_answer, &a->http, err) < 0); /* in `err` */
+	ZK_IGNORE(zk_http_start(a->net, &conf, on_answer, &a->http, err) <
+	          0); /* in `err` */
 }
 
 static void read_token_file(struct zk_auth *a, struct zk_error *err)
@@ -272,8 +277,8 @@ static void read_token_file(struct zk_auth *a, struct zk_error *err)
 	zk_str line;
 
 	if (n < 0) {
-		(void)zk_fail_errno(err, ZK_E_SECRET, errno, "cannot read the token file '%s'",
-		                    a->conf.file);
+		(void)zk_fail_errno(err, ZK_E_SECRET, errno,
+		                    "cannot read the token file '%s'", a->conf.file);
 	} else {
 		(void)zk_str_cut(zk_str_n(text, (size_t)n), '\n', &line);
 		line = zk_str_trim(line);
@@ -281,10 +286,11 @@ static void read_token_file(struct zk_auth *a, struct zk_error *err)
 			(void)zk_fail(err, ZK_E_SECRET, "the file '%s' holds no token",
 			              a->conf.file);
 		else if (zk_str_eq(line, zk_buf_str(&a->refused)))
-			(void)zk_fail(err, ZK_E_ZB_TOKEN,
-			              "the service refused the token of '%s', and the file "
-			              "has no other one",
-			              a->conf.file);
+			(void)zk_fail(
+			        err, ZK_E_ZB_TOKEN,
+			        "the service refused the token of '%s', and the file "
+			        "has no other one",
+			        a->conf.file);
 		else {
 			zk_buf_clear(&a->token);
 			zk_buf_add(&a->token, line);
@@ -399,7 +405,8 @@ int zk_auth_new(struct zk_net *net, const struct zk_auth_conf *conf, struct zk_a
 {
 	struct zk_auth *a;
 
-	if (!conf->file && !conf->token && (!conf->url || !conf->client_id || !conf->client_secret))
+	if (!conf->file && !conf->token &&
+	    (!conf->url || !conf->client_id || !conf->client_secret))
 		return zk_fail(err, ZK_E_BUG, "a token needs a client or a file");
 	a = zk_new0(struct zk_auth);
 	a->net = net;

@@ -17,9 +17,9 @@
 
 #include "base/ban.h"
 
-#define READ_BYTES     ((size_t)256 << 10)
-#define TURN_BYTES     ((size_t)1 << 20) /* read in one turn; others want theirs */
-#define KEEP_IDLE_S    60
+#define READ_BYTES      ((size_t)256 << 10)
+#define TURN_BYTES      ((size_t)1 << 20) /* read in one turn; others want theirs */
+#define KEEP_IDLE_S     60
 #define KEEP_INTERVAL_S 20
 
 struct zk_conn {
@@ -31,7 +31,7 @@ struct zk_conn {
 	char *origin; /* "https://host:port" */
 	void *easy;
 	struct zk_pool *pool;
-	struct zk_poll *poll; /* once it is connected */
+	struct zk_poll *poll;  /* once it is connected */
 	struct zk_timer *more; /* there is more to read than one turn may */
 	char *chunk;
 	bool in_multi, open, ended, closed;
@@ -100,7 +100,8 @@ static void fail(struct zk_conn *c, int curl)
 	struct zk_http_fault f = {
 		.end = ZK_HTTP_END_CURL,
 		.curl = curl,
-		.connect_status = (int)zk_curl_info_long(c->easy, CURLINFO_HTTP_CONNECTCODE),
+		.connect_status =
+		        (int)zk_curl_info_long(c->easy, CURLINFO_HTTP_CONNECTCODE),
 		.sys_errno = (int)zk_curl_info_long(c->easy, CURLINFO_OS_ERRNO),
 		.connected = c->open,
 		.repeatable = true,
@@ -129,7 +130,8 @@ static void read_some(struct zk_conn *c)
 
 	while (!c->closed && !c->ended) {
 		size_t got = 0;
-		CURLcode r = (zk_curl.curl_easy_recv)(c->easy, c->chunk, READ_BYTES, &got);
+		CURLcode r =
+		        (zk_curl.curl_easy_recv)(c->easy, c->chunk, READ_BYTES, &got);
 
 		if (r == CURLE_AGAIN)
 			return;
@@ -205,7 +207,8 @@ static int check_alpn(struct zk_conn *c, struct zk_error *err)
 
 	if (!c->alpn || strcmp(c->url.scheme, "https") != 0)
 		return 0;
-	if ((zk_curl.curl_easy_getinfo)(c->easy, CURLINFO_TLS_SSL_PTR, &info) == CURLE_OK &&
+	if ((zk_curl.curl_easy_getinfo)(c->easy, CURLINFO_TLS_SSL_PTR, &info) ==
+	            CURLE_OK &&
 	    info && info->backend == CURLSSLBACKEND_OPENSSL && info->internals)
 		got = zk_tls_client_alpn(info->internals);
 	if (zk_str_eq(got, zk_str_of(c->alpn)))
@@ -341,7 +344,8 @@ static int start(struct zk_conn *c, struct zk_error *err)
 {
 	struct zk_buf origin ZK_CLEANUP(zk_buf_done) = { 0 };
 
-	if (zk_net_open(c->net, err) < 0 || zk_url_parse(zk_str_of(c->conf.url), &c->url, err) < 0)
+	if (zk_net_open(c->net, err) < 0 ||
+	    zk_url_parse(zk_str_of(c->conf.url), &c->url, err) < 0)
 		return -(int)err->code;
 	zk_buf_init(&origin, 4096);
 	zk_url_origin(&c->url, &origin);

@@ -88,9 +88,11 @@ static bool finish(struct zk_grpc *c, int code, enum zk_grpc_from from)
 	return true;
 }
 
-static void finish_err(struct zk_grpc *c, enum zk_grpc_from from, const struct zk_error *err)
+static void finish_err(struct zk_grpc *c, enum zk_grpc_from from,
+                       const struct zk_error *err)
 {
-	if (!finish(c, from == ZK_GRPC_FROM_US ? ZK_GRPC_INTERNAL : ZK_GRPC_UNAVAILABLE, from))
+	if (!finish(c, from == ZK_GRPC_FROM_US ? ZK_GRPC_INTERNAL : ZK_GRPC_UNAVAILABLE,
+	            from))
 		return;
 	c->end.err = *err;
 	c->end.retryable = err->retryable;
@@ -150,7 +152,8 @@ static void finish_http(struct zk_grpc *c)
 	if (c->http_status == 401 || c->http_status == 403 || c->http_status == 407)
 		zk_buf_lit(&b, "; it may come from a proxy");
 	if (body.n)
-		zk_buf_printf(&b, ": %.*s", (int)ZK_MIN(body.n, (size_t)SHOWN_BODY), body.p);
+		zk_buf_printf(&b, ": %.*s", (int)ZK_MIN(body.n, (size_t)SHOWN_BODY),
+		              body.p);
 	set_message(c, zk_buf_str(&b), SHOWN_MESSAGE);
 }
 
@@ -298,7 +301,8 @@ static void h2_reset(void *ctx, int32_t id, uint32_t code)
 	c->end.unprocessed = code == ZK_H2_REFUSED_STREAM;
 	if (code == ZK_H2_INADEQUATE_SECURITY || code == ZK_H2_HTTP_1_1_REQUIRED)
 		c->end.retryable = false;
-	(void)snprintf(text, sizeof(text), "the stream was reset with HTTP/2 code %u", code);
+	(void)snprintf(text, sizeof(text), "the stream was reset with HTTP/2 code %u",
+	               code);
 	set_message(c, zk_str_of(text), SHOWN_MESSAGE);
 }
 
@@ -490,8 +494,8 @@ static void on_alive(void *ctx)
 		settle(c);
 		return;
 	}
-	if (quiet >= QUIET_MS && !c->ping_ms && c->pings < MAX_PINGS && c->conf.is_waiting &&
-	    c->conf.is_waiting(c->conf.ctx)) {
+	if (quiet >= QUIET_MS && !c->ping_ms && c->pings < MAX_PINGS &&
+	    c->conf.is_waiting && c->conf.is_waiting(c->conf.ctx)) {
 		c->pings++;
 		c->ping_ms = now;
 		zk_h2_ping(c->h2);
@@ -568,8 +572,8 @@ static int make_head(struct zk_grpc *c, const struct zk_grpc_conf *conf,
 		           zk_str_n(c->head.p + at, c->head.n - at), /* secret */ true);
 	}
 	for (size_t i = 0; i < conf->n_headers; i++)
-		add_header(c, keep(c, conf->headers[i].name), keep(c, conf->headers[i].value),
-		           conf->headers[i].secret);
+		add_header(c, keep(c, conf->headers[i].name),
+		           keep(c, conf->headers[i].value), conf->headers[i].secret);
 	zk_url_done(&u);
 	return 0;
 }
@@ -608,8 +612,8 @@ void zk_grpc_free(struct zk_grpc *c, uint32_t h2_code)
 	zk_loop_defer(c->loop, free_now, c);
 }
 
-static int open_parts(struct zk_grpc *c, struct zk_net *net, const struct zk_grpc_conf *conf,
-                      struct zk_error *err)
+static int open_parts(struct zk_grpc *c, struct zk_net *net,
+                      const struct zk_grpc_conf *conf, struct zk_error *err)
 {
 	struct zk_h2_conf h2 = {
 		.ctx = c,
@@ -653,7 +657,8 @@ int zk_grpc_start(struct zk_net *net, const struct zk_grpc_conf *conf,
 	zk_buf_init(&c->out, OUT_CAP);
 	zk_buf_init(&c->body, 4096);
 	zk_buf_init(&c->message, 4096);
-	zk_grpc_split_init(&c->split, conf->max_message ? conf->max_message : MESSAGE_MAX);
+	zk_grpc_split_init(&c->split,
+	                   conf->max_message ? conf->max_message : MESSAGE_MAX);
 	c->again = zk_timer_new(c->loop, on_again, c);
 	c->not_grpc = zk_timer_new(c->loop, on_not_grpc, c);
 	c->alive = zk_timer_new(c->loop, on_alive, c);

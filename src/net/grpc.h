@@ -70,13 +70,13 @@ bool zk_grpc_split_is_whole(const struct zk_grpc_split *s);
 
 /* What told us the end. */
 enum zk_grpc_from {
-	ZK_GRPC_FROM_STATUS, /* grpc-status */
-	ZK_GRPC_FROM_HTTP,   /* an answer that is not gRPC */
+	ZK_GRPC_FROM_STATUS,  /* grpc-status */
+	ZK_GRPC_FROM_HTTP,    /* an answer that is not gRPC */
 	ZK_GRPC_FROM_NOTHING, /* the stream ended without a status */
-	ZK_GRPC_FROM_RESET,  /* RST_STREAM */
-	ZK_GRPC_FROM_GOAWAY, /* GOAWAY with a code, or without our stream */
-	ZK_GRPC_FROM_CONN,   /* no connection, or it was lost; `err` says which */
-	ZK_GRPC_FROM_US,     /* the peer broke the framing; `err` says how */
+	ZK_GRPC_FROM_RESET,   /* RST_STREAM */
+	ZK_GRPC_FROM_GOAWAY,  /* GOAWAY with a code, or without our stream */
+	ZK_GRPC_FROM_CONN,    /* no connection, or it was lost; `err` says which */
+	ZK_GRPC_FROM_US,      /* the peer broke the framing; `err` says how */
 };
 
 struct zk_grpc_end {

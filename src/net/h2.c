@@ -45,10 +45,10 @@ static const struct zk_dl_sym syms[] = { H2_SYMS(ROW) };
 ZK_DL_NOTE("grpc", "HTTP/2 streams", "suggested", "libnghttp2.so.14");
 static struct zk_dl lib = ZK_DL_INIT("libnghttp2.so.14", "libnghttp2-14", &ng, syms);
 
-#define WINDOW        (1 << 20)
-#define HEADERS_MAX   24
-#define FRAME_HEAD    9
-#define SHOWN_BYTES   60
+#define WINDOW      (1 << 20)
+#define HEADERS_MAX 24
+#define FRAME_HEAD  9
+#define SHOWN_BYTES 60
 
 /* Trailers of an answer that are to come. */
 struct tail {
@@ -80,7 +80,8 @@ static int on_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *
 
 	(void)s;
 	(void)flags;
-	h->conf.on_header(h->conf.ctx, f->hd.stream_id, zk_str_n((const char *)name, name_n),
+	h->conf.on_header(h->conf.ctx, f->hd.stream_id,
+	                  zk_str_n((const char *)name, name_n),
 	                  zk_str_n((const char *)value, value_n));
 	return 0;
 }
@@ -181,8 +182,8 @@ static ssize_t on_read(nghttp2_session *s, int32_t id, uint8_t *p, size_t n,
 }
 
 /* The DATA frame itself: straight from the owner into the out buffer. */
-static int on_send_data(nghttp2_session *s, nghttp2_frame *f, const uint8_t *head, size_t n,
-                        nghttp2_data_source *src, void *ctx)
+static int on_send_data(nghttp2_session *s, nghttp2_frame *f, const uint8_t *head,
+                        size_t n, nghttp2_data_source *src, void *ctx)
 {
 	struct zk_h2 *h = ctx;
 	char *to;
@@ -213,9 +214,9 @@ static int settings(struct zk_h2 *h, struct zk_error *err)
 	if (!h->conf.server)
 		v[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 };
 	else
-		v[n++] = (nghttp2_settings_entry){
-			NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 100
-		};
+		v[n++] =
+		        (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
+			                          100 };
 	v[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
 		                           h->conf.stream_window };
 	if (h->conf.max_frame)
@@ -240,7 +241,8 @@ static int make_session(struct zk_h2 *h)
 	if (r == 0) {
 		(ng.nghttp2_session_callbacks_set_on_header_callback)(cb, on_header);
 		(ng.nghttp2_session_callbacks_set_on_frame_recv_callback)(cb, on_frame);
-		(ng.nghttp2_session_callbacks_set_on_data_chunk_recv_callback)(cb, on_chunk);
+		(ng.nghttp2_session_callbacks_set_on_data_chunk_recv_callback)(cb,
+		                                                               on_chunk);
 		(ng.nghttp2_session_callbacks_set_on_stream_close_callback)(cb, on_close);
 		(ng.nghttp2_session_callbacks_set_send_data_callback)(cb, on_send_data);
 		(ng.nghttp2_option_set_no_auto_window_update)(opt, h->conf.hold_window);
@@ -335,7 +337,8 @@ int zk_h2_feed(struct zk_h2 *h, zk_str bytes, struct zk_error *err)
 
 bool zk_h2_is_over(const struct zk_h2 *h)
 {
-	return !(ng.nghttp2_session_want_read)(h->s) && !(ng.nghttp2_session_want_write)(h->s);
+	return !(ng.nghttp2_session_want_read)(h->s) &&
+	       !(ng.nghttp2_session_want_write)(h->s);
 }
 
 int zk_h2_fill(struct zk_h2 *h, struct zk_buf *out, size_t target, struct zk_error *err)
@@ -372,13 +375,14 @@ static size_t to_nv(const struct zk_h2_header *v, size_t n, nghttp2_nv nv[HEADER
 			.value = (uint8_t *)(v[i].value.n ? v[i].value.p : ""),
 			.namelen = v[i].name.n,
 			.valuelen = v[i].value.n,
-			.flags = v[i].secret ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE,
+			.flags = v[i].secret ? NGHTTP2_NV_FLAG_NO_INDEX
+			                     : NGHTTP2_NV_FLAG_NONE,
 		};
 	return n;
 }
 
-int zk_h2_request(struct zk_h2 *h, const struct zk_h2_header *v, size_t n, int32_t *ret_id,
-                  struct zk_error *err)
+int zk_h2_request(struct zk_h2 *h, const struct zk_h2_header *v, size_t n,
+                  int32_t *ret_id, struct zk_error *err)
 {
 	nghttp2_data_provider body = { .read_callback = on_read };
 	nghttp2_nv nv[HEADERS_MAX];
@@ -387,7 +391,8 @@ int zk_h2_request(struct zk_h2 *h, const struct zk_h2_header *v, size_t n, int32
 	n = to_nv(v, n, nv);
 	id = (ng.nghttp2_submit_request)(h->s, NULL, nv, n, &body, NULL);
 	if (id < 0)
-		return zk_fail(err, ZK_E_PROTOCOL, "HTTP/2: %s", (ng.nghttp2_strerror)(id));
+		return zk_fail(err, ZK_E_PROTOCOL, "HTTP/2: %s",
+		               (ng.nghttp2_strerror)(id));
 	*ret_id = id;
 	return 0;
 }
@@ -454,8 +459,8 @@ void zk_h2_goaway(struct zk_h2 *h, uint32_t code)
 	int32_t last = (ng.nghttp2_session_get_last_proc_stream_id)(h->s);
 
 	if (code == ZK_H2_NO_ERROR)
-		(void)(ng.nghttp2_submit_goaway)(h->s, NGHTTP2_FLAG_NONE, last, code, NULL,
-		                                 0);
+		(void)(ng.nghttp2_submit_goaway)(h->s, NGHTTP2_FLAG_NONE, last, code,
+		                                 NULL, 0);
 	else
 		(void)(ng.nghttp2_session_terminate_session)(h->s, code);
 }

@@ -87,8 +87,8 @@ int zk_h2_fill(struct zk_h2 *h, struct zk_buf *out, size_t target,
 bool zk_h2_is_over(const struct zk_h2 *h);
 
 /* Client: begins a request with a body (the callbacks ready and take). */
-int zk_h2_request(struct zk_h2 *h, const struct zk_h2_header *v, size_t n, int32_t *ret_id,
-                  struct zk_error *err) ZK_MUST_USE;
+int zk_h2_request(struct zk_h2 *h, const struct zk_h2_header *v, size_t n,
+                  int32_t *ret_id, struct zk_error *err) ZK_MUST_USE;
 /* Server: the head of an answer; without `body` it ends the stream. */
 void zk_h2_respond(struct zk_h2 *h, int32_t id, const struct zk_h2_header *v, size_t n,
                    bool body);

@@ -19,7 +19,8 @@ struct zk_zb_builder_conf {
 	const void *skip_ctx;
 	void *ctx;
 	/* An empty request to fill. */
-	struct zk_zb_request *(*want)(void *ctx, struct zk_zb_kind *kind, const char *source);
+	struct zk_zb_request *(*want)(void *ctx, struct zk_zb_kind *kind,
+	                              const char *source);
 	void (*on_request)(void *ctx, struct zk_zb_request *r); /* the callee's */
 	void (*on_bad)(void *ctx, const struct zk_zb_bad *bad);
 	void (*on_skipped)(void *ctx, uint64_t rows);

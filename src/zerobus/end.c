@@ -52,12 +52,13 @@ static void add_grants(zk_str table, struct zk_error *err)
 	zk_str cat, schema, name = zk_str_cut(table, '.', &cat);
 
 	name = zk_str_cut(name, '.', &schema);
-	(void)zk_err_hint(err,
-	                  "GRANT USE CATALOG ON CATALOG `%.*s`, USE SCHEMA ON SCHEMA "
-	                  "`%.*s`.`%.*s`, and MODIFY, SELECT ON TABLE `%.*s`.`%.*s`.`%.*s` "
-	                  "TO the client",
-	                  ZK_STR_ARG(cat), ZK_STR_ARG(cat), ZK_STR_ARG(schema),
-	                  ZK_STR_ARG(cat), ZK_STR_ARG(schema), ZK_STR_ARG(name));
+	(void)zk_err_hint(
+	        err,
+	        "GRANT USE CATALOG ON CATALOG `%.*s`, USE SCHEMA ON SCHEMA "
+	        "`%.*s`.`%.*s`, and MODIFY, SELECT ON TABLE `%.*s`.`%.*s`.`%.*s` "
+	        "TO the client",
+	        ZK_STR_ARG(cat), ZK_STR_ARG(cat), ZK_STR_ARG(schema), ZK_STR_ARG(cat),
+	        ZK_STR_ARG(schema), ZK_STR_ARG(name));
 }
 
 int zk_zb_end_to_error(const struct zk_grpc_end *end, bool created, zk_str table,
@@ -74,10 +75,10 @@ int zk_zb_end_to_error(const struct zk_grpc_end *end, bool created, zk_str table
 		return -(int)err->code;
 	}
 	(void)zk_fail(err,
-	              end->is_proxy_auth  ? ZK_E_ZB_PROXY
-	              : end->retryable    ? ZK_E_ZB_STREAM
-	              : end->reset_code   ? ZK_E_ZB_METHOD
-	                                  : code_of_status(end->code, created),
+	              end->is_proxy_auth ? ZK_E_ZB_PROXY
+	              : end->retryable   ? ZK_E_ZB_STREAM
+	              : end->reset_code  ? ZK_E_ZB_METHOD
+	                                 : code_of_status(end->code, created),
 	              "%s '%.*s': %s%s%s",
 	              created ? "the service ended the stream to table"
 	                      : "the service did not open a stream to table",

@@ -124,7 +124,8 @@ static zk_str keep(struct zk_buf *b, zk_str s)
 	size_t at = b->n;
 
 	zk_buf_add(b, s);
-	return zk_str_n((const char *)at, s.n); /* made a pointer when the text stands still */
+	return zk_str_n((const char *)at,
+	                s.n); /* made a pointer when the text stands still */
 }
 
 static void place(const struct zk_buf *b, zk_str *s)
@@ -275,6 +276,7 @@ static void *lane(void *ctx)
 	struct zk_zb_feed *f = ctx;
 	struct zk_zb_source *first = f->source, *src;
 	struct note *end = note_new(END);
+	struct zk_error err = { 0 };
 	int r = 0;
 
 	for (f->at = 0; f->at < f->conf.n_paths && r == 0; f->at++) {
@@ -286,12 +288,15 @@ static void *lane(void *ctx)
 			break;
 		src = first;
 		if (f->at > 0)
-			r = open_source(f, f->at, &src, &end->err);
+			r = open_source(f, f->at, &src, &err);
 		if (r == 0)
-			r = read_input(f, src, f->at, &end->err);
+			r = read_input(f, src, f->at, &err);
 		if (r < 0 || f->cut)
 			break;
 	}
+	/* A bad row fills it too. */
+	if (r < 0)
+		end->err = err;
 	hand_over(f, &end->item);
 	return NULL;
 }

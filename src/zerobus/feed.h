@@ -19,7 +19,7 @@ struct zk_zb_request;
 
 /* A row that cannot be sent. */
 struct zk_zb_bad {
-	const char *source; /* lives as long as the feed */
+	const char *source;      /* lives as long as the feed */
 	struct zk_zb_kind *kind; /* borrowed */
 	uint64_t row, line;
 	struct zk_error err;

@@ -96,7 +96,8 @@ int zk_zb_keep_put(struct zk_spool *sp, const struct zk_spool_target *target,
 int zk_zb_keep_parse(zk_str meta, zk_str descriptor, struct zk_zb_kept *ret,
                      struct zk_error *err)
 {
-	ZK_CLEANUP(zk_json_freep) struct zk_json *j = NULL;
+	ZK_CLEANUP(zk_json_freep)
+	struct zk_json *j = NULL;
 	zk_str type, source;
 	uint64_t row = 0, line = 0;
 
@@ -121,7 +122,8 @@ int zk_zb_keep_read(struct zk_spool *sp, const struct zk_spool_target *target,
                     const struct zk_spool_rec *rec, struct zk_zb_kept *ret,
                     struct zk_error *err)
 {
-	ZK_CLEANUP(zk_json_freep) struct zk_json *j = NULL;
+	ZK_CLEANUP(zk_json_freep)
+	struct zk_json *j = NULL;
 	struct zk_buf desc ZK_CLEANUP(zk_buf_done) = { 0 };
 	zk_str print = ZK_STR_NULL;
 	int found = 1;

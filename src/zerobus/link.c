@@ -21,7 +21,7 @@
 
 /* A gRPC call. One whose stream has gone on is retired: only its end is waited for. */
 struct call {
-	struct zk_list link; /* of the retired ones */
+	struct zk_list link;      /* of the retired ones */
 	struct zk_zb_link *owner; /* NULL = retired */
 	struct zk_loop *loop;
 	struct zk_grpc *grpc;
@@ -82,7 +82,8 @@ static void call_take(void *ctx, char *to, size_t n)
 	if (c->owner)
 		zk_zb_stream_take(c->owner->stream, to, n);
 	else
-		memset(to, 0, n); /* announced before it was retired: nothing may be torn */
+		memset(to, 0,
+		       n); /* announced before it was retired: nothing may be torn */
 }
 
 static void call_message(void *ctx, zk_str message)
@@ -114,8 +115,8 @@ static void call_end(void *ctx, const struct zk_grpc_end *end)
 
 	if (c->owner) {
 		zk_debug("call ended", "stream=%zu status=%d from=%d http=%d message=%s",
-		         c->owner->conf.index, end->code, (int)end->from, end->http_status,
-		         end->message);
+		         c->owner->conf.index, end->code, (int)end->from,
+		         end->http_status, end->message);
 		zk_zb_stream_ended(c->owner->stream, end);
 		return;
 	}

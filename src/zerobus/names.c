@@ -16,8 +16,8 @@
 
 static bool is_part_char(char c, bool is_table)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '_' || (c == '-' && !is_table);
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') || c == '_' || (c == '-' && !is_table);
 }
 
 static bool is_part(zk_str part, bool is_table)
@@ -46,11 +46,12 @@ int zk_zb_table_parse(zk_str text, struct zk_buf *ret, struct zk_error *err)
 		if (part.n >= 2 && part.p[0] == '`' && part.p[part.n - 1] == '`')
 			part = zk_str_n(part.p + 1, part.n - 2);
 		if (!is_part(part, i == 2))
-			return zk_fail(err, ZK_E_ZB_TABLE,
-			               "the %s '%.*s' of the table '%.*s' is not allowed: "
-			               "letters, digits, '_'%s, at most 255",
-			               names[i], ZK_STR_ARG(part), ZK_STR_ARG(text),
-			               i < 2 ? ", '-'" : "");
+			return zk_fail(
+			        err, ZK_E_ZB_TABLE,
+			        "the %s '%.*s' of the table '%.*s' is not allowed: "
+			        "letters, digits, '_'%s, at most 255",
+			        names[i], ZK_STR_ARG(part), ZK_STR_ARG(text),
+			        i < 2 ? ", '-'" : "");
 		if (i)
 			zk_buf_char(ret, '.');
 		zk_buf_add(ret, part);
@@ -66,15 +67,16 @@ bool zk_zb_is_loopback(const char *host)
 
 static int bad_endpoint(struct zk_error *err, const char *text, const char *why)
 {
-	return zk_fail(err, ZK_E_ZB_ENDPOINT, "the endpoint '%s' cannot be used: %s", text,
-	               why);
+	return zk_fail(err, ZK_E_ZB_ENDPOINT, "the endpoint '%s' cannot be used: %s",
+	               text, why);
 }
 
 int zk_zb_endpoint_parse(const char *text, bool insecure, struct zk_zb_endpoint *ret,
                          struct zk_error *err)
 {
 	bool has_scheme = strstr(text, "://") != NULL;
-	ZK_CLEANUP(zk_freep) char *full = zk_asprintf("%s%s", has_scheme ? "" : "https://", text);
+	ZK_CLEANUP(zk_freep)
+	char *full = zk_asprintf("%s%s", has_scheme ? "" : "https://", text);
 	struct zk_url u = { 0 };
 	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
 	const char *why = NULL;
@@ -88,7 +90,8 @@ int zk_zb_endpoint_parse(const char *text, bool insecure, struct zk_zb_endpoint 
 	         (u.path && u.path[0] && strcmp(u.path, "/") != 0))
 		why = "it has a path, a query or a fragment";
 	else if (strcmp(u.scheme, "http") == 0 && !insecure && !zk_zb_is_loopback(u.host))
-		why = "without TLS the token would travel in clear text (--insecure-http)";
+		why = "without TLS the token would travel in clear text "
+		      "(--insecure-http)";
 	if (why) {
 		zk_url_done(&u);
 		return bad_endpoint(err, text, why);
@@ -113,8 +116,9 @@ zk_str zk_zb_workspace_of(const char *host)
 {
 	size_t n = strspn(host, "0123456789");
 
-	return n && zk_str_starts(zk_str_of(host + n), ZK_STR(".zerobus.")) ? zk_str_n(host, n)
-	                                                                    : ZK_STR_NULL;
+	return n && zk_str_starts(zk_str_of(host + n), ZK_STR(".zerobus."))
+	               ? zk_str_n(host, n)
+	               : ZK_STR_NULL;
 }
 
 /* ---- the token request ---- */
@@ -167,7 +171,8 @@ void zk_zb_token_form(zk_str table, zk_str workspace_id, enum zk_zb_token_for wh
 	put_details(&details, table, what);
 	zk_buf_lit(ret, "grant_type=client_credentials&scope=all-apis");
 	if (what == ZK_ZB_TO_WRITE) {
-		zk_buf_printf(&resource, "api://databricks/workspaces/%.*s/zerobusDirectWriteApi",
+		zk_buf_printf(&resource,
+		              "api://databricks/workspaces/%.*s/zerobusDirectWriteApi",
 		              ZK_STR_ARG(workspace_id));
 		zk_buf_lit(ret, "&resource=");
 		zk_buf_percent(ret, zk_buf_str(&resource));

@@ -18,10 +18,11 @@ struct zk_zb_request;
 #define ZK_ZB_METHOD "/databricks.zerobus.Zerobus/EphemeralStream"
 
 /* Limits of the service, known from documents only (§13, §22). */
-#define ZK_ZB_MAX_MESSAGE    10485760
-#define ZK_ZB_MAX_COLUMNS    2000
-#define ZK_ZB_OLD_MAX_RECORD 4000000 /* above it a message may be too large for some servers */
-#define ZK_ZB_PIPELINE_TEXT  "6006"  /* in grpc-message: no new pipelines for a while */
+#define ZK_ZB_MAX_MESSAGE 10485760
+#define ZK_ZB_MAX_COLUMNS 2000
+#define ZK_ZB_OLD_MAX_RECORD \
+	4000000 /* above it a message may be too large for some servers */
+#define ZK_ZB_PIPELINE_TEXT "6006" /* in grpc-message: no new pipelines for a while */
 
 /* Appends the framed first message of a stream. */
 void zk_zb_put_create(struct zk_buf *b, zk_str table, const struct zk_zb_kind *kind);

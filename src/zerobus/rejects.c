@@ -33,8 +33,8 @@ int zk_zb_rejects_open(const char *path, const char *table, struct zk_zb_rejects
 	struct zk_zb_rejects *r;
 
 	if (fd < 0)
-		return zk_fail_errno(err, ZK_E_CREATE, errno, "cannot write rejects to '%s'",
-		                     path);
+		return zk_fail_errno(err, ZK_E_CREATE, errno,
+		                     "cannot write rejects to '%s'", path);
 	r = zk_new0(struct zk_zb_rejects);
 	r->fd = fd;
 	r->path = zk_strdup(path);
@@ -53,11 +53,11 @@ int zk_zb_rejects_close(struct zk_zb_rejects *r, struct zk_error *err)
 		return 0;
 	/* A pipe cannot be synchronised. */
 	if (fdatasync(r->fd) < 0 && errno != EINVAL && errno != EROFS)
-		res = zk_fail_errno(err, ZK_E_OUTPUT, errno, "cannot write rejects to '%s'",
-		                    r->path);
+		res = zk_fail_errno(err, ZK_E_OUTPUT, errno,
+		                    "cannot write rejects to '%s'", r->path);
 	if (close(r->fd) < 0 && res == 0)
-		res = zk_fail_errno(err, ZK_E_OUTPUT, errno, "cannot write rejects to '%s'",
-		                    r->path);
+		res = zk_fail_errno(err, ZK_E_OUTPUT, errno,
+		                    "cannot write rejects to '%s'", r->path);
 	zk_zb_kind_unref(r->kind);
 	zk_buf_done(&r->line);
 	free(r->path);
@@ -131,7 +131,8 @@ static int put_header(struct zk_zb_rejects *r, const struct zk_zb_kind *kind,
 }
 
 /* The row itself: `proto`, `json` or `values`. */
-static void put_content(struct zk_buf *b, struct zk_jwrite *w, const struct zk_zb_reject *v)
+static void put_content(struct zk_buf *b, struct zk_jwrite *w,
+                        const struct zk_zb_reject *v)
 {
 	if (v->payload.p && v->kind->type == ZK_ZB_PROTO) {
 		zk_jw_key(w, "proto");

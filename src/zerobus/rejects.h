@@ -26,10 +26,10 @@ struct zk_zb_reject {
 	uint64_t row, line; /* line 0 = none */
 	const struct zk_error *err;
 	unsigned attempts;
-	zk_str column; /* empty = none */
-	zk_str payload; /* as it was to be sent; p == NULL: it never became one */
+	zk_str column;         /* empty = none */
+	zk_str payload;        /* as it was to be sent; p == NULL: it never became one */
 	zk_str values, base64; /* then: as in struct zk_zb_row */
-	bool is_text;   /* `values` is the row's text */
+	bool is_text;          /* `values` is the row's text */
 	bool suspect;
 };
 

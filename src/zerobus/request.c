@@ -127,7 +127,8 @@ void zk_zb_request_split(struct zk_zb_request *r, struct zk_zb_request **ret_a,
 		half[i]->queued_us = r->queued_us;
 	}
 	while (zk_zb_request_next(r, &c))
-		zk_zb_request_add(half[c.i > first], c.payload, c.place.row, c.place.line);
+		zk_zb_request_add(half[c.i > first], c.payload, c.place.row,
+		                  c.place.line);
 	if (r->spool_ids) {
 		size_t a = first * sizeof(*r->spool_ids);
 		size_t b = (r->rows - first) * sizeof(*r->spool_ids);

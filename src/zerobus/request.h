@@ -28,11 +28,12 @@ struct zk_zb_request {
 	bool single; /* goes as a single-record message */
 	struct zk_zb_run *runs;
 	size_t n_runs, room_runs;
-	int64_t *spool_ids; /* of each row, when they stand in the spool; NULL = they do not */
+	int64_t *
+	        spool_ids; /* of each row, when they stand in the spool; NULL = they do not */
 
-	int64_t offset;              /* in its stream */
-	bool started;                /* bytes of it were handed to the present connection */
-	unsigned attempts;           /* connections that it was given to */
+	int64_t offset;    /* in its stream */
+	bool started;      /* bytes of it were handed to the present connection */
+	unsigned attempts; /* connections that it was given to */
 	int64_t queued_us, start_us; /* entered the window; first byte handed over */
 };
 

@@ -407,7 +407,8 @@ void zk_zb_sender_abort(struct zk_zb_sender *s, const struct zk_error *err)
 /* ---- looking ---- */
 
 /* The word of the state; of several streams, the one that people want to know of. */
-static void word_of(const struct zk_zb_stream *st, struct zk_zb_sender_stat *ret, int *rank)
+static void word_of(const struct zk_zb_stream *st, struct zk_zb_sender_stat *ret,
+                    int *rank)
 {
 	static const struct {
 		const char *word;
@@ -445,7 +446,8 @@ void zk_zb_sender_stat(const struct zk_zb_sender *s, struct zk_zb_sender_stat *r
 		                           .rows = s->queue_rows,
 		                           .resent = s->resent,
 		                           .word = "idle",
-		                           .of = (unsigned)s->conf.retry.max_retries + 1 };
+		                           .of = (unsigned)s->conf.retry.max_retries +
+		                                 1 };
 	for (size_t i = 0; i < s->conf.streams; i++) {
 		const struct slot *c = &s->slots[i];
 		const struct zk_zb_window *w;

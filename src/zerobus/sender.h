@@ -36,8 +36,8 @@ struct zk_zb_sender_conf {
 	void *ctx;
 	/* What became of a request; it is the callee's then. */
 	void (*on_acked)(void *ctx, struct zk_zb_request *r, size_t stream);
-	void (*on_rejected)(void *ctx, struct zk_zb_request *r, const struct zk_error *err,
-	                    bool suspect);
+	void (*on_rejected)(void *ctx, struct zk_zb_request *r,
+	                    const struct zk_error *err, bool suspect);
 	void (*on_unsent)(void *ctx, struct zk_zb_request *r, const struct zk_error *err);
 	/* The word of the state changed (§7), or something was acknowledged. */
 	void (*on_change)(void *ctx);
@@ -67,9 +67,9 @@ void zk_zb_sender_abort(struct zk_zb_sender *s, const struct zk_error *err);
 struct zk_zb_sender_stat {
 	size_t requests, bytes; /* without an outcome */
 	uint64_t rows;
-	uint64_t resent; /* rows */
-	int64_t oldest_us; /* when the oldest of them entered; 0 = none */
-	const char *word; /* §7: connecting, sending, draining, retrying, … */
+	uint64_t resent;      /* rows */
+	int64_t oldest_us;    /* when the oldest of them entered; 0 = none */
+	const char *word;     /* §7: connecting, sending, draining, retrying, … */
 	unsigned attempt, of; /* of "retrying" */
 };
 void zk_zb_sender_stat(const struct zk_zb_sender *s, struct zk_zb_sender_stat *ret);

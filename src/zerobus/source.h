@@ -15,9 +15,9 @@
  * bytes, 0 at the end of the input or after a stop, or a negative code. */
 struct zk_zb_source {
 	const char *name; /* as given by the user; "stdin" for "-" */
-	bool seekable; /* a regular file: zk_zb_source_pread works, `size` is its size */
-	uint64_t size; /* when it was opened */
-	uint64_t taken;   /* bytes that were read of it */
+	bool seekable;  /* a regular file: zk_zb_source_pread works, `size` is its size */
+	uint64_t size;  /* when it was opened */
+	uint64_t taken; /* bytes that were read of it */
 	ptrdiff_t (*read)(struct zk_zb_source *s, void *p, size_t n,
 	                  struct zk_error *err);
 	/* Exactly `n` bytes from `at`; a short file is -ZK_E_NO_INPUT. NULL when not seekable. */

@@ -13,17 +13,17 @@
 
 #include "base/ban.h"
 
-#define DRAIN_MS       30000
-#define HALF_MS        5000
-#define CALM_MS        60000 /* OPEN for so long without failure is progress */
+#define DRAIN_MS 30000
+#define HALF_MS  5000
+#define CALM_MS  60000 /* OPEN for so long without failure is progress */
 
 static const char *const names[] = {
-	[ZK_ZB_IDLE] = "IDLE",         [ZK_ZB_TOKEN] = "TOKEN",
-	[ZK_ZB_CONNECT] = "CONNECT",   [ZK_ZB_CREATE] = "CREATE",
-	[ZK_ZB_OPEN] = "OPEN",         [ZK_ZB_DRAINING] = "DRAINING",
-	[ZK_ZB_FINISH] = "FINISH",     [ZK_ZB_HALF] = "HALF",
-	[ZK_ZB_BACKOFF] = "BACKOFF",   [ZK_ZB_ISOLATE] = "ISOLATE",
-	[ZK_ZB_DEAD] = "DEAD",         [ZK_ZB_DONE] = "DONE",
+	[ZK_ZB_IDLE] = "IDLE",       [ZK_ZB_TOKEN] = "TOKEN",
+	[ZK_ZB_CONNECT] = "CONNECT", [ZK_ZB_CREATE] = "CREATE",
+	[ZK_ZB_OPEN] = "OPEN",       [ZK_ZB_DRAINING] = "DRAINING",
+	[ZK_ZB_FINISH] = "FINISH",   [ZK_ZB_HALF] = "HALF",
+	[ZK_ZB_BACKOFF] = "BACKOFF", [ZK_ZB_ISOLATE] = "ISOLATE",
+	[ZK_ZB_DEAD] = "DEAD",       [ZK_ZB_DONE] = "DONE",
 };
 
 const char *zk_zb_state_name(enum zk_zb_state state)
@@ -171,8 +171,8 @@ void zk_zb_stream_warm(struct zk_zb_stream *s)
 
 bool zk_zb_stream_has_room(const struct zk_zb_stream *s)
 {
-	return s->state != ZK_ZB_DEAD && s->state != ZK_ZB_DONE && s->state != ZK_ZB_HALF &&
-	       s->w.n < s->conf.max_inflight;
+	return s->state != ZK_ZB_DEAD && s->state != ZK_ZB_DONE &&
+	       s->state != ZK_ZB_HALF && s->w.n < s->conf.max_inflight;
 }
 
 void zk_zb_stream_finish(struct zk_zb_stream *s)

@@ -81,8 +81,8 @@ struct zk_zb_stream_ops {
 	void (*on_acked)(void *ctx, struct zk_zb_request *r);
 	/* One row, refused by the service in the words of `err`; `suspect`: one of these, nobody
 	 * knows which (several rows). */
-	void (*on_rejected)(void *ctx, struct zk_zb_request *r, const struct zk_error *err,
-	                    bool suspect);
+	void (*on_rejected)(void *ctx, struct zk_zb_request *r,
+	                    const struct zk_error *err, bool suspect);
 	/* There is room again, or the state changed. */
 	void (*on_change)(void *ctx);
 	void (*on_retry)(void *ctx, const struct zk_zb_retrying *r);

@@ -116,7 +116,8 @@ static void systematic(struct zk_zb_stream *s, const struct zk_error *why)
 
 	err.code = ZK_E_ZB_ERRORS;
 	(void)zk_wrap(&err, "the first %u rows were all refused", SYSTEMATIC);
-	(void)zk_err_hint(&err, "compare the schema with the table: zk zerobus table -t %.*s",
+	(void)zk_err_hint(&err,
+	                  "compare the schema with the table: zk zerobus table -t %.*s",
 	                  ZK_STR_ARG(s->conf.table));
 	zk_zb_die(s, &err, ZK_H2_CANCEL);
 }
@@ -145,7 +146,6 @@ static void refused_alone(struct zk_zb_stream *s, const struct zk_error *err)
 		reopen_search(s);
 	else
 		zk_zb_rest(s);
-
 }
 
 /* Without the search all are under suspicion. */
@@ -243,7 +243,8 @@ static void transient(struct zk_zb_stream *s, const struct zk_grpc_end *end,
                       const struct zk_error *err)
 {
 	struct zk_zb_failure f = { .err = *err,
-		                   .why = end->from == ZK_GRPC_FROM_CONN ? ZK_ZB_WHY_CONNECT
+		                   .why = end->from == ZK_GRPC_FROM_CONN
+		                                  ? ZK_ZB_WHY_CONNECT
 		                          : end->from == ZK_GRPC_FROM_GOAWAY
 		                                  ? ZK_ZB_WHY_GOAWAY
 		                                  : ZK_ZB_WHY_STATUS,

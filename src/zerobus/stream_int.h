@@ -9,8 +9,9 @@ struct zk_zb_stream {
 	struct zk_zb_stream_conf conf;
 	enum zk_zb_state state;
 	struct zk_zb_window w;
-	int64_t state_at, ack_at, flush_at; /* when their time is over; INT64_MAX = never */
-	int64_t armed_at;                   /* of the timer */
+	int64_t state_at, ack_at,
+	        flush_at; /* when their time is over; INT64_MAX = never */
+	int64_t armed_at; /* of the timer */
 
 	struct zk_buf create; /* the framed create message */
 	size_t create_at;
@@ -29,12 +30,13 @@ struct zk_zb_stream {
 	enum zk_zb_why rotation;
 	unsigned drained_in_vain; /* rotations in a row without an acknowledgement */
 	unsigned h2_faults;
-	uint64_t again, again_sum, resent; /* rows sent again: now, in this series, ever */
+	uint64_t again, again_sum,
+	        resent; /* rows sent again: now, in this series, ever */
 
 	/* the search for refused rows */
 	size_t isolate_left; /* requests at the front that are sent alone */
 	uint64_t isolate_acked, isolate_rejected;
-	int64_t opened_ms; /* the latest reopening of the search */
+	int64_t opened_ms;      /* the latest reopening of the search */
 	unsigned full_in_a_row; /* RESOURCE_EXHAUSTED for the same first request */
 	const struct zk_zb_request *full_first;
 	bool by_size; /* the search looks for a message that is too large */

@@ -18,7 +18,8 @@ struct zk_zb_window {
 	size_t n, bytes;         /* bytes: of rows */
 	uint64_t rows;
 	int64_t next_offset; /* of the next request that is pushed */
-	int64_t acked, sent; /* highest offset: acknowledged; completely sent. -1 = none */
+	int64_t acked,
+	        sent; /* highest offset: acknowledged; completely sent. -1 = none */
 	struct zk_list *next; /* the request that is sent next; the head = none */
 	size_t at;            /* bytes of its message that were sent */
 	char head[ZK_ZB_HEAD_MAX];

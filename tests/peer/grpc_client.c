@@ -1,9 +1,9 @@
 /* A gRPC call of src/net that sends messages of known bytes: zb_transport.mjs lets it talk to
  * HTTP/2 servers of all kinds. Not a test by itself.
  *
- *	grpc_client URL PATH MESSAGES BYTES INFLIGHT [CALLS]
+ *	grpc_client URL PATH MESSAGES BYTES AHEAD [CALLS]
  *
- * Sends MESSAGES messages of BYTES bytes, at most INFLIGHT of which have no answer, then ends its
+ * Sends MESSAGES messages of BYTES bytes, at most AHEAD of which have no answer, then ends its
  * half. Every answer stands for one message. Prints one line of JSON: what was sent (SHA-256 of
  * all bytes that were handed to HTTP/2), what ended it, and what it cost. With CALLS, so many one
  * after the other; the line is that of the last.
@@ -29,7 +29,7 @@ static struct call {
 	struct zk_loop *loop;
 	struct zk_net *net;
 	struct zk_grpc *grpc;
-	uint64_t messages, bytes, inflight;
+	uint64_t messages, bytes, ahead;
 	uint64_t sent, acked; /* messages */
 	size_t at;            /* in the message that is being sent, with its head */
 	char *message;
@@ -42,7 +42,7 @@ static struct call {
 
 static bool may_send(const struct call *c)
 {
-	return c->at || (c->sent < c->messages && c->sent - c->acked < c->inflight);
+	return c->at || (c->sent < c->messages && c->sent - c->acked < c->ahead);
 }
 
 static size_t on_ready(void *ctx, size_t room, bool *end)
@@ -224,8 +224,9 @@ int main(int argc, char **argv)
 	size_t fds = 0;
 	int r = 0;
 
-	if (argc < 6 || !number(argv[3], &call.messages) || !number(argv[4], &call.bytes) ||
-	    !number(argv[5], &call.inflight) || (argc > 6 && !number(argv[6], &calls)))
+	if (argc < 6 || !number(argv[3], &call.messages) ||
+	    !number(argv[4], &call.bytes) || !number(argv[5], &call.ahead) ||
+	    (argc > 6 && !number(argv[6], &calls)))
 		return 64;
 	call.loop = zk_loop_new(&err);
 	if (!call.loop)

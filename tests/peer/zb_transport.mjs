@@ -25,11 +25,11 @@ function check(good, name, ...details) {
 
 const equal = (got, want, name, ...more) => check(got === want, name, { got, want }, ...more);
 
-function run(url, route, messages, bytes, inflight, { calls = 1, env = {} } = {}) {
+function run(url, route, messages, bytes, ahead, { calls = 1, env = {} } = {}) {
   return new Promise((resolve) => {
     const clean = Object.fromEntries(Object.entries(process.env)
       .filter(([k]) => !/proxy$/i.test(k)));
-    const p = spawn(driver, [url, route, messages, bytes, inflight, calls].map(String),
+    const p = spawn(driver, [url, route, messages, bytes, ahead, calls].map(String),
       { env: { ...clean, CA_FILE: ca ?? '', ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     let out = '';
     let err = '';
@@ -171,9 +171,9 @@ ca = good.crt;
 const MB = 1 << 20;
 const rounds = Number(process.env.TEST_ROUNDS ?? 3); // 200 for the long run
 
-async function intact(name, how, settings, secure, messages, bytes, inflight) {
+async function intact(name, how, settings, secure, messages, bytes, ahead) {
   await serve(how, settings, secure, async (url, seen) => {
-    const r = await run(url, '/a.B/C', messages, bytes, inflight);
+    const r = await run(url, '/a.B/C', messages, bytes, ahead);
     const s = seen[0] ?? {};
     check(r.status === 0 && r.code === 0 && r.acked === messages && r.sha256 === s.hash &&
       s.bytes === messages * (bytes + 5), name, r, { bytes: s.bytes, hash: s.hash });
