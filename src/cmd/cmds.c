@@ -72,6 +72,8 @@ const struct zk_cmd *const zk_cmds[] = {
 	&zk_cmd_spool_drop,
 	&zk_cmd_spool_export,
 	&zk_cmd_demo,
+	&zk_cmd_fake,
+	&zk_cmd_fake_zerobus,
 	/* Set up */
 	&zk_cmd_config,
 	&zk_cmd_config_show,

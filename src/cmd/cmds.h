@@ -20,6 +20,8 @@ extern const struct zk_cmd zk_cmd_config_validate;
 extern const struct zk_cmd zk_cmd_demo;
 extern const struct zk_cmd zk_cmd_emit;
 extern const struct zk_cmd zk_cmd_explain;
+extern const struct zk_cmd zk_cmd_fake;
+extern const struct zk_cmd zk_cmd_fake_zerobus;
 extern const struct zk_cmd zk_cmd_health;
 extern const struct zk_cmd zk_cmd_help;
 extern const struct zk_cmd zk_cmd_jetstream;

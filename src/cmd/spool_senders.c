@@ -7,12 +7,14 @@
 #include "cli/cmd.h"
 #include "conf/conf.h"
 #include "net/url.h"
+#include "cmd/zerobus_flush.h"
 
 #include "base/ban.h"
 
 const struct zk_spool_sender zk_spool_senders[] = {
 	{ .kind = "trace", .flush = zk_trace_spool_flush },
 	{ .kind = "triggers", .flush = zk_triggers_spool_flush },
+	{ .kind = "zerobus", .flush = zk_zerobus_spool_flush },
 	{ .kind = NULL },
 };
 

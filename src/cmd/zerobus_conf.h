@@ -114,4 +114,16 @@ int zb_auth_new(struct zb_session *s, enum zk_zb_token_for what, void *ctx,
                 void (*on_fetched)(void *ctx, bool good), struct zk_auth **ret,
                 struct zk_error *err) ZK_MUST_USE;
 
+struct zk_zb_schema;
+struct zk_zb_schema_conf;
+/* The schema of a file of --schema FILE: an Arrow file, a descriptor, a table's document. */
+int zb_file_schema(const char *path, const struct zk_zb_schema_conf *conf,
+                   struct zk_zb_schema **ret, struct zk_error *err) ZK_MUST_USE;
+/* Appends the table's document as the workspace gives it (§10.4). Turns the loop. */
+int zb_table_document(struct zb_session *s, struct zk_buf *ret,
+                      struct zk_error *err) ZK_MUST_USE;
+/* The schema of the table itself. */
+int zb_table_schema(struct zb_session *s, const struct zk_zb_schema_conf *conf,
+                    struct zk_zb_schema **ret, struct zk_error *err) ZK_MUST_USE;
+
 #endif

@@ -18,6 +18,7 @@
 #include "rt/progress.h"
 #include "rt/stop.h"
 #include "zerobus/request.h"
+#include "zerobus/schema.h"
 
 #include "base/ban.h"
 
@@ -194,7 +195,8 @@ static struct zk_zb_feed_conf feed_conf(struct zb_send *s)
 		.n_paths = s->n_paths,
 		.rows = { .format = (enum zk_zb_format)o->from,
 		          .record_type = (enum zk_zb_record_type)o->record_type,
-		          .message = o->message,
+		          .message = s->message,
+		          .schema = s->schema,
 		          .all_optional = o->all_optional,
 		          .drop_unknown = o->unknown_fields == 1,
 		          .coerce = o->coerce,
@@ -397,8 +399,46 @@ static int start(struct zb_send *s, struct zk_error *err)
 	return 0;
 }
 
+/* CSV has no types of its own: they are the table's, where it can be asked. */
+static bool wants_table(const struct zb_send *s)
+{
+	bool csv = s->o->from == ZK_ZB_FROM_CSV;
+
+	for (size_t i = 0; i < s->n_paths && s->o->from == ZK_ZB_FROM_AUTO; i++) {
+		zk_str path = zk_str_of(s->paths[i]);
+
+		csv |= zk_str_ends(path, ZK_STR(".csv")) ||
+		       zk_str_ends(path, ZK_STR(".tsv"));
+	}
+	return csv && s->s.auth == ZB_AUTH_OAUTH && s->o->zb.workspace_url &&
+	       !s->app->common.dry_run;
+}
+
+/* The last part of the table's name, or --message. */
+static int load_schema(struct zb_send *s, struct zk_error *err)
+{
+	const char *table = zk_buf_cstring(&s->s.table);
+	struct zk_zb_schema_conf conf = { .all_optional = s->o->all_optional,
+		                          .time_as = (enum zk_zb_time_as)s->o->time_as };
+
+	s->message = s->o->message ? s->o->message : strrchr(table, '.') + 1;
+	conf.message = s->message;
+	if (strcmp(s->o->schema, "input") == 0 ||
+	    (strcmp(s->o->schema, "auto") == 0 && !wants_table(s)))
+		return 0;
+	if (strcmp(s->o->schema, "table") != 0 && strcmp(s->o->schema, "auto") != 0)
+		return zb_file_schema(s->o->schema, &conf, &s->schema, err);
+	if (s->app->common.dry_run)
+		return zk_fail(
+		        err, ZK_E_USAGE,
+		        "a dry run opens no connection: take the schema from a file");
+	return zb_table_schema(&s->s, &conf, &s->schema, err);
+}
+
 static int work(struct zb_send *s, struct zk_error *err)
 {
+	if (load_schema(s, err) < 0)
+		return -(int)err->code;
 	if (zb_out_open(s, err) < 0 || zb_resume_load(s, err) < 0)
 		return -(int)err->code;
 	if (s->app->common.dry_run)
@@ -449,6 +489,7 @@ static void send_done(struct zb_send *s, struct zk_error *err)
 	zb_out_close(s, err);
 	zk_auth_free(s->auth);
 	zk_progress_free(s->progress);
+	zk_zb_schema_free(s->schema);
 	zb_resume_done(s);
 	zb_session_done(&s->s);
 }

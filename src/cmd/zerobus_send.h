@@ -59,7 +59,8 @@ struct zb_send {
 	struct zk_zb_sender *sender;
 	bool fed, sent; /* the feed has ended; the sender is over */
 	bool stopping, over;
-	struct zk_zb_kind *kind; /* of the latest rows */
+	const char *message;         /* name of the rows' message */
+	struct zk_zb_schema *schema; /* NULL = the input's own */
 
 	struct zk_spool *spool;
 	struct zk_spool_target target;

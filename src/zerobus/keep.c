@@ -118,26 +118,37 @@ int zk_zb_keep_parse(zk_str meta, zk_str descriptor, struct zk_zb_kept *ret,
 	return 0;
 }
 
+static bool is_known(const struct zk_zb_kind *known, zk_str print)
+{
+	return known &&
+	       zk_str_eq(zk_str_of(known->fingerprint), print.n ? print : ZK_STR("json"));
+}
+
 int zk_zb_keep_read(struct zk_spool *sp, const struct zk_spool_target *target,
-                    const struct zk_spool_rec *rec, struct zk_zb_kept *ret,
-                    struct zk_error *err)
+                    const struct zk_spool_rec *rec, struct zk_zb_kind *known,
+                    struct zk_zb_kept *ret, struct zk_error *err)
 {
 	ZK_CLEANUP(zk_json_freep)
 	struct zk_json *j = NULL;
 	struct zk_buf desc ZK_CLEANUP(zk_buf_done) = { 0 };
 	zk_str print = ZK_STR_NULL;
-	int found = 1;
+	int r = 1;
 
 	zk_buf_init(&desc, DESCRIPTOR_MAX);
 	if (zk_json_parse(rec->meta, META_MAX, &j, err) < 0 ||
 	    zk_json_opt_str(j, "fingerprint", &print, err) < 0)
 		return zk_wrap(err, "a record of the spool cannot be read");
-	if (print.n)
-		found = zk_spool_attachment(sp, target, print, &desc, err);
-	if (found < 0)
-		return found;
-	if (!found)
+	if (print.n && !is_known(known, print))
+		r = zk_spool_attachment(sp, target, print, &desc, err);
+	if (r < 0)
+		return r;
+	if (!r)
 		return zk_fail(err, ZK_E_STORE_CORRUPT,
 		               "the spool lost the descriptor '%.*s'", ZK_STR_ARG(print));
-	return zk_zb_keep_parse(rec->meta, zk_buf_str(&desc), ret, err);
+	r = zk_zb_keep_parse(rec->meta, zk_buf_str(&desc), ret, err);
+	if (r == 0 && is_known(known, print)) {
+		zk_zb_kind_unref(ret->kind);
+		ret->kind = zk_zb_kind_ref(known);
+	}
+	return r;
 }

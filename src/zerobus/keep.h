@@ -30,10 +30,11 @@ struct zk_zb_kept {
 	char *source;            /* the caller frees */
 	uint64_t row, line;
 };
-/* Reads a record's meta and its descriptor: 0, or a negative code. */
+/* Reads a record's meta and its descriptor, which is not looked up again when it is that of
+ * `known` (may be NULL): 0, or a negative code. */
 int zk_zb_keep_read(struct zk_spool *sp, const struct zk_spool_target *target,
-                    const struct zk_spool_rec *rec, struct zk_zb_kept *ret,
-                    struct zk_error *err) ZK_MUST_USE;
+                    const struct zk_spool_rec *rec, struct zk_zb_kind *known,
+                    struct zk_zb_kept *ret, struct zk_error *err) ZK_MUST_USE;
 /* The same from the text of a meta object, with the descriptor given (empty for JSON). */
 int zk_zb_keep_parse(zk_str meta, zk_str descriptor, struct zk_zb_kept *ret,
                      struct zk_error *err) ZK_MUST_USE;

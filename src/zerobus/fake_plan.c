@@ -1,0 +1,130 @@
+/* Plans of the stand-in.
+ * Layer: zerobus. specs/zerobus.md §19. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/json.h"
+#include "zerobus/fake.h"
+
+#include "base/ban.h"
+
+#define PLAN_MAX ((size_t)1 << 20)
+
+const struct zk_zb_fault zk_zb_no_fault = { .ack_every = 1,
+	                                    .ack_limit = INT64_MAX,
+	                                    .bad_ack = INT64_MIN };
+
+static int get_text(const struct zk_json *j, const char *name, char *to, size_t room,
+                    struct zk_error *err)
+{
+	zk_str s = ZK_STR_NULL;
+
+	if (zk_json_opt_str(j, name, &s, err) < 0)
+		return -(int)err->code;
+	(void)snprintf(to, room, "%.*s", (int)ZK_MIN(s.n, room - 1), s.n ? s.p : "");
+	return 0;
+}
+
+static int get_cut(const struct zk_json *j, struct zk_zb_fault *f, struct zk_error *err)
+{
+	static const char *const names[] = { "status", "reset", "goaway", "tcp", "fin" };
+	zk_str s = ZK_STR("status");
+
+	if (zk_json_opt_str(j, "cut", &s, err) < 0)
+		return -(int)err->code;
+	for (size_t i = 0; i < ZK_ARRAY_LEN(names); i++)
+		if (zk_str_eq(s, zk_str_of(names[i]))) {
+			f->cut = (enum zk_zb_cut)i;
+			return 0;
+		}
+	return zk_fail(err, ZK_E_DATA, "'cut' is status, reset, goaway, tcp or fin");
+}
+
+static int check_names(const struct zk_json *j, struct zk_error *err)
+{
+	static const char *const known[] = {
+		"refuse",      "silent",      "code",          "text",
+		"http_status", "ack_every",   "ack_delay_ms",  "ack_limit",
+		"bad_ack",     "end_after",   "cut",           "close_after",
+		"close_ms",    "breaks_word", "drops_unacked", "poison",
+	};
+
+	ZK_JSON_EACH(m, j)
+	{
+		bool found = false;
+
+		for (size_t i = 0; i < ZK_ARRAY_LEN(known); i++)
+			found |= zk_str_eq(zk_json_key(m), zk_str_of(known[i]));
+		if (!found)
+			return zk_fail(err, ZK_E_DATA, "a plan has no member '%.*s'",
+			               ZK_STR_ARG(zk_json_key(m)));
+	}
+	return 0;
+}
+
+static int read_numbers(const struct zk_json *j, struct zk_zb_fault *f,
+                        struct zk_error *err)
+{
+	int64_t code = f->code, http = 0;
+
+	if (zk_json_opt_i64(j, "code", &code, err) < 0 ||
+	    zk_json_opt_i64(j, "http_status", &http, err) < 0 ||
+	    zk_json_opt_u64(j, "ack_every", &f->ack_every, err) < 0 ||
+	    zk_json_opt_i64(j, "ack_delay_ms", &f->ack_delay_ms, err) < 0 ||
+	    zk_json_opt_i64(j, "ack_limit", &f->ack_limit, err) < 0 ||
+	    zk_json_opt_i64(j, "bad_ack", &f->bad_ack, err) < 0 ||
+	    zk_json_opt_u64(j, "end_after", &f->end_after, err) < 0 ||
+	    zk_json_opt_u64(j, "close_after", &f->close_after, err) < 0 ||
+	    zk_json_opt_i64(j, "close_ms", &f->close_ms, err) < 0)
+		return -(int)err->code;
+	if (code < 0 || code > 1000 || http < 0 || http > 999 || f->ack_every == 0)
+		return zk_fail(err, ZK_E_DATA, "a number of the plan is out of range");
+	f->code = (int)code;
+	f->http_status = (int)http;
+	return 0;
+}
+
+static int read_fault(const struct zk_json *j, struct zk_zb_fault *f,
+                      struct zk_error *err)
+{
+	*f = zk_zb_no_fault;
+	f->code = 14;
+	if (zk_json_type(j) != ZK_J_OBJECT)
+		return zk_fail(err, ZK_E_DATA, "a plan is an array of objects");
+	if (check_names(j, err) < 0 || read_numbers(j, f, err) < 0 ||
+	    get_cut(j, f, err) < 0 ||
+	    zk_json_opt_bool(j, "refuse", &f->refuse, err) < 0 ||
+	    zk_json_opt_bool(j, "silent", &f->silent, err) < 0 ||
+	    zk_json_opt_bool(j, "breaks_word", &f->breaks_word, err) < 0 ||
+	    zk_json_opt_bool(j, "drops_unacked", &f->drops_unacked, err) < 0 ||
+	    get_text(j, "text", f->text, sizeof(f->text), err) < 0)
+		return -(int)err->code;
+	return get_text(j, "poison", f->poison, sizeof(f->poison), err);
+}
+
+int zk_zb_faults_parse(zk_str json, struct zk_zb_fault **ret, size_t *ret_n,
+                       struct zk_error *err)
+{
+	ZK_CLEANUP(zk_json_freep)
+	struct zk_json *j = NULL;
+	struct zk_zb_fault *v;
+	size_t n = 0;
+
+	if (zk_json_parse(json, PLAN_MAX, &j, err) < 0)
+		return -(int)err->code;
+	if (zk_json_type(j) != ZK_J_ARRAY || zk_json_count(j) == 0)
+		return zk_fail(err, ZK_E_DATA, "a plan is an array of objects");
+	v = zk_alloc_array(zk_json_count(j), sizeof(*v));
+	ZK_JSON_EACH(one, j)
+	{
+		if (read_fault(one, &v[n++], err) < 0) {
+			free(v);
+			return zk_wrap(err, "stream %zu of the plan", n - 1);
+		}
+	}
+	*ret = v;
+	*ret_n = n;
+	return 0;
+}

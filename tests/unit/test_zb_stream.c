@@ -1,0 +1,613 @@
+/* The state machine of a stream, every row of specs/zerobus.md §7, with a clock that stands and no
+ * network.
+ * Layer: tests. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "zerobus/proto.h"
+#include "zerobus/request.h"
+#include "zerobus/stream.h"
+
+#include "base/ban.h"
+
+static struct world {
+	struct zk_zb_stream *s;
+	struct zk_zb_kind *kind;
+	struct zk_rand rnd;
+	int64_t timer_at; /* -1 = none */
+	unsigned tokens, fresh, connects, drops, retires, retries, recovered;
+	uint64_t acked, rejected, suspects;
+	int64_t wait_ms;
+	uint64_t again;
+	struct zk_error dead;
+	bool is_dead, is_done;
+	int64_t age_ms;
+} w;
+
+static void get_token(void *ctx, bool fresh)
+{
+	(void)ctx;
+	w.tokens++;
+	w.fresh += fresh;
+}
+
+static int64_t token_age(void *ctx)
+{
+	(void)ctx;
+	return w.age_ms;
+}
+
+static void connect_(void *ctx)
+{
+	(void)ctx;
+	w.connects++;
+}
+
+static void wake(void *ctx)
+{
+	(void)ctx;
+}
+
+static void drop(void *ctx, uint32_t code)
+{
+	(void)ctx;
+	(void)code;
+	w.drops++;
+}
+
+static void retire(void *ctx)
+{
+	(void)ctx;
+	w.retires++;
+}
+
+static void set_timer(void *ctx, int64_t ms)
+{
+	(void)ctx;
+	w.timer_at = ms < 0 ? -1 : zk_mono_ms() + ms;
+}
+
+static void on_acked(void *ctx, struct zk_zb_request *r)
+{
+	(void)ctx;
+	w.acked += r->rows;
+	zk_zb_request_free(r);
+}
+
+static void on_rejected(void *ctx, struct zk_zb_request *r, const struct zk_error *err,
+                        bool suspect)
+{
+	(void)ctx;
+	cr_expect_eq(err->code, ZK_E_ZB_ROW_REFUSED);
+	*(suspect ? &w.suspects : &w.rejected) += r->rows;
+	zk_zb_request_free(r);
+}
+
+static void on_change(void *ctx)
+{
+	(void)ctx;
+}
+
+static void on_retry(void *ctx, const struct zk_zb_retrying *r)
+{
+	(void)ctx;
+	w.retries++;
+	w.wait_ms = r->wait_ms;
+}
+
+static void on_recovered(void *ctx, const struct zk_zb_recovered *r)
+{
+	(void)ctx;
+	w.recovered++;
+	w.again = r->rows_again;
+}
+
+static void on_dead(void *ctx, const struct zk_error *err)
+{
+	(void)ctx;
+	w.is_dead = true;
+	w.dead = *err;
+}
+
+static void on_done(void *ctx)
+{
+	(void)ctx;
+	w.is_done = true;
+}
+
+static const struct zk_zb_stream_ops ops = {
+	.get_token = get_token,
+	.token_age_ms = token_age,
+	.connect = connect_,
+	.wake = wake,
+	.drop = drop,
+	.retire = retire,
+	.set_timer = set_timer,
+	.on_acked = on_acked,
+	.on_rejected = on_rejected,
+	.on_change = on_change,
+	.on_retry = on_retry,
+	.on_recovered = on_recovered,
+	.on_dead = on_dead,
+	.on_done = on_done,
+};
+
+static void begin(void)
+{
+	struct zk_zb_stream_conf conf = {
+		.retry = { .max_retries = 5,
+		           .base_ms = 250,
+		           .cap_ms = 30000,
+		           .max_time_ms = 300000 },
+		.create_ms = 15000,
+		.ack_ms = 60000,
+		.flush_ms = 300000,
+		.max_inflight = 4,
+		.isolate = true,
+		.table = ZK_STR("a.b.c"),
+		.rnd = &w.rnd,
+		.ops = &ops,
+	};
+
+	w = (struct world){ .timer_at = -1 };
+	zk_clock_fake(1000000000, 0);
+	zk_rand_seed(&w.rnd, 1);
+	w.kind = zk_zb_kind_new(ZK_ZB_JSON, ZK_STR_NULL);
+	conf.kind = w.kind;
+	w.s = zk_zb_stream_new(&conf);
+}
+
+static void end(void)
+{
+	zk_zb_stream_free(w.s);
+	zk_zb_kind_unref(w.kind);
+	zk_clock_real();
+}
+
+static void expect_state(enum zk_zb_state state)
+{
+	cr_expect_eq(zk_zb_stream_state(w.s), state, "%s instead of %s",
+	             zk_zb_state_name(zk_zb_stream_state(w.s)), zk_zb_state_name(state));
+}
+
+static void push(unsigned rows)
+{
+	struct zk_zb_request *r = zk_zb_request_new(w.kind, "in");
+
+	for (unsigned i = 0; i < rows; i++)
+		zk_zb_request_add(r, ZK_STR("{\"n\":1}"), i, i + 1);
+	zk_zb_stream_push(w.s, r);
+}
+
+/* Fetches everything that can be sent; how many bytes. */
+static size_t send_all(void)
+{
+	char to[4096];
+	size_t total = 0;
+	bool half = false;
+
+	for (;;) {
+		size_t n = zk_zb_stream_ready(w.s, sizeof(to), &half);
+
+		if (!n)
+			return total;
+		zk_zb_stream_take(w.s, to, n);
+		total += n;
+	}
+}
+
+static void say(void (*put)(struct zk_buf *b, int64_t v), int64_t v)
+{
+	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
+
+	zk_buf_init(&b, 4096);
+	put(&b, v);
+	zk_zb_stream_message(w.s, zk_str_from(zk_buf_str(&b), ZK_GRPC_HEAD));
+}
+
+static void put_created(struct zk_buf *b, int64_t v)
+{
+	(void)v;
+	zk_zb_put_created(b, ZK_STR("id-1"));
+}
+
+/* From TOKEN to OPEN. */
+static void open_stream(void)
+{
+	zk_zb_stream_token(w.s, NULL);
+	expect_state(ZK_ZB_CONNECT);
+	zk_zb_stream_opened(w.s);
+	expect_state(ZK_ZB_CREATE);
+	cr_expect_gt(send_all(), 0u);
+	say(put_created, 0);
+}
+
+static void end_with(int code)
+{
+	struct zk_grpc_end e = { .code = code,
+		                 .from = ZK_GRPC_FROM_STATUS,
+		                 .http_status = 200,
+		                 .retryable = zk_grpc_code_is_retryable(code),
+		                 .pushback_ms = -1 };
+
+	zk_zb_stream_ended(w.s, &e);
+}
+
+/* The time until the timer passes, and it fires. */
+static void tick(void)
+{
+	cr_assert_geq(w.timer_at, 0);
+	zk_clock_advance((w.timer_at - zk_mono_ms()) * 1000);
+	zk_zb_stream_tick(w.s);
+}
+
+Test(zb_stream, from_idle_to_done)
+{
+	begin();
+	expect_state(ZK_ZB_IDLE);
+	push(3);
+	expect_state(ZK_ZB_TOKEN);
+	open_stream();
+	expect_state(ZK_ZB_OPEN);
+	cr_expect_str_eq(zk_zb_stream_id(w.s), "id-1");
+	send_all();
+	say(zk_zb_put_ack, 0);
+	cr_expect_eq(w.acked, 3u);
+	zk_zb_stream_finish(w.s);
+	expect_state(ZK_ZB_HALF);
+	end_with(13); /* everything was acknowledged: no status makes this a failure */
+	cr_expect(w.is_done && !w.is_dead);
+	end();
+}
+
+Test(zb_stream, nothing_to_send_needs_no_connection)
+{
+	begin();
+	zk_zb_stream_finish(w.s);
+	cr_expect(w.is_done);
+	cr_expect_eq(w.tokens, 0u);
+	end();
+}
+
+Test(zb_stream, half_closed_streams_end_after_5_s)
+{
+	begin();
+	push(1);
+	open_stream();
+	zk_zb_stream_finish(w.s);
+	expect_state(ZK_ZB_FINISH);
+	send_all();
+	say(zk_zb_put_ack, 0);
+	expect_state(ZK_ZB_HALF);
+	tick();
+	cr_expect(w.is_done);
+	end();
+}
+
+Test(zb_stream, the_budget_is_5_retries_and_connecting_is_no_progress)
+{
+	begin();
+	push(1);
+	for (unsigned i = 0; i < 6; i++) {
+		expect_state(ZK_ZB_TOKEN);
+		open_stream();
+		expect_state(ZK_ZB_OPEN);
+		send_all();
+		end_with(13);
+		if (i == 5)
+			break;
+		expect_state(ZK_ZB_BACKOFF);
+		cr_expect_leq(w.wait_ms, 250 << i);
+		tick();
+	}
+	cr_expect(w.is_dead);
+	cr_expect_eq(w.dead.code, ZK_E_ZB_RETRIES);
+	cr_expect_eq(w.connects, 6u);
+	struct zk_zb_request *r = zk_zb_stream_take_unsent(w.s);
+
+	cr_assert_not_null(r);
+	zk_zb_request_free(r);
+	end();
+}
+
+Test(zb_stream, an_acknowledgement_ends_the_series)
+{
+	begin();
+	push(1);
+	push(2);
+	open_stream();
+	send_all();
+	end_with(14);
+	tick();
+	open_stream();
+	cr_expect_eq(zk_zb_stream_resent(w.s), 3u);
+	send_all();
+	say(zk_zb_put_ack, 0);
+	cr_expect_eq(w.recovered, 1u);
+	cr_expect_eq(w.again, 3u);
+	cr_expect_eq(w.acked, 1u);
+	end_with(14);
+	tick();
+	open_stream();
+	cr_expect_eq(zk_zb_stream_resent(w.s), 5u, "only what was not acknowledged");
+	end();
+}
+
+Test(zb_stream, limits_of_time)
+{
+	begin();
+	push(1);
+	zk_zb_stream_token(w.s, NULL);
+	zk_zb_stream_opened(w.s);
+	tick(); /* create */
+	expect_state(ZK_ZB_BACKOFF);
+	tick();
+	open_stream();
+	send_all();
+	tick(); /* acknowledgement */
+	expect_state(ZK_ZB_BACKOFF);
+	zk_zb_stream_finish(w.s);
+	tick();
+	open_stream();
+	expect_state(ZK_ZB_FINISH);
+	zk_clock_advance((int64_t)300000 * 1000);
+	zk_zb_stream_tick(w.s);
+	cr_expect(w.is_dead);
+	cr_expect_eq(w.dead.code, ZK_E_ZB_FLUSH_TIME);
+	end();
+}
+
+Test(zb_stream, bad_acknowledgements_are_violations)
+{
+	static const int64_t bad[] = { 1, INT64_MAX, -2 };
+
+	for (size_t i = 0; i < ZK_ARRAY_LEN(bad); i++) {
+		begin();
+		push(1);
+		open_stream();
+		send_all();
+		say(zk_zb_put_ack, -1);
+		say(zk_zb_put_ack, bad[i]);
+		cr_expect(w.is_dead, "case %zu", i);
+		cr_expect_eq(w.dead.code, ZK_E_ZB_PROTOCOL);
+		cr_expect_eq(w.acked, 0u);
+		end();
+	}
+	begin();
+	push(1);
+	zk_zb_stream_token(w.s, NULL);
+	zk_zb_stream_opened(w.s);
+	say(zk_zb_put_ack, 0);
+	cr_expect_eq(w.dead.code, ZK_E_ZB_PROTOCOL, "before it is created");
+	end();
+}
+
+Test(zb_stream, an_acknowledgement_of_what_is_half_sent_is_a_violation)
+{
+	char to[8];
+	bool half;
+
+	begin();
+	push(1);
+	open_stream();
+	cr_assert_eq(zk_zb_stream_ready(w.s, sizeof(to), &half), sizeof(to));
+	zk_zb_stream_take(w.s, to, sizeof(to));
+	say(zk_zb_put_ack, 0);
+	cr_expect(w.is_dead);
+	end();
+}
+
+Test(zb_stream, a_close_signal_drains_and_a_quiet_stream_rests)
+{
+	begin();
+	push(1);
+	open_stream();
+	send_all();
+	say(zk_zb_put_close, 5000);
+	expect_state(ZK_ZB_DRAINING);
+	push(1); /* nothing new is sent */
+	cr_expect_eq(send_all(), 0u);
+	say(zk_zb_put_ack, 0);
+	cr_expect_eq(w.retires, 1u);
+	expect_state(ZK_ZB_TOKEN);
+	open_stream();
+	send_all();
+	say(zk_zb_put_ack, 0);
+	say(zk_zb_put_close, 5000);
+	expect_state(ZK_ZB_IDLE); /* nothing waits */
+	cr_expect_eq(w.retries, 0u);
+	end();
+}
+
+Test(zb_stream, two_rotations_without_an_acknowledgement_are_counted)
+{
+	begin();
+	push(1);
+	for (int i = 0; i < 2; i++) {
+		open_stream();
+		send_all();
+		say(zk_zb_put_close, 100);
+		expect_state(ZK_ZB_DRAINING);
+		tick();
+		expect_state(i == 0 ? ZK_ZB_TOKEN : ZK_ZB_BACKOFF);
+	}
+	end();
+}
+
+Test(zb_stream, goaway_is_a_close_signal_of_unknown_length)
+{
+	begin();
+	push(1);
+	open_stream();
+	send_all();
+	zk_zb_stream_goaway(w.s);
+	expect_state(ZK_ZB_DRAINING);
+	cr_expect_eq(w.timer_at - zk_mono_ms(), 30000);
+	say(zk_zb_put_ack, 0);
+	expect_state(ZK_ZB_IDLE);
+	end();
+}
+
+Test(zb_stream, a_quiet_stream_that_ends_is_no_failure)
+{
+	begin();
+	push(1);
+	open_stream();
+	send_all();
+	say(zk_zb_put_ack, 0);
+	end_with(14);
+	expect_state(ZK_ZB_IDLE);
+	cr_expect_eq(w.retries, 0u);
+	end();
+}
+
+Test(zb_stream, a_refused_token_is_replaced_once)
+{
+	static const int codes[] = { 16, 7 };
+
+	for (size_t i = 0; i < ZK_ARRAY_LEN(codes); i++) {
+		begin();
+		push(1);
+		zk_zb_stream_token(w.s, NULL);
+		zk_zb_stream_opened(w.s);
+		end_with(codes[i]);
+		expect_state(ZK_ZB_TOKEN);
+		cr_expect_eq(w.fresh, 1u);
+		zk_zb_stream_token(w.s, NULL);
+		zk_zb_stream_opened(w.s);
+		end_with(codes[i]);
+		cr_expect(w.is_dead);
+		cr_expect_eq(w.dead.code, codes[i] == 16 ? ZK_E_ZB_TOKEN : ZK_E_ZB_GRANT);
+		end();
+	}
+}
+
+Test(zb_stream, classes_of_status_while_it_is_created)
+{
+	static const struct {
+		int code;
+		enum zk_code zk; /* 0 = tried again */
+	} cases[] = { { 0, 0 },
+		      { 1, 0 },
+		      { 2, 0 },
+		      { 3, ZK_E_ZB_CREATE },
+		      { 4, 0 },
+		      { 5, ZK_E_ZB_NO_TABLE },
+		      { 6, 0 },
+		      { 8, 0 },
+		      { 9, 0 },
+		      { 10, 0 },
+		      { 11, ZK_E_ZB_CREATE },
+		      { 12, ZK_E_ZB_METHOD },
+		      { 13, 0 },
+		      { 14, 0 },
+		      { 15, 0 },
+		      { 99, 0 } };
+
+	for (size_t i = 0; i < ZK_ARRAY_LEN(cases); i++) {
+		begin();
+		push(1);
+		zk_zb_stream_token(w.s, NULL);
+		zk_zb_stream_opened(w.s);
+		end_with(cases[i].code);
+		if (cases[i].zk)
+			cr_expect_eq(w.dead.code, cases[i].zk, "status %d",
+			             cases[i].code);
+		else
+			expect_state(ZK_ZB_BACKOFF);
+		end();
+	}
+}
+
+Test(zb_stream, the_search_finds_the_row)
+{
+	begin();
+	push(1);
+	push(4);
+	open_stream();
+	send_all();
+	end_with(3);
+	/* Alone: the first passes, the second is refused until one row of it is left. */
+	for (int round = 0; round < 20 && w.rejected == 0; round++) {
+		if (zk_zb_stream_state(w.s) == ZK_ZB_BACKOFF)
+			tick();
+		open_stream();
+		expect_state(ZK_ZB_ISOLATE);
+		cr_assert_gt(send_all(), 0u);
+		if (w.acked == 0) {
+			say(zk_zb_put_ack, 0);
+			send_all();
+		}
+		end_with(3);
+	}
+	cr_expect_eq(w.acked, 1u);
+	cr_expect_eq(w.rejected, 1u);
+	cr_expect_not(w.is_dead);
+	end();
+}
+
+Test(zb_stream, eight_refused_rows_and_no_other_are_systematic)
+{
+	begin();
+	push(10);
+	open_stream();
+	send_all();
+	end_with(3);
+	for (int round = 0; round < 60 && !w.is_dead; round++) {
+		if (zk_zb_stream_state(w.s) == ZK_ZB_BACKOFF)
+			tick();
+		open_stream();
+		send_all();
+		end_with(3);
+	}
+	cr_expect_eq(w.rejected, 8u);
+	cr_expect_eq(w.dead.code, ZK_E_ZB_ERRORS);
+	end();
+}
+
+Test(zb_stream, a_stop_ends_a_pause)
+{
+	begin();
+	push(1);
+	open_stream();
+	send_all();
+	end_with(14);
+	expect_state(ZK_ZB_BACKOFF);
+	zk_zb_stream_hurry(w.s);
+	expect_state(ZK_ZB_TOKEN);
+	open_stream();
+	expect_state(ZK_ZB_FINISH);
+	end();
+}
+
+Test(zb_stream, the_window_has_a_limit)
+{
+	begin();
+	for (int i = 0; i < 4; i++) {
+		cr_expect(zk_zb_stream_has_room(w.s));
+		push(1);
+	}
+	cr_expect_not(zk_zb_stream_has_room(w.s));
+	end();
+}
+
+Test(zb_stream, code_6006_waits_a_minute_at_least)
+{
+	struct zk_grpc_end e = { .code = 14,
+		                 .from = ZK_GRPC_FROM_STATUS,
+		                 .http_status = 200,
+		                 .retryable = true,
+		                 .pushback_ms = -1,
+		                 .message = "no new pipelines (6006)" };
+
+	begin();
+	push(1);
+	zk_zb_stream_token(w.s, NULL);
+	zk_zb_stream_opened(w.s);
+	zk_zb_stream_ended(w.s, &e);
+	expect_state(ZK_ZB_BACKOFF);
+	cr_expect(w.wait_ms >= 60000 && w.wait_ms <= 90000);
+	end();
+}
