@@ -2,8 +2,8 @@
 // specs/zerobus.md names. The numbers are those of its section 23.
 import fs from 'node:fs';
 import path from 'node:path';
-import * as z from './zerobus/lib.mjs';
-import { check, equal } from './zerobus/lib.mjs';
+import * as z from './zerobus/lib.js';
+import { check, equal } from './zerobus/lib.js';
 
 async function withService(plan, fn) {
   const svc = await new z.Service(plan).start();
