@@ -94,7 +94,6 @@ extern const struct zk_cmd zk_cmd_triggers_webhook_set;
 extern const struct zk_cmd zk_cmd_triggers_webhook_show;
 extern const struct zk_cmd zk_cmd_triggers_webhook_test;
 extern const struct zk_cmd zk_cmd_version;
-extern const struct zk_cmd zk_cmd_zerobus;
 extern const struct zk_cmd zk_cmd_zerobus_send;
 
 #endif
