@@ -3,10 +3,10 @@
 
 _zk_verbs() {
 	case $1 in
-	'') words='template trace zerobus triggers jetstream procwire health spool demo config profile completion explain help schema version' ;;
+	'') words='template trace zerobus triggers jetstream procwire health spool demo fake config profile completion explain help schema version' ;;
 	'template') words='register list get delete export lint diff' ;;
 	'trace') words='start event push exec complete list show export replay' ;;
-	'zerobus') words='schema decode' ;;
+	'zerobus') words='schema decode send' ;;
 	'triggers') words='serve keys send inbox ack webhook replay listen verify top migrate check' ;;
 	'triggers keys') words='generate show rotate' ;;
 	'triggers webhook') words='set show test disable rotate-secret' ;;
@@ -14,6 +14,7 @@ _zk_verbs() {
 	'jetstream cursor') words='show set convert' ;;
 	'procwire') words='worker call bench check' ;;
 	'spool') words='list show flush drop export' ;;
+	'fake') words='zerobus' ;;
 	'config') words='show path init trust validate' ;;
 	'profile') words='list show use' ;;
 	esac
@@ -39,6 +40,7 @@ _zk_options() {
 	'trace replay') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat --speed --to-events --no-to-events -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'zerobus schema') words=' -o --output -t --table --message --all-optional --no-all-optional --time-as --force --no-force -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'zerobus decode') words=' --schema --message --framed --no-framed -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
+	'zerobus send') words=' -t --table --endpoint --workspace-url --workspace-id --client-id --client-secret-file --client-secret-fd --token-file --token-fd --auth --insecure-http --no-insecure-http --from --record-type --schema --message --all-optional --no-all-optional --unknown-fields --coerce --no-coerce --null-elements --time-as --batch-rows --batch-bytes --linger --max-message --max-inflight --max-inflight-bytes --streams --rate --create-timeout --ack-timeout --flush-timeout --isolate --no-isolate --max-errors --resume --csv-delimiter --csv-null --arrow-max-body -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time --spool --no-spool --spool --durable --no-durable --spool-max-bytes --spool-when-full --on-error --rejects --receipts' ;;
 	'triggers serve') words=' --listen --metrics-listen --cors --ui --no-ui --dev --no-dev --db --db-connections --durability --dedup-window --retain-delivered --retain-failed --retain-pending --redis --webhook-secret-file --webhook-secret-fd --accept-new-secret --no-accept-new-secret --delivery --no-delivery --delivery-max --delivery-timeout --delivery-body --retry-schedule --allow-private-webhooks --no-allow-private-webhooks --webhook-allow --require-https --no-require-https --webhook-proxy --alert-url --rate-limit --rate-limit-algorithm --key-prefix --admin-token-file --admin-token-fd --keygen-per-minute --key-mac --no-key-mac --hash-lanes --max-payload --max-body --max-depth --max-head --max-header-lines --max-target --max-connections --max-connections-per-client --max-requests --head-timeout --body-timeout --idle-timeout -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version --tls-cert --tls-key --trusted-proxy --admin' ;;
 	'triggers keys generate') words=' --url --key-file --key-fd --name --tier --admin-token-file --admin-token-fd --save --no-save -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'triggers keys show') words=' --url --key-file --key-fd -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
@@ -74,6 +76,7 @@ _zk_options() {
 	'spool drop') words=' --spool --state --older-than --everything --no-everything -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'spool export') words=' --spool --state -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'demo') words=' --only --keep --no-keep --json --no-json -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
+	'fake zerobus') words=' --listen --grpc-port --http-port --out --plan --chaos --fast --no-fast --auth --no-auth --token-life --window -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
 	'config show') words=' --origin --no-origin -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'config path') words=' -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status' ;;
 	'config init') words=' --from --force --no-force -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version' ;;
@@ -152,6 +155,15 @@ _zk_value() {
 	'zerobus schema -o' | 'zerobus schema --output') words='proto descriptor set arrow-json ddl json-schema' ;;
 	'zerobus schema --time-as') words='error string micros' ;;
 	'zerobus decode --schema') kind='file' ;;
+	'zerobus send --client-secret-file') kind='file' ;;
+	'zerobus send --token-file') kind='file' ;;
+	'zerobus send --auth') words='auto oauth token none' ;;
+	'zerobus send --from') words='auto ndjson csv arrow arrow-stream' ;;
+	'zerobus send --record-type') words='auto proto json' ;;
+	'zerobus send --unknown-fields') words='reject drop' ;;
+	'zerobus send --null-elements') words='reject drop' ;;
+	'zerobus send --time-as') words='error string micros' ;;
+	'zerobus send --resume') kind='file' ;;
 	'triggers serve --db') kind='file' ;;
 	'triggers serve --durability') words='full process' ;;
 	'triggers serve --webhook-secret-file') kind='file' ;;
@@ -221,6 +233,8 @@ _zk_value() {
 	'spool drop --state') words='any waiting sending failed' ;;
 	'spool export --spool') kind='dir' ;;
 	'spool export --state') words='any waiting sending failed' ;;
+	'fake zerobus --out') kind='dir' ;;
+	'fake zerobus --plan') kind='file' ;;
 	'config init --from') kind='file' ;;
 	'config validate --for') kind='command' ;;
 	*' -p' | *' --profile') kind='profile' ;;
@@ -258,6 +272,7 @@ _zk_arg() {
 	'trace push') kind='file' ;;
 	'zerobus schema') kind='file' ;;
 	'zerobus decode') kind='file' ;;
+	'zerobus send') kind='file' ;;
 	'triggers send') kind='file' ;;
 	'config trust') kind='file' ;;
 	'profile show') kind='profile' ;;
@@ -434,6 +449,37 @@ _zk_with_value() {
 	'zerobus schema --time-as') return 0 ;;
 	'zerobus decode --schema') return 0 ;;
 	'zerobus decode --message') return 0 ;;
+	'zerobus send -t' | 'zerobus send --table') return 0 ;;
+	'zerobus send --endpoint') return 0 ;;
+	'zerobus send --workspace-url') return 0 ;;
+	'zerobus send --workspace-id') return 0 ;;
+	'zerobus send --client-id') return 0 ;;
+	'zerobus send --client-secret-file') return 0 ;;
+	'zerobus send --token-file') return 0 ;;
+	'zerobus send --auth') return 0 ;;
+	'zerobus send --from') return 0 ;;
+	'zerobus send --record-type') return 0 ;;
+	'zerobus send --schema') return 0 ;;
+	'zerobus send --message') return 0 ;;
+	'zerobus send --unknown-fields') return 0 ;;
+	'zerobus send --null-elements') return 0 ;;
+	'zerobus send --time-as') return 0 ;;
+	'zerobus send --batch-rows') return 0 ;;
+	'zerobus send --batch-bytes') return 0 ;;
+	'zerobus send --linger') return 0 ;;
+	'zerobus send --max-message') return 0 ;;
+	'zerobus send --max-inflight') return 0 ;;
+	'zerobus send --max-inflight-bytes') return 0 ;;
+	'zerobus send --streams') return 0 ;;
+	'zerobus send --rate') return 0 ;;
+	'zerobus send --create-timeout') return 0 ;;
+	'zerobus send --ack-timeout') return 0 ;;
+	'zerobus send --flush-timeout') return 0 ;;
+	'zerobus send --max-errors') return 0 ;;
+	'zerobus send --resume') return 0 ;;
+	'zerobus send --csv-delimiter') return 0 ;;
+	'zerobus send --csv-null') return 0 ;;
+	'zerobus send --arrow-max-body') return 0 ;;
 	'triggers serve --listen') return 0 ;;
 	'triggers serve --metrics-listen') return 0 ;;
 	'triggers serve --cors') return 0 ;;
@@ -677,6 +723,14 @@ _zk_with_value() {
 	'spool export --spool') return 0 ;;
 	'spool export --state') return 0 ;;
 	'demo --only') return 0 ;;
+	'fake zerobus --listen') return 0 ;;
+	'fake zerobus --grpc-port') return 0 ;;
+	'fake zerobus --http-port') return 0 ;;
+	'fake zerobus --out') return 0 ;;
+	'fake zerobus --plan') return 0 ;;
+	'fake zerobus --chaos') return 0 ;;
+	'fake zerobus --token-life') return 0 ;;
+	'fake zerobus --window') return 0 ;;
 	'config init --from') return 0 ;;
 	'config validate --for') return 0 ;;
 	'config validate --report') return 0 ;;
