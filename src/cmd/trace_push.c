@@ -372,7 +372,7 @@ static void on_line(void *ctx, const char *file, const struct zk_ndjson_line *li
 {
 	struct push *s = ctx;
 
-	s->conf.now_ms = zk_wall_us() / 1000;
+	s->conf.now_ms = s->wall_ms + zk_loop_now_ms(s->loop);
 	one_line(s,
 	         &(struct zk_recline){ .file = file,
 	                               .number = line->number,
@@ -732,6 +732,7 @@ static int push_once(struct push *s, int argc, char **argv, struct zk_error *err
 	if (!s->loop)
 		return -(int)err->code;
 	s->start_ms = zk_loop_now_ms(s->loop);
+	s->wall_ms = zk_wall_us() / 1000 - s->start_ms;
 	return work(s, err);
 }
 

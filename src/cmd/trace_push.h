@@ -93,7 +93,7 @@ struct push {
 	struct zk_recfile receipts, rejects;
 	struct zk_zip_sum sum;
 	uint64_t read, sent, known, rejected, spooled, skipped, doubtful, mends;
-	int64_t start_ms;
+	int64_t start_ms, wall_ms; /* begin; what makes wall time of the loop's */
 	char first_reject[256];
 	struct zk_error err;  /* what ends it; code 0 = nothing */
 	struct zk_error lost; /* the gravest reason why something was not sent */

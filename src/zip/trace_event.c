@@ -26,6 +26,15 @@ enum member {
 	M_COUNT
 };
 
+#define NAME(text) ZK_STR_INIT(text)
+static const zk_str names[M_COUNT] = {
+	[M_TIMESTAMP] = NAME("timestamp"), [M_NODE] = NAME("nodeId"),
+	[M_PORT] = NAME("portId"),         [M_TYPE] = NAME("eventType"),
+	[M_DATA] = NAME("data"),           [M_DURATION] = NAME("duration"),
+	[M_METADATA] = NAME("metadata"),   [M_ERROR] = NAME("error"),
+	[M_PREVIEW] = NAME("preview"),
+};
+
 struct work {
 	const struct zk_zip_event_conf *conf;
 	struct zk_zip_event *ret;
@@ -83,6 +92,12 @@ static struct zk_buf *scratch(struct work *w, enum member m, size_t n)
 
 static bool finite_number(const struct zk_jval *v, double *ret)
 {
+	int64_t whole;
+
+	if (v->type == ZK_J_NUMBER && zk_jnum_i64(v->raw, &whole)) {
+		*ret = (double)whole;
+		return true;
+	}
 	return v->type == ZK_J_NUMBER && zk_jnum_double(v->raw, ret) && isfinite(*ret);
 }
 
@@ -325,7 +340,7 @@ static int check_data_members(struct work *w, zk_str data, bool *null, bool *has
 		if (check_member(w, rules, ZK_ARRAY_LEN(rules), key, &v, null) < 0)
 			return -(int)w->err->code;
 		if (v.type == ZK_J_NUMBER && zk_jstr_eq(key, rules[0].name))
-			*has_size = zk_jnum_double(v.raw, &w->ret->size);
+			*has_size = finite_number(&v, &w->ret->size);
 		if (v.type == ZK_J_STRING && zk_jstr_eq(key, rules[1].name))
 			*has_type = true;
 	}
@@ -544,16 +559,10 @@ static zk_str value_of(const struct work *w, enum member m)
 	return w->drop[m] ? ZK_STR_NULL : w->want[m].val.raw;
 }
 
-static const char *const names[M_COUNT] = {
-	[M_TIMESTAMP] = "timestamp", [M_NODE] = "nodeId", [M_PORT] = "portId",
-	[M_TYPE] = "eventType",      [M_DATA] = "data",   [M_DURATION] = "duration",
-	[M_METADATA] = "metadata",   [M_ERROR] = "error", [M_PREVIEW] = "preview",
-};
-
 static bool is_known(zk_str key)
 {
 	for (size_t i = 0; i < M_COUNT; i++)
-		if (zk_jstr_eq(key, zk_str_of(names[i])))
+		if (zk_jstr_eq(key, names[i]))
 			return true;
 	return false;
 }
@@ -578,7 +587,7 @@ static void put_rebuilt(struct work *w, uint64_t seq, struct zk_buf *out)
 
 		if (!value.n && !meta)
 			continue;
-		zk_buf_printf(out, "%s\"%s\":", some ? "," : "", names[i]);
+		zk_buf_printf(out, "%s\"%.*s\":", some ? "," : "", ZK_STR_ARG(names[i]));
 		if (meta)
 			put_metadata(w, seq, value, error, out);
 		else
@@ -624,7 +633,7 @@ static void put_spliced(struct work *w, uint64_t seq, struct zk_buf *out)
 static int scan(struct work *w, zk_str line)
 {
 	for (size_t i = 0; i < M_COUNT; i++)
-		w->want[i].name = zk_str_of(names[i]);
+		w->want[i].name = names[i];
 	if (line.n > ZK_ZIP_EVENT_MAX) {
 		w->ret->kind = "limit";
 		return zk_fail(w->err, ZK_E_LIMIT, "the event is larger than 16 MiB");

@@ -43,8 +43,17 @@ void zk_zip_sum_done(struct zk_zip_sum *s)
 
 static struct node *node_of(struct zk_zip_sum *s, zk_str name)
 {
-	struct node *n = zk_map_get(&s->nodes, name);
+	struct node *n;
 
+	/* Events of one node often come in a row. */
+	if (s->last && zk_str_eq(zk_str_of(s->last_name), name))
+		return s->last;
+	n = zk_map_get(&s->nodes, name);
+	if (n && name.n < sizeof(s->last_name)) {
+		memcpy(s->last_name, name.p, name.n);
+		s->last_name[name.n] = '\0';
+		s->last = n;
+	}
 	if (n || s->nodes.n >= ZK_ZIP_SUM_NODES)
 		return n;
 	n = zk_new0(struct node);

@@ -19,7 +19,9 @@ struct zk_zip_event;
 
 struct zk_zip_sum {
 	struct zk_map nodes; /* raw name to its state */
-	uint64_t more;       /* events of nodes beyond the limit */
+	char last_name[64];  /* the latest one of them */
+	void *last;
+	uint64_t more; /* events of nodes beyond the limit */
 	double bytes;
 	int64_t start_ms;          /* of the session, 0 = unknown */
 	int64_t first_ms, last_ms; /* times of events */
