@@ -428,10 +428,15 @@ static void take_off(struct zk_zip_push *p)
 	p->left = p->fly.n;
 	p->cause = (struct zk_error){ 0 };
 	progress(p);
-	if (p->look_first)
+	if (p->look_first) {
 		look(p);
-	else
-		send_next(p);
+		return;
+	}
+	/* What an earlier run was killed over may fill more than the first batch. */
+	for (size_t i = 0; p->seen.words && i < p->fly.n; i++)
+		if (zk_zip_seen_has(&p->seen, p->fly.v[i].seq))
+			settle(p, i, i + 1, ZK_ZIP_EV_KNOWN, NULL);
+	send_next(p);
 }
 
 static bool is_flying(const struct zk_zip_push *p)
