@@ -89,6 +89,9 @@ int zk_parse_duration(zk_str s, int64_t *ret_ms, struct zk_error *err) ZK_MUST_U
 int zk_parse_size(zk_str s, uint64_t *ret_bytes, struct zk_error *err) ZK_MUST_USE;
 /* RFC 3339 ("2025-11-10T12:00:00.123456Z", offsets allowed) to microseconds since 1970. */
 int zk_parse_rfc3339(zk_str s, int64_t *ret_us, struct zk_error *err) ZK_MUST_USE;
+/* A moment: RFC 3339, or a duration before `now_us` ("15m"); microseconds since 1970. */
+int zk_parse_since(zk_str s, int64_t now_us, int64_t *ret_us,
+                   struct zk_error *err) ZK_MUST_USE;
 /* RFC 9110 HTTP date (IMF-fixdate, and the two obsolete forms) to seconds since 1970. */
 int zk_parse_http_date(zk_str s, int64_t *ret_s, struct zk_error *err) ZK_MUST_USE;
 

@@ -169,6 +169,21 @@ int zk_parse_rfc3339(zk_str s, int64_t *ret_us, struct zk_error *err)
 	               (int)ZK_MIN(s.n, (size_t)80), s.n ? s.p : "");
 }
 
+int zk_parse_since(zk_str s, int64_t now_us, int64_t *ret_us, struct zk_error *err)
+{
+	int64_t ms;
+
+	if (zk_parse_rfc3339(s, ret_us, err) == 0)
+		return 0;
+	if (zk_parse_duration(s, &ms, err) < 0)
+		return zk_fail(err, ZK_E_DATA,
+		               "'%.*s' is neither a duration (15m) nor a time "
+		               "(2025-11-10T12:00:00Z)",
+		               (int)ZK_MIN(s.n, (size_t)80), s.p);
+	*ret_us = now_us - ms * 1000;
+	return 0;
+}
+
 #define MIN_US (INT64_C(-62135596800) * 1000000)          /* 0001-01-01 */
 #define MAX_US (INT64_C(253402300799) * 1000000 + 999999) /* end of 9999 */
 

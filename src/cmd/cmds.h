@@ -95,5 +95,19 @@ extern const struct zk_cmd zk_cmd_triggers_webhook_show;
 extern const struct zk_cmd zk_cmd_triggers_webhook_test;
 extern const struct zk_cmd zk_cmd_version;
 extern const struct zk_cmd zk_cmd_zerobus_send;
+extern const struct zk_cmd zk_cmd_webhook;
+extern const struct zk_cmd zk_cmd_webhook_delete;
+extern const struct zk_cmd zk_cmd_webhook_list;
+extern const struct zk_cmd zk_cmd_webhook_listen;
+extern const struct zk_cmd zk_cmd_webhook_pause;
+extern const struct zk_cmd zk_cmd_webhook_prune;
+extern const struct zk_cmd zk_cmd_webhook_register;
+extern const struct zk_cmd zk_cmd_webhook_replay;
+extern const struct zk_cmd zk_cmd_webhook_resume;
+extern const struct zk_cmd zk_cmd_webhook_send;
+extern const struct zk_cmd zk_cmd_webhook_sign;
+extern const struct zk_cmd zk_cmd_webhook_test;
+extern const struct zk_cmd zk_cmd_webhook_update;
+extern const struct zk_cmd zk_cmd_webhook_verify;
 
 #endif

@@ -112,10 +112,8 @@ const struct zk_cmd zk_cmd_config_path = {
 	.help = "show which files and folders zk uses",
 	.about = "A file that is absent is no error. A later file wins over one above "
 	         "it; a project file may set everything only after zk config trust.",
-	.examples =
-	        "zk config path\n"
-	        "$EDITOR \"$(zk config path -o json --jq '.[] | select(.what == \"user "
-	        "file\") | .path')\"",
+	.examples = "zk config path\n"
+	            "zk config path -o json --jq '.[].path'",
 	.output = "what, path, state",
 	.exits = "0",
 	.see = "zk config show · zk config init · zk config trust",

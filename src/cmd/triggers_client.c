@@ -185,15 +185,11 @@ int trig_show(struct trig_session *s, const struct zk_trig_request *r,
 int trig_since(const char *text, struct zk_buf *b, struct zk_error *err)
 {
 	char at[ZK_RFC3339_MAX];
-	int64_t ms, us;
+	int64_t us;
 
-	if (zk_parse_rfc3339(zk_str_of(text), &us, err) < 0) {
-		if (zk_parse_duration(zk_str_of(text), &ms, err) < 0)
-			return zk_fail(err, ZK_E_USAGE,
-			               "'%s' is neither a duration (15m) nor a time "
-			               "(2025-11-10T12:00:00Z)",
-			               text);
-		us = zk_wall_us() - ms * 1000;
+	if (zk_parse_since(zk_str_of(text), zk_wall_us(), &us, err) < 0) {
+		err->code = ZK_E_USAGE;
+		return -(int)err->code;
 	}
 	zk_buf_put(b, at, zk_format_rfc3339(us, at));
 	return 0;

@@ -36,47 +36,6 @@ static const struct zk_opt verify_rows[] = {
 	ZK_OPT_END,
 };
 
-struct reading {
-	struct zk_buf text;
-	struct zk_error err;
-	bool over;
-};
-
-static void on_data(void *ctx, zk_str chunk)
-{
-	struct reading *r = ctx;
-
-	zk_buf_add(&r->text, chunk);
-}
-
-static void on_end(void *ctx, const struct zk_error *err)
-{
-	struct reading *r = ctx;
-
-	if (err)
-		r->err = *err;
-	r->over = true;
-}
-
-static int read_all(struct zk_app *app, struct reading *r, struct zk_error *err)
-{
-	struct zk_loop *loop = zk_app_loop(app, err);
-	struct zk_input_conf conf = {
-		.path = "-", .ctx = r, .on_data = on_data, .on_end = on_end
-	};
-	struct zk_input *in;
-
-	if (!loop || zk_input_open(loop, &conf, &in, err) < 0)
-		return -(int)err->code;
-	zk_loop_until(loop, &r->over);
-	zk_input_close(in);
-	if (r->err.code) {
-		*err = r->err;
-		return -(int)err->code;
-	}
-	return zk_buf_check(&r->text, err);
-}
-
 /* Header lines up to the empty one, then the body; a request line in front is passed over. */
 static void split(zk_str text, struct zk_trig_signed *rq)
 {
@@ -124,20 +83,17 @@ static int verify_run(struct zk_app *app, void *opts, int argc, char **argv,
 {
 	const struct verify_opts *o = opts;
 	struct zk_buf secret ZK_CLEANUP(zk_buf_done);
-	struct reading r = { 0 };
+	struct zk_buf text ZK_CLEANUP(zk_buf_done);
+	struct zk_loop *loop = zk_app_loop(app, err);
 
 	(void)argc;
 	(void)argv;
 	zk_buf_init_secret(&secret, ZK_SECRET_MAX);
-	zk_buf_init(&r.text, MAX_REQUEST);
-	int rc = zk_secret_load(&o->secret, &secret, err);
-
-	if (rc == 0)
-		rc = read_all(app, &r, err);
-	if (rc == 0)
-		rc = check(o, zk_buf_str(&secret), zk_buf_str(&r.text), err);
-	zk_buf_done(&r.text);
-	return rc;
+	zk_buf_init(&text, MAX_REQUEST);
+	if (!loop || zk_secret_load(&o->secret, &secret, err) < 0 ||
+	    zk_input_all(loop, "-", &text, err) < 0)
+		return -(int)err->code;
+	return check(o, zk_buf_str(&secret), zk_buf_str(&text), err);
 }
 
 const struct zk_cmd zk_cmd_triggers_verify = {

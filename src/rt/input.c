@@ -13,6 +13,7 @@
 
 #include <uv.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "rt/loop.h"
 
@@ -272,4 +273,49 @@ int zk_input_open(struct zk_loop *loop, const struct zk_input_conf *conf,
 		zk_loop_defer(loop, on_wake, in);
 	*ret = in;
 	return 0;
+}
+
+/* ---- a whole input ---- */
+
+struct whole {
+	struct zk_buf *b;
+	struct zk_error err;
+	bool over;
+};
+
+static void on_whole_data(void *ctx, zk_str chunk)
+{
+	struct whole *w = ctx;
+
+	zk_buf_add(w->b, chunk);
+	w->over |= w->b->failed;
+}
+
+static void on_whole_end(void *ctx, const struct zk_error *err)
+{
+	struct whole *w = ctx;
+
+	if (err)
+		w->err = *err;
+	w->over = true;
+}
+
+int zk_input_all(struct zk_loop *loop, const char *path, struct zk_buf *b,
+                 struct zk_error *err)
+{
+	struct whole w = { .b = b };
+	struct zk_input_conf conf = {
+		.path = path, .ctx = &w, .on_data = on_whole_data, .on_end = on_whole_end
+	};
+	struct zk_input *in;
+
+	if (zk_input_open(loop, &conf, &in, err) < 0)
+		return -(int)err->code;
+	zk_loop_until(loop, &w.over);
+	zk_input_close(in);
+	if (w.err.code) {
+		*err = w.err;
+		return -(int)err->code;
+	}
+	return zk_buf_check(b, err);
 }

@@ -40,6 +40,12 @@ void zk_input_resume(struct zk_input *in);
 /* Ends it, also from its callbacks; no callback comes any more. NULL is fine. */
 void zk_input_close(struct zk_input *in);
 
+/* A whole input, for a one-shot: turns the loop until it is read; never from a callback. Appended
+ * to `b`, whose cap is the limit. 0, -ZK_E_NO_INPUT, or -ZK_E_LIMIT. */
+struct zk_buf;
+int zk_input_all(struct zk_loop *loop, const char *path, struct zk_buf *b,
+                 struct zk_error *err) ZK_MUST_USE;
+
 /* ---- lines of several inputs, one after the other ---- */
 
 struct zk_lines_conf {

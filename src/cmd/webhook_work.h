@@ -1,0 +1,127 @@
+/* What is done with each received event: printed, given to a command, or posted on; retried, and
+ * set aside when it cannot be done. Shared by `webhook listen` and `webhook replay`.
+ * Layer: cmd. specs/zeal-zip.md §8.4. */
+#ifndef ZK_CMD_WEBHOOK_WORK_H
+#define ZK_CMD_WEBHOOK_WORK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "cli/cmd.h"
+#include "codec/digest.h"
+#include "rt/work.h"
+
+struct zk_child;
+struct zk_http;
+struct hook_work;
+
+/* The options. */
+struct hook_work_opts {
+	const char *exec, *forward, *key, *dead_letter;
+	uint64_t jobs;
+	int64_t exec_timeout_ms;
+	bool deliveries; /* what is printed is the delivery, by hook_work_print */
+};
+
+#define HOOK_WORK_ROWS(T)                                                             \
+	{ .type = ZK_OPT_STR,                                                         \
+	  .name = "exec",                                                             \
+	  .conf = "webhook.exec",                                                     \
+	  .meta = "COMMAND",                                                          \
+	  .off = offsetof(T, work.exec),                                              \
+	  .flags = ZK_OPT_TRUST,                                                      \
+	  .group = "Work",                                                            \
+	  .help = "run this for each event, with the event on stdin" },               \
+	        { .type = ZK_OPT_URL,                                                 \
+		  .name = "forward",                                                  \
+		  .conf = "webhook.forward",                                          \
+		  .meta = "URL",                                                      \
+		  .off = offsetof(T, work.forward),                                   \
+		  .group = "Work",                                                    \
+		  .help = "post each event there instead" },                          \
+	        { .type = ZK_OPT_UINT,                                                \
+		  .name = "jobs",                                                     \
+		  .conf = "webhook.jobs",                                             \
+		  .meta = "N",                                                        \
+		  .def = "1",                                                         \
+		  .min = 1,                                                           \
+		  .max = 1024,                                                        \
+		  .off = offsetof(T, work.jobs),                                      \
+		  .group = "Work",                                                    \
+		  .help = "commands or posts at once" },                              \
+	        { .type = ZK_OPT_STR,                                                 \
+		  .name = "key",                                                      \
+		  .conf = "webhook.key",                                              \
+		  .meta = "FIELD",                                                    \
+		  .off = offsetof(T, work.key),                                       \
+		  .group = "Work",                                                    \
+		  .help = "events with the same value here one after the other",      \
+		  .text = "A path such as workflowId or data.id. Without it any two " \
+		          "events "                                                   \
+		          "may run at once." },                                       \
+	        { .type = ZK_OPT_DURATION,                                            \
+		  .name = "exec-timeout",                                             \
+		  .conf = "webhook.exec_timeout",                                     \
+		  .meta = "D",                                                        \
+		  .def = "5m",                                                        \
+		  .min = 100,                                                         \
+		  .max = 7LL * 86400 * 1000,                                          \
+		  .off = offsetof(T, work.exec_timeout_ms),                           \
+		  .group = "Work",                                                    \
+		  .help = "a command that takes longer is stopped and counts as "     \
+		          "failed" },                                                 \
+	{                                                                             \
+		.type = ZK_OPT_PATH, .name = "dead-letter",                           \
+		.conf = "webhook.dead_letter", .meta = "FILE",                        \
+		.off = offsetof(T, work.dead_letter), .flags = ZK_OPT_TRUST,          \
+		.complete = "file", .group = "Work",                                  \
+		.help = "append events that were given up, with the reason"           \
+	}
+
+/* One event; embedded in, or beside, its owner's record. Texts are borrowed. */
+struct hook_item {
+	struct zk_task task;
+	zk_str json, id, type, workflow, node, session;
+	int64_t seq;
+	unsigned attempts;
+	struct hook_work *work;
+	struct zk_child *child;
+	struct zk_http *http;
+};
+
+enum hook_end { HOOK_DONE, HOOK_FAILED, HOOK_STOPPED };
+
+struct hook_work_conf {
+	const struct hook_work_opts *opts;
+	size_t high;
+	zk_str secret; /* signs what is forwarded; n == 0 = not */
+	void *ctx;
+	void (*over)(void *ctx, struct hook_item *item, enum hook_end end,
+	             const char *why);
+	void (*on_room)(void *ctx); /* as zk_work_conf */
+	void (*on_idle)(void *ctx);
+	void (*on_fatal)(void *ctx, const struct zk_error *err); /* stdout failed */
+};
+
+struct hook_work_stats {
+	uint64_t done, failed, retried;
+};
+
+int hook_work_new(struct zk_app *app, const struct hook_work_conf *conf,
+                  struct hook_work **ret, struct zk_error *err) ZK_MUST_USE;
+/* Items that are not over end with HOOK_STOPPED. NULL is fine. */
+void hook_work_free(struct hook_work *w);
+/* Takes the item until `over`. False = pause until on_room. */
+bool hook_work_push(struct hook_work *w, struct hook_item *item);
+/* Prints a row of its own (with opts.deliveries). */
+void hook_work_print(struct hook_work *w, zk_str json);
+size_t hook_work_count(const struct hook_work *w);
+void hook_work_hurry(struct hook_work *w);
+/* The reader of stdout is gone. */
+bool hook_work_closed(const struct hook_work *w);
+void hook_work_get_stats(const struct hook_work *w, struct hook_work_stats *ret);
+
+#endif
