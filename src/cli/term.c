@@ -76,6 +76,40 @@ static zk_str take_word(zk_str *rest)
 	return word;
 }
 
+/* As much of a word as fits into `room` columns when it can be parted behind a comma; else all. */
+static zk_str take_part(zk_str *word, unsigned room)
+{
+	zk_str part = *word;
+	size_t n = 0;
+
+	if (zk_utf8_len(part) > room)
+		for (size_t i = 0; i < part.n && i < room; i++)
+			if (part.p[i] == ',')
+				n = i + 1;
+	if (n)
+		part.n = n;
+	*word = zk_str_from(*word, part.n);
+	return part;
+}
+
+/* Returns the column behind the word. */
+static unsigned put_word(struct zk_buf *b, zk_str word, unsigned at, unsigned indent,
+                         unsigned width)
+{
+	for (;;) {
+		zk_str part = take_part(&word, width > at ? width - at : 0);
+
+		for (size_t i = 0; i < part.n; i++)
+			zk_buf_char(b, part.p[i] == ZK_FILL_TIE ? ' ' : part.p[i]);
+		at += (unsigned)zk_utf8_len(part);
+		if (!word.n)
+			return at;
+		zk_buf_char(b, '\n');
+		blanks(b, indent);
+		at = indent;
+	}
+}
+
 static void fill_line(struct zk_buf *b, zk_str line, unsigned at, unsigned indent,
                       unsigned width)
 {
@@ -96,9 +130,7 @@ static void fill_line(struct zk_buf *b, zk_str line, unsigned at, unsigned inden
 			zk_buf_char(b, ' ');
 			at++;
 		}
-		for (size_t i = 0; i < word.n; i++)
-			zk_buf_char(b, word.p[i] == ZK_FILL_TIE ? ' ' : word.p[i]);
-		at += len;
+		at = put_word(b, word, at, indent, width);
 		fresh = false;
 	}
 	zk_buf_char(b, '\n');

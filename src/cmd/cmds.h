@@ -47,7 +47,6 @@ extern const struct zk_cmd zk_cmd_spool_export;
 extern const struct zk_cmd zk_cmd_spool_flush;
 extern const struct zk_cmd zk_cmd_spool_list;
 extern const struct zk_cmd zk_cmd_spool_show;
-extern const struct zk_cmd zk_cmd_profile;
 extern const struct zk_cmd zk_cmd_profile_list;
 extern const struct zk_cmd zk_cmd_profile_show;
 extern const struct zk_cmd zk_cmd_profile_use;

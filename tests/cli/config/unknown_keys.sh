@@ -26,7 +26,7 @@ log: { level: info }
 END
 check <<'END'
 version: 1
-profiles: { local: { jetstream: { hosts: [a] } } }
+profiles: { local: { jetstreem: { hosts: [a] } } }
 END
 check <<'END'
 version: 1

@@ -21,5 +21,5 @@ run check --db "$PWD/d.db"
 python3 -c 'import sqlite3; sqlite3.connect("b.db").execute("PRAGMA user_version=7")'
 run check --db "$PWD/b.db"
 run migrate --db "$PWD/b.db"
-run migrate --db postgres://user:secret@host/db
+run migrate --db postgres://user:secret@127.0.0.1:1/db
 run check --db "$PWD/nowhere/e.db"

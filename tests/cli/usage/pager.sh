@@ -23,7 +23,7 @@ def run(pager, *args):
 
 status, out = run("sh -c 'echo PAGER; cat'", "help", "errors")
 print("long text:", status, "PAGER" in out, "ZK9002" in out)
-status, out = run("sh -c 'echo PAGER; cat'", "version", "--help")
+status, out = run("sh -c 'echo PAGER; cat'", "explain", "--help")
 print("short text:", status, "PAGER" in out)
 status, out = run("/nonexistent/pager", "help", "errors")
 print("no such pager:", status, "ZK9002" in out)
