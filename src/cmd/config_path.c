@@ -50,7 +50,7 @@ static const char *project_state(const char *path)
 static int put(struct zk_out *out, const char *what, const char *path, const char *state,
                struct zk_error *err)
 {
-	struct zk_row row ZK_CLEANUP(zk_row_done);
+	struct zk_row row ZK_CLEANUP(zk_row_done) = { 0 };
 
 	if (!path)
 		return 0;

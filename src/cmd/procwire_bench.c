@@ -428,8 +428,7 @@ const struct zk_cmd zk_cmd_procwire_bench = {
 	         "machine is.",
 	.examples = "zk procwire bench -- zk procwire worker --expose echo\n"
 	            "zk procwire bench -w 1 -t 10s -- node worker.mjs\n"
-	            "zk procwire bench --raw -m raw -s 10MB -w 4 -- zk procwire worker "
-	            "--config w.yaml",
+	            "zk procwire bench --raw -m raw -s 10MB -w 4 -- ./worker",
 	.output = "one row: rate, latencies, CPU and memory of the worker",
 	.exits = "0 · 69 no such method · 76 connection lost",
 	.see = "man zk-procwire",

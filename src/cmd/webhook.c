@@ -496,7 +496,7 @@ static const struct zk_out_shape gone_shape = { .kind = ZK_OUT_LIST,
 
 static int delete_one(struct zeal *z, zk_str id, zk_str url, struct zk_error *err)
 {
-	struct zk_row row ZK_CLEANUP(zk_row_done);
+	struct zk_row row ZK_CLEANUP(zk_row_done) = { 0 };
 	bool dry = z->app->common.dry_run;
 
 	if (!dry && id_call(z, "DELETE", id, ZK_STR_NULL, NULL, err) < 0)

@@ -211,7 +211,7 @@ static char *own_url(struct listen *l, struct zk_error *err)
 
 static int start_registration(struct listen *l, struct zk_error *err)
 {
-	struct zk_buf events ZK_CLEANUP(zk_buf_done);
+	struct zk_buf events ZK_CLEANUP(zk_buf_done) = { .cap = 65536 };
 	ZK_CLEANUP(zk_freep)
 	char *url = own_url(l, err);
 
@@ -220,7 +220,6 @@ static int start_registration(struct listen *l, struct zk_error *err)
 	if (strcmp(l->o->ns, "default") != 0)
 		zk_warn("servers deliver to webhooks of the namespace 'default' only",
 		        "namespace=%s", l->o->ns);
-	zk_buf_init(&events, 65536);
 	webhook_events(&l->o->events, l->o->raw_patterns, &events);
 	struct hook_reg_conf conf = {
 		.zip = l->zeal.zip,

@@ -204,7 +204,7 @@ const tests = {
 
   // A host that replays from the cursor, cuts connections at random, and is always at full speed.
   async t05_killed() {
-    const rounds = Number(process.env.JET_KILLS || "4"), n = Number(process.env.JET_EVENTS || "20000");
+    const rounds = Number(process.env.JET_KILLS || "3"), n = Number(process.env.JET_EVENTS || "6000");
     const many = [];
     for (let k = 0; many.length < n; k++)
       for (const l of events) {
