@@ -6,13 +6,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/cmds.h"
+#include "cmd/pause.h"
 #include "cmd/zeal.h"
 #include "codec/jscan.h"
-#include "net/net.h"
-#include "rt/loop.h"
 #include "rt/out.h"
 #include "rt/progress.h"
-#include "rt/stop.h"
 #include "zip/probe.h"
 
 #include "base/ban.h"
@@ -214,56 +212,6 @@ static int look(struct look *l, struct zk_error *err)
 
 /* ---- again and again ---- */
 
-struct pause {
-	struct zk_app *app;
-	struct zk_timer *timer;
-	bool over, stop;
-};
-
-static void on_pause(void *ctx)
-{
-	struct pause *p = ctx;
-
-	p->over = true;
-}
-
-static void on_drain(void *ctx)
-{
-	struct pause *p = ctx;
-
-	p->over = p->stop = true;
-	zk_stop_drained(p->app->stop);
-}
-
-static void on_flush(void *ctx, bool expired)
-{
-	struct pause *p = ctx;
-
-	(void)expired;
-	zk_stop_done(p->app->stop);
-}
-
-static int pause_open(struct zk_app *app, struct pause *p, struct zk_error *err)
-{
-	struct zk_loop *loop = zk_app_loop(app, err);
-	struct zk_stop_conf conf = { .ctx = p, .drain = on_drain, .flush = on_flush };
-
-	p->app = app;
-	if (!loop || !zk_app_stop(app, &conf, err))
-		return -(int)err->code;
-	p->timer = zk_timer_new(loop, on_pause, p);
-	return 0;
-}
-
-static void pause_for(struct zk_app *app, struct pause *p, int64_t ms)
-{
-	if (p->stop)
-		return;
-	p->over = false;
-	zk_timer_start(p->timer, ms, 0);
-	zk_loop_until(app->loop, &p->over);
-}
-
 static int watch(struct look *l, struct zk_error *err)
 {
 	struct zk_app *app = l->z->app;
@@ -276,9 +224,9 @@ static int watch(struct look *l, struct zk_error *err)
 			r = zk_out_flush(l->out, err);
 		if (zk_out_closed(l->out))
 			break;
-		pause_for(app, &p, l->o->watch_ms);
+		pause_for(&p, l->o->watch_ms);
 	}
-	zk_timer_free(p.timer);
+	pause_close(&p);
 	return r;
 }
 
@@ -301,10 +249,10 @@ static int wait_healthy(struct look *l, struct zk_error *err)
 			zk_say("%s; waiting", l->first.msg);
 			said = true;
 		}
-		pause_for(app, &p, ZK_MIN(step, left));
+		pause_for(&p, ZK_MIN(step, left));
 		step = ZK_MIN(step * 2, 2000);
 	}
-	zk_timer_free(p.timer);
+	pause_close(&p);
 	l->out = out;
 	/* The last look, for the rows. */
 	return r == 0 ? look(l, err) : r;

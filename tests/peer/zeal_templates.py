@@ -1,6 +1,7 @@
 """zk template: the lint against the fixtures and against the server's own validator, and every
 command against the stand-in (specs/zeal-zip.md §4)."""
 
+import hashlib
 import json
 import os
 import sys
@@ -267,6 +268,41 @@ def test_reading():
         s.zk("template", "register", "-n", "ns", T / "valid")
         r = s.zk("template", "register", "-n", "ns", T / "valid")
         zkt.equal((r.status, len(r.rows)), (0, 8), "an ideal server", r)
+
+
+def test_categories_and_bundles():
+    with zeal.Server() as s:
+        r = s.zk("template", "category", "list")
+        zkt.equal((len(r.rows), r.rows[0]["name"]), (11, "ai-models"), "canonical categories", r)
+        path = zkt.write(s.home + "/c.yaml", "- name: machine-vision\n  displayName: Machine Vision\n"
+                         "  subcategories:\n    - {name: ocr, displayName: OCR}\n")
+        r = s.zk("template", "category", "register", path)
+        zkt.equal((r.status, r.rows[0]["status"]), (0, "created"), "register", r)
+        zkt.equal(s.log()[-1]["json"], {"categories": [{"name": "machine-vision", "displayName":
+                  "Machine Vision", "subcategories": [{"name": "ocr", "displayName": "OCR"}]}]}, "as sent")
+        r = s.zk("template", "category", "list")
+        zkt.equal([(q["name"], q["label"], q["nodes"]) for q in r.rows],
+                  [("machine-vision", "Machine Vision", 0)], "database categories, in the same form", r)
+        bad = zkt.write(s.home + "/bad.json", '{"categories":[{"name":"Bad Name","displayName":"x"}]}')
+        s.log(forget=True)
+        r = s.zk("template", "category", "register", bad)
+        zkt.equal((r.status, s.log()), (65, []), "a bad name is not sent", r)
+        source = "customElements.define('a-b', class {}) // ü"
+        js = zkt.write(s.home + "/el.js", source)
+        want = hashlib.sha256(source.encode()).hexdigest()[:16] + ".js"
+        r = s.zk("template", "bundle", "upload", "-n", "zk", js)
+        zkt.equal((r.status, r.json["bundleId"], r.json["status"]), (0, want, "uploaded"), "upload", r)
+        r = s.zk("template", "bundle", "upload", "-n", "zk", js)
+        zkt.equal(r.json["status"], "unchanged", "once is enough")
+        r = s.zk("template", "bundle", "get", "-n", "zk", want)
+        zkt.equal(r.out, source, "get")
+        zkt.equal(s.zk("template", "bundle", "get", "-n", "zk", "no.js").status, 69, "get of none")
+        big = zkt.write(s.home + "/big.js", b"x" * 524289)
+        zkt.equal(s.zk("template", "bundle", "upload", "-n", "zk", big).status, 65, "too large")
+    with zeal.Server("older") as s:
+        r = s.zk("template", "category", "list", "--log-format", "json")
+        zkt.equal((r.status, json.loads(r.err.splitlines()[-1])["kind"]), (69, "no-such-endpoint"),
+                  "an older server", r)
 
 
 zkt.main()

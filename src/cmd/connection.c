@@ -1,0 +1,346 @@
+/* `zk connection`: connections of a workflow.
+ * Layer: cmd. specs/zeal-zip.md §5.3, §5.5. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "cmd/cmds.h"
+#include "cmd/graph.h"
+#include "codec/jscan.h"
+#include "zip/workflow.h"
+
+#include "base/ban.h"
+
+struct conn_opts {
+	struct zeal_opts zeal;
+	const char *graph;
+	bool allow_duplicate;
+};
+
+static const struct zk_opt rows[] = {
+	ZEAL_ROWS,
+	GRAPH_ROW(struct conn_opts, graph),
+	{ .type = ZK_OPT_BOOL,
+	  .name = "allow-duplicate",
+	  .flags = ZK_OPT_NO_CONF,
+	  .off = offsetof(struct conn_opts, allow_duplicate),
+	  .help = "connect what is connected already once more" },
+	ZK_OPT_END,
+};
+
+static const struct zk_out_col cols[] = {
+	{ .name = "id", .flags = ZK_COL_WHOLE },
+	{ .name = "from" },
+	{ .name = "to" },
+	{ .name = "state" },
+	{ .name = "status" },
+};
+static const struct zk_out_shape shape = { .kind = ZK_OUT_LIST,
+	                                   .noun = "connections",
+	                                   .list = "connections",
+	                                   .cols = cols,
+	                                   .n_cols = ZK_ARRAY_LEN(cols) };
+
+const struct zk_cmd zk_cmd_connection = {
+	.path = "connection",
+	.section = "Workflows",
+	.help = "add, delete, list connections of a workflow",
+	.see = "man zk-workflow",
+};
+
+/* An end of the command line: NODE.PORT. */
+static int parse_end(const char *text, struct zk_zip_wend *ret, struct zk_error *err)
+{
+	if (zk_zip_end_parse(zk_str_of(text), ret))
+		return 0;
+	return zk_fail(err, ZK_E_USAGE, "'%s' is no end, such as node-1.out", text);
+}
+
+static const struct zk_node *find(const struct graph_cmd *c, const zk_str e[4])
+{
+	for (const struct zk_node *m = zk_zip_graph_conns(&c->g); m; m = m->next)
+		if (zk_zip_conn_is(m, e[0], e[1], e[2], e[3]))
+			return m;
+	return NULL;
+}
+
+static int put_conn(struct graph_cmd *c, zk_str id, const zk_str e[4], const char *status,
+                    struct zk_error *err)
+{
+	struct zk_buf b;
+
+	zk_buf_init(&b, 1u << 20);
+	zk_row_str(&c->row, "id", id);
+	zk_buf_printf(&b, "%.*s.%.*s", ZK_STR_ARG(e[0]), ZK_STR_ARG(e[1]));
+	zk_row_str(&c->row, "from", zk_buf_str(&b));
+	zk_buf_clear(&b);
+	zk_buf_printf(&b, "%.*s.%.*s", ZK_STR_ARG(e[2]), ZK_STR_ARG(e[3]));
+	zk_row_str(&c->row, "to", zk_buf_str(&b));
+	zk_buf_done(&b);
+	zk_row_cstr(&c->row, "status", status);
+	return zk_out_row(c->out, zk_row_end(&c->row), err);
+}
+
+/* ---- add ---- */
+
+struct adding {
+	struct graph_cmd c;
+	bool allow_duplicate;
+};
+
+/* The server takes ends that do not exist, and the same pair twice. */
+static int check(const struct adding *a, const zk_str e[4], struct zk_error *err)
+{
+	for (int i = 0; i < 4; i += 2)
+		if (!zk_zip_graph_node(&a->c.g, e[i]))
+			return zk_fail(err, ZK_E_NOT_FOUND,
+			               "there is no node '%.*s' in workflow '%.*s'",
+			               ZK_STR_ARG(e[i]), ZK_STR_ARG(a->c.g.workflow));
+	if (a->allow_duplicate || !find(&a->c, e))
+		return 0;
+	(void)zk_fail(err, ZK_E_CONFLICT, "%.*s.%.*s and %.*s.%.*s are connected already",
+	              ZK_STR_ARG(e[0]), ZK_STR_ARG(e[1]), ZK_STR_ARG(e[2]),
+	              ZK_STR_ARG(e[3]));
+	return zk_err_hint(err, "use --allow-duplicate to connect them once more");
+}
+
+static int add_one(struct adding *a, const zk_str e[4], struct zk_error *err)
+{
+	struct zk_buf id ZK_CLEANUP(zk_buf_done) = { 0 };
+
+	zk_buf_init(&id, 65536);
+	if (a->c.g.verify && check(a, e, err) < 0)
+		return -(int)err->code;
+	if (zk_zip_connect(&a->c.g, e, &id, err) < 0)
+		return -(int)err->code;
+	if (put_conn(&a->c, zk_buf_str(&id), e, a->c.g.verify ? "added" : "unverified",
+	             err) < 0)
+		return -(int)err->code;
+	return a->c.g.verify ? zk_zip_graph_read(&a->c.g, err) : 0;
+}
+
+static bool end_of(zk_str object, const char *name, struct zk_buf *b, zk_str ret[2])
+{
+	struct zk_jval v, node, port;
+	struct zk_zip_wend e;
+	struct zk_error ignored;
+	size_t from = b->n;
+
+	if (!zk_jscan_get(object, zk_str_of(name), &v))
+		return false;
+	if (v.type == ZK_J_STRING) {
+		if (zk_jstr_decode(v.raw, ZK_JLONE_ERROR, b, &ignored) < 0 ||
+		    !zk_zip_end_parse(zk_str_n(b->p + from, b->n - from), &e))
+			return false;
+		ret[0] = e.node;
+		ret[1] = e.port;
+		return true;
+	}
+	return ((zk_jscan_get(v.raw, ZK_STR("node"), &node) ||
+	         zk_jscan_get(v.raw, ZK_STR("nodeId"), &node)) &&
+	        zk_jstr_plain(node.raw, &ret[0])) &&
+	       ((zk_jscan_get(v.raw, ZK_STR("port"), &port) ||
+	         zk_jscan_get(v.raw, ZK_STR("portId"), &port)) &&
+	        zk_jstr_plain(port.raw, &ret[1]));
+}
+
+static int on_line(void *ctx, zk_str object, uint64_t line, struct zk_error *err)
+{
+	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
+	zk_str e[4];
+
+	zk_buf_init(&b, (size_t)16 << 20);
+	/* The ends must not move while they are borrowed. */
+	if (!zk_buf_reserve(&b, object.n))
+		return zk_fail(err, ZK_E_LIMIT, "line %llu is too long",
+		               (unsigned long long)line);
+	if (!(end_of(object, "from", &b, e) || end_of(object, "source", &b, e)) ||
+	    !(end_of(object, "to", &b, e + 2) || end_of(object, "target", &b, e + 2)))
+		return zk_fail(err, ZK_E_FORM,
+		               "line %llu: a connection is {\"from\": \"a.out\", \"to\": "
+		               "\"b.in\"}",
+		               (unsigned long long)line);
+	if (add_one(ctx, e, err) < 0)
+		return zk_wrap(err, "line %llu", (unsigned long long)line);
+	return 0;
+}
+
+static int add_run(struct zk_app *app, void *opts, int argc, char **argv,
+                   struct zk_error *err)
+{
+	struct conn_opts *o = opts;
+	struct adding a = { .allow_duplicate = o->allow_duplicate };
+	struct zk_zip_wend from, to;
+	bool lines = strcmp(argv[1], "-") == 0;
+	int r;
+
+	if (lines ? argc != 2 : argc != 3)
+		return zk_fail(err, ZK_E_USAGE, "give two ends, or - for lines of stdin");
+	if (!lines &&
+	    (parse_end(argv[1], &from, err) < 0 || parse_end(argv[2], &to, err) < 0))
+		return -(int)err->code;
+	r = graph_open(app, &o->zeal, argv[0], o->graph, &a.c, err);
+	if (r == 0)
+		r = graph_begin(&a.c, &shape, err);
+	if (r == 0 && lines) {
+		r = graph_lines(app, on_line, &a, err);
+	} else if (r == 0) {
+		const zk_str e[4] = { from.node, from.port, to.node, to.port };
+
+		r = add_one(&a, e, err);
+	}
+	r = graph_end(&a.c, r, err);
+	graph_close(&a.c);
+	return r;
+}
+
+const struct zk_cmd zk_cmd_connection_add = {
+	.path = "connection add",
+	.args = "WF NODE.PORT NODE.PORT | WF -",
+	.min_args = 2,
+	.max_args = 3,
+	.help = "connect two nodes, or those of NDJSON on stdin",
+	.about = "Looks first whether both nodes exist and the pair is new; a line is "
+	         "{\"from\": "
+	         "\"a.out\", \"to\": \"b.in\"}, or with {\"node\", \"port\"} for ends.",
+	.examples = "zk connection add wf_1 node-1.out node-2.in\n"
+	            "zk connection add wf_1 - < connections.ndjson",
+	.output = "a row per connection: id, from, to, status",
+	.exits = "0 added · 69 no such node, or connected already · 75 · 76 · 77",
+	.see = "man zk-workflow",
+	.groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS,
+	.opts = rows,
+	.opts_size = sizeof(struct conn_opts),
+	.conf = "zeal",
+	.run = add_run,
+};
+
+/* ---- delete ---- */
+
+/* By id, or by its ends. */
+static int find_named(struct graph_cmd *c, int argc, char **argv, char **ret_id,
+                      struct zk_error *err)
+{
+	struct zk_zip_wend from, to;
+	const struct zk_node *found = NULL;
+
+	if (argc == 2) {
+		if (parse_end(argv[0], &from, err) < 0 ||
+		    parse_end(argv[1], &to, err) < 0)
+			return -(int)err->code;
+		const zk_str e[4] = { from.node, from.port, to.node, to.port };
+
+		if (!c->g.state && zk_zip_graph_read(&c->g, err) < 0)
+			return -(int)err->code;
+		found = find(c, e);
+	} else if (c->g.verify) {
+		found = zk_zip_graph_conns(&c->g);
+		while (found && !zk_str_eq(zk_zip_text(found, "id"), zk_str_of(argv[0])))
+			found = found->next;
+	} else {
+		*ret_id = zk_strdup(argv[0]);
+		return 0;
+	}
+	if (!found)
+		return zk_fail(err, ZK_E_NOT_FOUND,
+		               "there is no such connection in workflow '%.*s'",
+		               ZK_STR_ARG(c->g.workflow));
+	zk_str id = zk_zip_text(found, "id");
+
+	*ret_id = zk_strndup(id.n ? id.p : "", id.n);
+	return 0;
+}
+
+static int delete_run(struct zk_app *app, void *opts, int argc, char **argv,
+                      struct zk_error *err)
+{
+	struct conn_opts *o = opts;
+	struct graph_cmd c;
+	ZK_CLEANUP(zk_freep)
+	char *id = NULL;
+	int r = graph_open(app, &o->zeal, argv[0], o->graph, &c, err);
+
+	if (r == 0)
+		r = graph_begin(&c, &shape, err);
+	if (r == 0)
+		r = find_named(&c, argc - 1, argv + 1, &id, err);
+	if (r == 0)
+		r = zk_zip_disconnect(&c.g, zk_str_of(id), err);
+	if (r == 0) {
+		zk_row_cstr(&c.row, "id", id);
+		zk_row_cstr(&c.row, "status", "deleted");
+		r = zk_out_row(c.out, zk_row_end(&c.row), err);
+	}
+	if (r == 0)
+		r = zk_out_end(c.out, err);
+	graph_close(&c);
+	return r;
+}
+
+const struct zk_cmd zk_cmd_connection_delete = {
+	.path = "connection delete",
+	.args = "WF CONNECTION | WF NODE.PORT NODE.PORT",
+	.min_args = 2,
+	.max_args = 3,
+	.help = "delete a connection, by its id or its ends",
+	.examples = "zk connection delete wf_1 node-1.out node-2.in",
+	.output = "a row: id, status",
+	.exits = "0 deleted · 69 there is none · 75 · 76 · 77",
+	.see = "man zk-workflow",
+	.groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS,
+	.opts = rows,
+	.opts_size = sizeof(struct conn_opts),
+	.conf = "zeal",
+	.flags = ZK_CMD_DESTRUCTIVE,
+	.run = delete_run,
+};
+
+/* ---- list ---- */
+
+static int list_run(struct zk_app *app, void *opts, int argc, char **argv,
+                    struct zk_error *err)
+{
+	struct conn_opts *o = opts;
+	struct graph_cmd c;
+	int r;
+
+	(void)argc;
+	o->zeal.verify = true;
+	r = graph_open(app, &o->zeal, argv[0], o->graph, &c, err);
+	if (r == 0)
+		r = graph_begin(&c, &shape, err);
+	if (r == 0 && c.g.partial)
+		r = zk_fail(err, ZK_E_SERVER_UNFIT,
+		            "this server cannot show connections");
+	for (const struct zk_node *m = r == 0 ? zk_zip_graph_conns(&c.g) : NULL;
+	     m && r == 0; m = m->next) {
+		const zk_str e[4] = { zk_zip_text(m, "source.nodeId"),
+			              zk_zip_text(m, "source.portId"),
+			              zk_zip_text(m, "target.nodeId"),
+			              zk_zip_text(m, "target.portId") };
+
+		zk_row_str(&c.row, "state", zk_zip_text(m, "state"));
+		r = put_conn(&c, zk_zip_text(m, "id"), e, "stored", err);
+	}
+	if (r == 0)
+		r = zk_out_end(c.out, err);
+	graph_close(&c);
+	return r;
+}
+
+const struct zk_cmd zk_cmd_connection_list = {
+	.path = "connection list",
+	.args = "WF",
+	.min_args = 1,
+	.max_args = 1,
+	.help = "list the connections of a workflow",
+	.examples = "zk connection list wf_1 --format '{from} -> {to}'",
+	.output = "a row per connection: id, from, to, state",
+	.exits = "0 · 69 no such workflow · 75 · 77",
+	.see = "man zk-workflow",
+	.groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS,
+	.opts = rows,
+	.opts_size = sizeof(struct conn_opts),
+	.conf = "zeal",
+	.flags = ZK_CMD_READER,
+	.run = list_run,
+};
