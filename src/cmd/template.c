@@ -16,7 +16,7 @@ const struct zk_cmd zk_cmd_template = {
 	.help = "register, list, lint, diff, delete node templates",
 	.about = "Node templates are what workflows are made of. They live in files (zk "
 	         "help "
-	         "zeal) and are registered with a Zeal server in a namespace.",
+	         "with a Zeal server in a namespace.",
 	.see = "man zk-template",
 };
 
