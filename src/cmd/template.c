@@ -14,9 +14,9 @@ const struct zk_cmd zk_cmd_template = {
 	.path = "template",
 	.section = "Workflows",
 	.help = "register, list, lint, diff, delete node templates",
-	.about = "Node templates are what workflows are made of. They live in files (zk "
-	         "help "
-	         "with a Zeal server in a namespace.",
+	.about = "Node templates are what workflows are made of. They live in files and "
+	         "are "
+	         "registered with a Zeal server in a namespace.",
 	.see = "man zk-template",
 };
 

@@ -46,7 +46,7 @@ def test_ci_job():
         s.log(forget=True)
         r = shell(s, script, work)
         zkt.equal((r.returncode, s.log()), (65, []), "a broken file stops it before anything is sent", r.stderr)
-        zkt.contains("broken.json:1:11", r.stdout + r.stderr, "with its place")
+        zkt.contains('broken.json","line":1,"column":11', r.stdout, "with its place")
 
 
 zkt.main()
