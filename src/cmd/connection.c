@@ -69,7 +69,8 @@ static int put_conn(struct graph_cmd *c, zk_str id, const zk_str e[4], const cha
 	struct zk_buf b;
 
 	zk_buf_init(&b, 1u << 20);
-	zk_row_str(&c->row, "id", id);
+	if (id.n)
+		zk_row_str(&c->row, "id", id);
 	zk_buf_printf(&b, "%.*s.%.*s", ZK_STR_ARG(e[0]), ZK_STR_ARG(e[1]));
 	zk_row_str(&c->row, "from", zk_buf_str(&b));
 	zk_buf_clear(&b);
@@ -110,6 +111,8 @@ static int add_one(struct adding *a, const zk_str e[4], struct zk_error *err)
 	zk_buf_init(&id, 65536);
 	if (a->c.g.verify && check(a, e, err) < 0)
 		return -(int)err->code;
+	if (a->c.dry_run)
+		return put_conn(&a->c, ZK_STR_NULL, e, graph_word(&a->c, "added"), err);
 	if (zk_zip_connect(&a->c.g, e, &id, err) < 0)
 		return -(int)err->code;
 	if (put_conn(&a->c, zk_buf_str(&id), e, a->c.g.verify ? "added" : "unverified",
@@ -263,11 +266,11 @@ static int delete_run(struct zk_app *app, void *opts, int argc, char **argv,
 		r = graph_begin(&c, &shape, err);
 	if (r == 0)
 		r = find_named(&c, argc - 1, argv + 1, &id, err);
-	if (r == 0)
+	if (r == 0 && !c.dry_run)
 		r = zk_zip_disconnect(&c.g, zk_str_of(id), err);
 	if (r == 0) {
 		zk_row_cstr(&c.row, "id", id);
-		zk_row_cstr(&c.row, "status", "deleted");
+		zk_row_cstr(&c.row, "status", graph_word(&c, "deleted"));
 		r = zk_out_row(c.out, zk_row_end(&c.row), err);
 	}
 	if (r == 0)

@@ -3,6 +3,7 @@
 #include "cmd/graph.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -22,7 +23,8 @@ int graph_open(struct zk_app *app, const struct zeal_opts *o, const char *workfl
 	zk_row_init(&c->row);
 	r = zeal_open(app, o, /* patient */ false, &c->z, err);
 	zk_zip_graph_init(&c->g, c->z.zip, zk_str_of(workflow), zk_str_of(graph));
-	c->g.verify = o->verify;
+	c->dry_run = app->common.dry_run;
+	c->g.verify = o->verify || c->dry_run;
 	c->g.compat_writes = c->z.compat_writes;
 	c->g.retry = (struct zk_retry_conf){ .max_retries = app->retry.retries,
 		                             .base_ms = app->retry.base_ms,
@@ -51,6 +53,16 @@ int graph_begin(struct graph_cmd *c, const struct zk_out_shape *shape,
 		return -(int)err->code;
 	c->begun = true;
 	return 0;
+}
+
+const char *graph_word(const struct graph_cmd *c, const char *done)
+{
+	static char text[64];
+
+	if (!c->dry_run)
+		return done;
+	(void)snprintf(text, sizeof(text), "would be %s", done);
+	return text;
 }
 
 int graph_end(struct graph_cmd *c, int r, struct zk_error *err)

@@ -20,7 +20,8 @@ struct graph_cmd {
 	struct zk_zip_graph g;
 	struct zk_out *out;
 	struct zk_row row;
-	bool begun; /* rows may be written */
+	bool begun;   /* rows may be written */
+	bool dry_run; /* look, write nothing, say "would be …" */
 };
 
 /* Opens the session and prepares the graph; nothing is read yet. graph_close in any case. */
@@ -30,6 +31,8 @@ void graph_close(struct graph_cmd *c);
 /* Reads the state; -ZK_E_NOT_FOUND says so. */
 int graph_begin(struct graph_cmd *c, const struct zk_out_shape *shape,
                 struct zk_error *err) ZK_MUST_USE;
+/* The word of a row: "added", or "would be added". */
+const char *graph_word(const struct graph_cmd *c, const char *done);
 /* Ends the rows, also after a failure `r`: those that were written are true. Returns the worse of
  * both results. */
 int graph_end(struct graph_cmd *c, int r, struct zk_error *err);

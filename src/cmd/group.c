@@ -84,10 +84,11 @@ static int check_nodes(const struct graph_cmd *c, char *const *ids, size_t n,
 static int put_status(struct graph_cmd *c, zk_str id, zk_str title, const char *status,
                       struct zk_error *err)
 {
-	zk_row_str(&c->row, "id", id);
+	if (id.n)
+		zk_row_str(&c->row, "id", id);
 	if (title.n)
 		zk_row_str(&c->row, "title", title);
-	zk_row_cstr(&c->row, "status", status);
+	zk_row_cstr(&c->row, "status", graph_word(c, status));
 	return zk_out_row(c->out, zk_row_end(&c->row), err);
 }
 
@@ -130,7 +131,7 @@ static int add_run(struct zk_app *app, void *opts, int argc, char **argv,
 		r = graph_begin(&c, &shape, err);
 	if (r == 0)
 		r = check_nodes(&c, argv + 2, (size_t)argc - 2, err);
-	if (r == 0)
+	if (r == 0 && !c.dry_run)
 		r = zk_zip_add_group(&c.g, zk_buf_str(&members), &id, err);
 	if (r == 0)
 		r = put_status(&c, zk_buf_str(&id), zk_str_of(argv[1]), "added", err);
@@ -221,14 +222,14 @@ static int update_run(struct zk_app *app, void *opts, int argc, char **argv,
 		r = not_found(&c, argv[1], err);
 	if (r == 0)
 		r = check_nodes(&c, o->nodes.v, o->nodes.n, err);
-	if (r == 0) {
+	if (r == 0 && !c.dry_run) {
 		merge(o, find(&c, argv[1]), &members);
 		r = zk_zip_delete_group(&c.g, zk_str_of(argv[1]), err);
+		if (r == 0)
+			r = zk_zip_graph_read(&c.g, err);
+		if (r == 0)
+			r = zk_zip_add_group(&c.g, zk_buf_str(&members), &id, err);
 	}
-	if (r == 0)
-		r = zk_zip_graph_read(&c.g, err);
-	if (r == 0)
-		r = zk_zip_add_group(&c.g, zk_buf_str(&members), &id, err);
 	if (r == 0)
 		r = put_status(&c, zk_buf_str(&id), zk_str_of(o->title), "updated", err);
 	if (r == 0)
@@ -270,7 +271,8 @@ static int delete_run(struct zk_app *app, void *opts, int argc, char **argv,
 		if (!find(&c, argv[i]))
 			r = not_found(&c, argv[i], err);
 	for (int i = 1; r == 0 && i < argc; i++) {
-		r = zk_zip_delete_group(&c.g, zk_str_of(argv[i]), err);
+		if (!c.dry_run)
+			r = zk_zip_delete_group(&c.g, zk_str_of(argv[i]), err);
 		if (r == 0)
 			r = put_status(&c, zk_str_of(argv[i]), ZK_STR_NULL, "deleted",
 			               err);

@@ -67,7 +67,7 @@ static int put_status(struct graph_cmd *c, zk_str id, const char *status,
                       struct zk_error *err)
 {
 	zk_row_str(&c->row, "id", id);
-	zk_row_cstr(&c->row, "status", status);
+	zk_row_cstr(&c->row, "status", graph_word(c, status));
 	return zk_out_row(c->out, zk_row_end(&c->row), err);
 }
 
@@ -86,16 +86,17 @@ static int add_one(struct graph_cmd *c, const struct zk_zip_new_node *n,
                    struct zk_error *err)
 {
 	struct zk_buf id ZK_CLEANUP(zk_buf_done) = { 0 };
-	bool verified;
+	bool verified = true;
 
 	zk_buf_init(&id, 65536);
-	if (zk_zip_add_node(&c->g, n, &id, &verified, err) < 0)
+	if (!c->dry_run && zk_zip_add_node(&c->g, n, &id, &verified, err) < 0)
 		return -(int)err->code;
-	zk_row_str(&c->row, "id", zk_buf_str(&id));
+	if (id.n)
+		zk_row_str(&c->row, "id", zk_buf_str(&id));
 	zk_row_str(&c->row, "template", n->template);
 	zk_row_double(&c->row, "x", n->x);
 	zk_row_double(&c->row, "y", n->y);
-	zk_row_cstr(&c->row, "status", verified ? "added" : "unverified");
+	zk_row_cstr(&c->row, "status", verified ? graph_word(c, "added") : "unverified");
 	return zk_out_row(c->out, zk_row_end(&c->row), err);
 }
 
@@ -203,7 +204,7 @@ static int change(struct zk_app *app, struct node_opts *o, char **argv, zk_str v
 		r = graph_begin(&c, &shape, err);
 	if (r == 0)
 		r = must_exist(&c, argv[1], err);
-	if (r == 0)
+	if (r == 0 && !c.dry_run)
 		r = zk_zip_set_node(&c.g, zk_str_of(argv[1]), values, pos, err);
 	if (r == 0)
 		r = put_status(&c, zk_str_of(argv[1]), pos.n ? "moved" : "changed", err);
@@ -294,7 +295,8 @@ static int delete_run(struct zk_app *app, void *opts, int argc, char **argv,
 	for (int i = 1; r == 0 && i < argc; i++)
 		r = must_exist(&c, argv[i], err);
 	for (int i = 1; r == 0 && i < argc; i++) {
-		r = zk_zip_delete_node(&c.g, zk_str_of(argv[i]), err);
+		if (!c.dry_run)
+			r = zk_zip_delete_node(&c.g, zk_str_of(argv[i]), err);
 		if (r == 0)
 			r = put_status(&c, zk_str_of(argv[i]), "deleted", err);
 	}

@@ -387,8 +387,8 @@ static int upload(struct zeal *z, zk_str ns, zk_str source, zk_str id, struct zk
 	zk_row_str(row, "bundleId", id);
 	zk_row_str(row, "namespace", ns);
 	zk_row_u64(row, "size", source.n);
-	if (r == 0) {
-		zk_row_cstr(row, "status", "unchanged");
+	if (r == 0 || z->app->common.dry_run) {
+		zk_row_cstr(row, "status", r == 0 ? "unchanged" : "would be uploaded");
 		return 0;
 	}
 	zk_jwrite_init(&w, &body);

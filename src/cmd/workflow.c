@@ -74,7 +74,11 @@ static int create_run(struct zk_app *app, void *opts, int argc, char **argv,
 	/* Names need not be unique; only for a fresh one an unknown outcome can be settled. */
 	if (r == 0 && o->zeal.verify)
 		r = zk_zip_workflows(z.zip, on_seek, &seek, err);
-	if (r == 0)
+	if (r == 0 && app->common.dry_run) {
+		zk_buf_lit(&answer, "{\"name\":");
+		zk_buf_json_str(&answer, seek.name);
+		zk_buf_lit(&answer, ",\"status\":\"would be made\"}");
+	} else if (r == 0)
 		r = zk_zip_workflow_create(z.zip, seek.name, zk_str_of(o->description),
 		                           o->zeal.verify && !seek.found, &answer, err);
 	if (r == 0)

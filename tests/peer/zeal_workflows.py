@@ -261,6 +261,38 @@ def test_nodes():
         zkt.ok(len(r.rows) == 100 and "--all" in r.err, "a cut list says so", r.err)
 
 
+def test_dry_runs_write_nothing():
+    with zeal.Server() as s:
+        wf = s.zk("workflow", "create", "w").json["workflowId"]
+        a, b = (s.zk("node", "add", wf, "ns/t").rows[0]["id"] for _ in range(2))
+        s.zk("connection", "add", wf, f"{a}.o", f"{b}.i")
+        group = s.zk("group", "add", wf, "G", a).rows[0]["id"]
+        s.log(forget=True)
+        for args in (["workflow", "create", "v"], ["node", "add", wf, "ns/t"], ["node", "set", wf, a, "k=v"],
+                     ["node", "move", wf, a, "1,1"], ["node", "delete", wf, a],
+                     ["connection", "add", wf, f"{b}.o", f"{a}.i"], ["connection", "delete", wf, f"{a}.o", f"{b}.i"],
+                     ["group", "add", wf, "H", b], ["group", "update", wf, group, "--title", "H"],
+                     ["group", "delete", wf, group]):
+            r = s.zk(*args, "--dry-run")
+            zkt.ok(r.status == 0 and "would be" in r.out, " ".join(args[:2]) + " --dry-run", r)
+        zkt.ok(all(q["method"] == "GET" for q in s.log()), "nothing but GETs")
+        zkt.equal(s.zk("node", "set", wf, "ghost", "k=v", "--dry-run").status, 69, "what is missing is missed")
+
+
+def test_watch():
+    with zeal.Server() as s:
+        wf = s.zk("workflow", "create", "w").json["workflowId"]
+        with s.process("workflow", "watch", wf, "--every", "50ms", "-o", "ndjson") as p:
+            zkt.wait_for(lambda: len(s.log()) > 3, "the first look")
+            node = s.zk("node", "add", wf, "ns/t").rows[0]["id"]
+            zkt.wait_for(lambda: "node.added" in p.out, "the new node")
+            s.zk("node", "move", wf, node, "3,4")
+            zkt.wait_for(lambda: "node.updated" in p.out, "the move")
+            s.zk("node", "delete", wf, node)
+            zkt.wait_for(lambda: "node.deleted" in p.out, "its end")
+            zkt.equal(p.stop(), 143, "a signal ends it")
+
+
 def test_single_writes_under_faults():
     for do in AFTER:
         with zeal.Server() as s:
