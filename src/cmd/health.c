@@ -90,7 +90,7 @@ struct look {
 
 static double ms_of(int64_t us)
 {
-	return (double)(us / 10) / 100;
+	return (double)(us - us % 10) / 1000;
 }
 
 static int put(struct look *l, const char *check, int64_t us, const struct zk_error *why,

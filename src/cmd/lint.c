@@ -127,8 +127,6 @@ int lint_refuse(const struct zk_zip_findings *f, const char *noun, struct zk_err
 	const struct zk_zip_finding *first = NULL;
 	size_t shown = 0;
 
-	if (!f->errors)
-		return 0;
 	zk_buf_init(&b, 1u << 20);
 	for (size_t i = 0; i < f->n; i++) {
 		if (!f->v[i].is_error)
@@ -142,6 +140,8 @@ int lint_refuse(const struct zk_zip_findings *f, const char *noun, struct zk_err
 	}
 	if (b.n)
 		zk_say("%.*s", (int)(b.n - 1), b.p);
+	if (!first)
+		return 0;
 	*err = first->err;
 	(void)zk_err_hint(err,
 	                  "%zu errors in all, nothing was sent; see them: zk %s lint",

@@ -294,9 +294,8 @@ const struct zk_cmd zk_cmd_template_category_register = {
 	.about = "Merged by name: what exists stays as it is, only new subcategories are "
 	         "added.",
 	.examples = "zk template category register categories.yaml",
-	.args_help = "FILE    {name, displayName, description, icon, subcategories}, a "
-	             "list of "
-	             "them, or \"-\"",
+	.args_help = "FILE    JSON or YAML: {name, displayName, description, icon, "
+	             "subcategories}\n        or a list of them; \"-\" for stdin",
 	.output = "one row per category: name, status, subcategoriesAdded",
 	.exits = "0 · 3 some refused · 65 · 69 · 75 · 77",
 	.see = "man zk-template",
@@ -422,7 +421,7 @@ static int upload_run(struct zk_app *app, void *opts, int argc, char **argv,
 	struct zk_out *out = zk_app_out(app, err);
 	struct zeal z = { .zip = NULL };
 	uint8_t sum[ZK_SHA256_SIZE];
-	zk_str ns;
+	zk_str ns = ZK_STR_NULL;
 	int r;
 
 	(void)argc;
@@ -476,7 +475,7 @@ static int get_run(struct zk_app *app, void *opts, int argc, char **argv,
 	struct zk_buf body ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_out *out = zk_app_out(app, err);
 	struct zeal z = { .zip = NULL };
-	zk_str ns;
+	zk_str ns = ZK_STR_NULL;
 	int r = out ? template_namespace(o->namespace, &ns, err) : -(int)err->code;
 
 	(void)argc;

@@ -418,9 +418,12 @@ static int put_diff(struct listing *l, const struct zk_zip_template *t,
 	zk_buf_init(&digest, 256);
 	zk_buf_init(&members, 4096);
 	if (m)
-		ZK_IGNORE(zk_zip_memory_get(m, zk_zip_origin(l->z.zip),
-		                            ZK_ZIP_MEM_TEMPLATE, zk_str_of(name), 0,
-		                            &digest, &found, &ignored));
+		ZK_IGNORE(zk_zip_memory_get(
+		        m,
+		        &(struct zk_zip_memory_key){ zk_zip_origin(l->z.zip),
+		                                     ZK_ZIP_MEM_TEMPLATE,
+		                                     zk_str_of(name) },
+		        0, &digest, &found, &ignored));
 	diff = zk_zip_template_compare(t, item, zk_buf_cstring(&digest), &members);
 	*differs |= diff == ZK_ZIP_DIFFERENT;
 	zk_row_init(&row);
@@ -481,8 +484,10 @@ static int diff_run(struct zk_app *app, void *opts, int argc, char **argv,
 		r = zk_zip_templates_read(argv, (size_t)argc, &t, &f, err);
 	if (r == 0)
 		r = lint_refuse(&f, "template", err);
-	if (r == 0 && !o->namespace && t.n && t.v[0].namespace.n)
-		o->namespace = own = zk_strndup(t.v[0].namespace.p, t.v[0].namespace.n);
+	if (r == 0 && !o->namespace && t.n && t.v[0].namespace.n) {
+		own = zk_strndup(t.v[0].namespace.p, t.v[0].namespace.n);
+		o->namespace = own;
+	}
 	if (r == 0)
 		r = listing_open(app, o, &l, err);
 	if (r == 0)

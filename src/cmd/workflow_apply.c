@@ -112,8 +112,11 @@ static int find_workflow(struct zeal *z, const struct apply_opts *o, zk_str name
 		return 0;
 	}
 	if (m)
-		ZK_IGNORE(zk_zip_memory_get(m, zk_zip_origin(z->zip), ZK_ZIP_MEM_WORKFLOW,
-		                            name, 0, id, &found, &ignored));
+		ZK_IGNORE(zk_zip_memory_get(
+		        m,
+		        &(struct zk_zip_memory_key){ zk_zip_origin(z->zip),
+		                                     ZK_ZIP_MEM_WORKFLOW, name },
+		        0, id, &found, &ignored));
 	if (found) {
 		/* It may have been deleted meanwhile. */
 		zk_zip_graph_init(&g, z->zip, zk_buf_str(id), ZK_STR_NULL);

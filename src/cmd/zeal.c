@@ -161,8 +161,11 @@ static bool recall(struct zeal *z)
 	bool found = false;
 
 	zk_buf_init(&b, 64);
-	if (!m || zk_zip_memory_get(m, zk_zip_origin(z->zip), ZK_ZIP_MEM_SERVER,
-	                            ZK_STR_NULL, KNOWN_MS, &b, &found, &ignored) < 0)
+	if (!m || zk_zip_memory_get(m,
+	                            &(struct zk_zip_memory_key){ zk_zip_origin(z->zip),
+	                                                         ZK_ZIP_MEM_SERVER,
+	                                                         ZK_STR_NULL },
+	                            KNOWN_MS, &b, &found, &ignored) < 0)
 		return false;
 	for (int i = ZK_ZIP_IDEAL; found && zeal_servers[i]; i++) {
 		if (!zk_str_eq(zk_buf_str(&b), zk_str_of(zeal_servers[i])))

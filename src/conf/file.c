@@ -97,6 +97,7 @@ int zk_conf_file_parse(const char *path, zk_str text, struct zk_conf_file **ret,
 
 	if (zk_doc_parse(path, text, &config_rules, &f, err) < 0)
 		return -(int)err->code;
+	ZK_ASSERT(f);
 	if (f->root && f->root->kind != ZK_NODE_MAP)
 		return zk_spot_fail(err, ZK_E_CONFIG_SYNTAX, zk_spot_value(f, f->root),
 		                    NULL, "the file must be a mapping of keys to values");

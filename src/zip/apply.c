@@ -42,8 +42,11 @@ static int remove_named(struct run *r, const char *route, const char *member,
 	zk_jw_key(&w, member);
 	zk_jw_cstr(&w, id);
 	zk_jw_obj_end(&w);
-	return zk_zip_graph_write(r->g, "DELETE", route, NULL, zk_buf_str(&r->body), NULL,
-	                          err);
+	return zk_zip_graph_write(r->g,
+	                          &(struct zk_zip_write){ .method = "DELETE",
+	                                                  .route = route,
+	                                                  .body = zk_buf_str(&r->body) },
+	                          NULL, err);
 }
 
 static int node_path(struct run *r, const struct zk_zip_op *op, struct zk_error *err)
@@ -59,8 +62,12 @@ static int delete_node(struct run *r, const struct zk_zip_op *op, struct zk_erro
 		return -(int)err->code;
 	zk_zip_query(&r->path, "workflowId", r->g->workflow);
 	zk_zip_query(&r->path, "graphId", r->g->graph);
-	return zk_zip_graph_write(r->g, "DELETE", "/orchestrator/nodes/{id}",
-	                          zk_buf_cstring(&r->path), ZK_STR_NULL, NULL, err);
+	return zk_zip_graph_write(
+	        r->g,
+	        &(struct zk_zip_write){ .method = "DELETE",
+	                                .route = "/orchestrator/nodes/{id}",
+	                                .path = zk_buf_cstring(&r->path) },
+	        NULL, err);
 }
 
 static int patch_node(struct run *r, const struct zk_zip_op *op, struct zk_error *err)
@@ -83,9 +90,13 @@ static int patch_node(struct run *r, const struct zk_zip_op *op, struct zk_error
 		zk_jw_obj_end(&w);
 	}
 	zk_jw_obj_end(&w);
-	return zk_zip_graph_write(r->g, "PATCH", "/orchestrator/nodes/{id}",
-	                          zk_buf_cstring(&r->path), zk_buf_str(&r->body), NULL,
-	                          err);
+	return zk_zip_graph_write(
+	        r->g,
+	        &(struct zk_zip_write){ .method = "PATCH",
+	                                .route = "/orchestrator/nodes/{id}",
+	                                .path = zk_buf_cstring(&r->path),
+	                                .body = zk_buf_str(&r->body) },
+	        NULL, err);
 }
 
 static int add_node(struct run *r, const struct zk_zip_op *op, struct zk_error *err)
@@ -97,8 +108,11 @@ static int add_node(struct run *r, const struct zk_zip_op *op, struct zk_error *
 
 	zk_buf_clear(&r->body);
 	zk_zip_body_node(r->g, &n, &r->body);
-	return zk_zip_graph_write(r->g, "POST", "/orchestrator/nodes", NULL,
-	                          zk_buf_str(&r->body), NULL, err);
+	return zk_zip_graph_write(r->g,
+	                          &(struct zk_zip_write){ .method = "POST",
+	                                                  .route = "/orchestrator/nodes",
+	                                                  .body = zk_buf_str(&r->body) },
+	                          NULL, err);
 }
 
 static zk_str id_of(const struct run *r, zk_str key)
@@ -116,8 +130,12 @@ static int connect_ends(struct run *r, const struct zk_zip_op *op, struct zk_err
 		return 0;
 	zk_buf_clear(&r->body);
 	zk_zip_body_conn(r->g, ends, &r->body);
-	return zk_zip_graph_write(r->g, "POST", "/orchestrator/connections", NULL,
-	                          zk_buf_str(&r->body), NULL, err);
+	return zk_zip_graph_write(
+	        r->g,
+	        &(struct zk_zip_write){ .method = "POST",
+	                                .route = "/orchestrator/connections",
+	                                .body = zk_buf_str(&r->body) },
+	        NULL, err);
 }
 
 /* The id changes: groups cannot be updated [T 12]. */
@@ -148,8 +166,11 @@ static int replace_group(struct run *r, const struct zk_zip_op *op, struct zk_er
 		zk_jw_str(&w, want->description);
 	}
 	zk_jw_obj_end(&w);
-	return zk_zip_graph_write(r->g, "POST", "/orchestrator/groups", NULL,
-	                          zk_buf_str(&r->body), NULL, err);
+	return zk_zip_graph_write(r->g,
+	                          &(struct zk_zip_write){ .method = "POST",
+	                                                  .route = "/orchestrator/groups",
+	                                                  .body = zk_buf_str(&r->body) },
+	                          NULL, err);
 }
 
 static int run_op(struct run *r, const struct zk_zip_op *op, struct zk_error *err)

@@ -160,15 +160,14 @@ bool zk_zip_conn_is(const struct zk_node *conn, zk_str from, zk_str from_port, z
 	       zk_str_eq(zk_zip_text(conn, "target.portId"), to_port);
 }
 
-int zk_zip_graph_write(struct zk_zip_graph *g, const char *method, const char *route,
-                       const char *path, zk_str body, struct zk_buf *answer,
-                       struct zk_error *err)
+int zk_zip_graph_write(struct zk_zip_graph *g, const struct zk_zip_write *w,
+                       struct zk_buf *answer, struct zk_error *err)
 {
 	struct zk_zip_req rq = { .class = ZK_ZIP_R2,
-		                 .method = method,
-		                 .route = route,
-		                 .path = path,
-		                 .body = body };
+		                 .method = w->method,
+		                 .route = w->route,
+		                 .path = w->path,
+		                 .body = w->body };
 
 	if (answer)
 		zk_buf_clear(answer);

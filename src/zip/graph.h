@@ -49,11 +49,15 @@ bool zk_zip_position_of(const struct zk_node *node, double *x, double *y);
 bool zk_zip_conn_is(const struct zk_node *conn, zk_str from, zk_str from_port, zk_str to,
                     zk_str to_port);
 
-/* One POST, PATCH or DELETE with `body`, once. ZK_E_UNKNOWN_OUTCOME and ZK_E_PROTOCOL: see
+/* One POST, PATCH or DELETE, once. ZK_E_UNKNOWN_OUTCOME and ZK_E_PROTOCOL: see
  * zk_zip_is_ambiguous. */
-int zk_zip_graph_write(struct zk_zip_graph *g, const char *method, const char *route,
-                       const char *path, zk_str body, struct zk_buf *answer,
-                       struct zk_error *err) ZK_MUST_USE;
+struct zk_zip_write {
+	const char *method, *route;
+	const char *path; /* NULL = route */
+	zk_str body;
+};
+int zk_zip_graph_write(struct zk_zip_graph *g, const struct zk_zip_write *w,
+                       struct zk_buf *answer, struct zk_error *err) ZK_MUST_USE;
 
 /* After a failure: whether another try may follow; waits until then. */
 bool zk_zip_graph_again(struct zk_zip_graph *g, struct zk_retry *retry,

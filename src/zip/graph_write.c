@@ -71,7 +71,11 @@ static int settle(struct zk_zip_graph *g, const struct change *c, struct zk_buf 
 	zk_retry_init(&retry, &g->retry, zk_mono_ms());
 	for (;;) {
 		struct zk_error why;
-		int r = zk_zip_graph_write(g, c->method, c->route, c->path, c->body,
+		int r = zk_zip_graph_write(g,
+		                           &(struct zk_zip_write){ .method = c->method,
+		                                                   .route = c->route,
+		                                                   .path = c->path,
+		                                                   .body = c->body },
 		                           answer, err);
 
 		if (r >= 0 || !zk_zip_is_ambiguous(err))
@@ -189,7 +193,11 @@ int zk_zip_add_node(struct zk_zip_graph *g, const struct zk_zip_new_node *n,
 	c.body = zk_buf_str(&body);
 	*verified = g->verify;
 	if (!g->verify) {
-		r = zk_zip_graph_write(g, c.method, c.route, NULL, c.body, &answer, err);
+		r = zk_zip_graph_write(g,
+		                       &(struct zk_zip_write){ .method = c.method,
+		                                               .route = c.route,
+		                                               .body = c.body },
+		                       &answer, err);
 		if (r == 0)
 			zk_buf_add(id, answered(&answer, ZK_STR("nodeId")));
 	} else {

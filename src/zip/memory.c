@@ -69,14 +69,14 @@ static void bind(struct zk_stmt *st, const char *origin, const char *topic, zk_s
 	zk_bind_text(st, 3, name.p ? name : ZK_STR(""));
 }
 
-int zk_zip_memory_get(struct zk_zip_memory *m, const char *origin, const char *topic,
-                      zk_str name, int64_t max_age_ms, struct zk_buf *b, bool *found,
+int zk_zip_memory_get(struct zk_zip_memory *m, const struct zk_zip_memory_key *k,
+                      int64_t max_age_ms, struct zk_buf *b, bool *found,
                       struct zk_error *err)
 {
 	int64_t now = zk_wall_us() / 1000;
 	int r;
 
-	bind(m->get, origin, topic, name);
+	bind(m->get, k->origin, k->topic, k->name);
 	r = zk_stmt_step(m->get, err);
 	*found = r > 0 && (!max_age_ms || now - zk_col_i64(m->get, 1) <= max_age_ms);
 	if (*found)

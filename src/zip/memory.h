@@ -23,10 +23,16 @@ int zk_zip_memory_open(const char *path, struct zk_zip_memory **ret,
                        struct zk_error *err) ZK_MUST_USE;
 void zk_zip_memory_close(struct zk_zip_memory *m); /* NULL is fine */
 
+/* What a value is kept under. */
+struct zk_zip_memory_key {
+	const char *origin, *topic;
+	zk_str name;
+};
+
 /* Appends the value to `b` and says whether there is one, not older than `max_age_ms` (0 = of any
  * age). */
-int zk_zip_memory_get(struct zk_zip_memory *m, const char *origin, const char *topic,
-                      zk_str name, int64_t max_age_ms, struct zk_buf *b, bool *found,
+int zk_zip_memory_get(struct zk_zip_memory *m, const struct zk_zip_memory_key *k,
+                      int64_t max_age_ms, struct zk_buf *b, bool *found,
                       struct zk_error *err) ZK_MUST_USE;
 int zk_zip_memory_put(struct zk_zip_memory *m, const char *origin, const char *topic,
                       zk_str name, zk_str value, struct zk_error *err) ZK_MUST_USE;

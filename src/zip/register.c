@@ -113,7 +113,7 @@ static void known_done(struct known *k)
 static int know(const struct zk_zip_register *r, struct known *k, struct zk_error *err)
 {
 	struct zk_buf body ZK_CLEANUP(zk_buf_done) = { 0 };
-	zk_str items;
+	zk_str items = ZK_STR_NULL;
 
 	if (k->file)
 		return 0;
@@ -145,9 +145,12 @@ static void recall(const struct zk_zip_register *r, zk_str id, struct zk_buf *b)
 	bool found;
 
 	if (r->memory)
-		ZK_IGNORE(zk_zip_memory_get(r->memory, zk_zip_origin(r->zip),
-		                            ZK_ZIP_MEM_TEMPLATE, zk_str_of(name), 0, b,
-		                            &found, &ignored));
+		ZK_IGNORE(zk_zip_memory_get(
+		        r->memory,
+		        &(struct zk_zip_memory_key){ zk_zip_origin(r->zip),
+		                                     ZK_ZIP_MEM_TEMPLATE,
+		                                     zk_str_of(name) },
+		        0, b, &found, &ignored));
 }
 
 static void remember(const struct zk_zip_register *r, const struct zk_zip_template *t)

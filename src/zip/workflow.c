@@ -120,12 +120,12 @@ static void take_position(struct parse *p, struct zk_zip_wnode *n)
 static void take_node(struct parse *p, const struct zk_node *m, struct zk_zip_wnode *ret)
 {
 	static const char *const names[] = { "template", "position", "properties", NULL };
-	size_t i = (size_t)(ret - p->w->nodes);
+	size_t i = (size_t)(ret - p->w->nodes), row = i / GRID_ROW;
 
 	*ret = (struct zk_zip_wnode){ .key = m->key,
 		                      .at = m,
 		                      .x = (double)(i % GRID_ROW) * GRID_X,
-		                      .y = (double)(i / GRID_ROW) * GRID_Y };
+		                      .y = (double)row * GRID_Y };
 	(void)zk_map_set(&p->w->by_key, m->key, ret);
 	if (m->kind != ZK_NODE_MAP) {
 		say(p, "W207", value(p, m), "there is no template for node", m->key);
