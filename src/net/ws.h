@@ -54,6 +54,7 @@ struct zk_ws_conf {
 	size_t max_message; /* bytes of one message; 0 = 32 MiB. A larger one closes
 	                         with 1009. */
 	size_t max_unsent;  /* bytes waiting to be sent; 0 = 16 MiB */
+	bool small; /* one of hundreds: it reads in small pieces, to save memory */
 	int64_t connect_timeout_ms; /* from the name to the handshake; 0 = that of the net */
 	/* A ping after so long without a byte, and the end of the connection when no byte
 	 * comes within so long after it. 0 = 45 s, 20 s; below 0 = never. */

@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <uv.h>
 
@@ -45,11 +46,14 @@ static const struct zk_dl_sym syms[] = { LWS_SYMS(ROW) };
 ZK_DL_NOTE("websocket", "WebSocket client", "recommended", "libwebsockets.so.17");
 static struct zk_dl lib = ZK_DL_INIT("libwebsockets.so.17", "libwebsockets17", &lw, syms);
 
-#define VHOST       "zk"
-#define READ_BYTES  65536
-#define FD_LIMIT    256
-#define WRITE_CLOSE 4    /* LWS_WRITE_CLOSE, which its headers do not show */
-#define STEP_S      3600 /* the library's own time-outs; ours come first */
+#define VHOST        "zk"
+#define SMALL        "zk-small"
+#define READ_BYTES   65536
+#define SMALL_BYTES  2048 /* each connection has a buffer of this size */
+#define FD_LIMIT     256
+#define FD_LIMIT_MAX 65536
+#define WRITE_CLOSE  4    /* LWS_WRITE_CLOSE, which its headers do not show */
+#define STEP_S       3600 /* the library's own time-outs; ours come first */
 /* Turns of the loop in which the library's handles close. */
 #define FAREWELL_TURNS 8
 
@@ -247,10 +251,22 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
 static const struct lws_protocols protocols[] = {
 	{ .name = VHOST, .callback = on_event, .rx_buffer_size = READ_BYTES },
+	{ .name = SMALL, .callback = on_event, .rx_buffer_size = SMALL_BYTES },
 	{ 0 },
 };
 
 /* ---- the context ---- */
+
+/* As many connections as the process may have descriptors. */
+static unsigned fd_limit(void)
+{
+	struct rlimit now = { 0 };
+
+	if (getrlimit(RLIMIT_NOFILE, &now) < 0)
+		return FD_LIMIT;
+	return (unsigned)ZK_MIN(ZK_MAX(now.rlim_cur, (rlim_t)FD_LIMIT),
+	                        (rlim_t)FD_LIMIT_MAX);
+}
 
 static int make_context(struct zk_ws_lib *l, struct zk_error *err)
 {
@@ -264,7 +280,7 @@ static int make_context(struct zk_ws_lib *l, struct zk_error *err)
 		           LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
 		           (net->ca_file ? LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS : 0),
 		.foreign_loops = loops,
-		.fd_limit_per_thread = FD_LIMIT,
+		.fd_limit_per_thread = fd_limit(),
 		.pt_serv_buf_size = READ_BYTES,
 		.max_http_header_data = 8192,
 		.timeout_secs = STEP_S,
@@ -398,7 +414,7 @@ bool zk_ws_lws_connect(struct zk_ws *ws, const char *address)
 		.path = ws->target,
 		.host = ws->host_header,
 		.protocol = ws->protocol,
-		.local_protocol_name = VHOST,
+		.local_protocol_name = ws->conf.small ? SMALL : VHOST,
 		.alpn = "http/1.1",
 		.opaque_user_data = ws,
 	};
