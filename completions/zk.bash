@@ -3,9 +3,10 @@
 
 _zk_verbs() {
 	case $1 in
-	'') words='template trace webhook workflow node connection group zerobus triggers jetstream procwire health spool demo fake auth config profile completion explain help schema version' ;;
+	'') words='template trace events webhook workflow node connection group zerobus triggers jetstream procwire health spool demo fake auth config profile completion explain help schema version' ;;
 	'template') words='register list get delete export lint diff category bundle' ;;
 	'trace') words='start event push exec complete list show export replay' ;;
+	'events') words='tail' ;;
 	'webhook') words='listen register list update pause resume delete prune test replay verify sign send' ;;
 	'template category') words='list register' ;;
 	'template bundle') words='upload get' ;;
@@ -47,6 +48,7 @@ _zk_options() {
 	'trace show') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'trace export') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat -o --output -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'trace replay') words=' --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat --speed --to-events --no-to-events -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
+	'events tail') words=' -w --workflow --ws-url --ws-path --transport --reconnect-base --reconnect-cap --wait --no-wait --diff --no-diff --gaps --no-gaps --with-name --no-with-name --sockets --filter --distinct --sample --debounce --skip --count --buffer --every --overflow --queue --queue-bytes --exec --forward --jobs --key --exec-timeout --dead-letter --ordered --no-ordered --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'webhook listen') words=' --events --filter --listen --path --public-url -n --namespace --raw-patterns --no-raw-patterns --register --no-register --secret-file --secret-fd --header-check --insecure --no-insecure --exec --forward --jobs --key --exec-timeout --dead-letter --store --keep --queue --count --deliveries --no-deliveries --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'webhook register') words=' -n --namespace --events --raw-patterns --no-raw-patterns --header --force --no-force --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
 	'webhook list') words=' -n --namespace --base-url --token-file --token-fd --api-key-file --api-key-fd --as-user --client-id --server-kind --rate --verify --no-verify --compat -p --profile -c --config --no-config --config -q --quiet --no-quiet -v --verbose --log-level --log-format --log-file --color --progress --trace --trace-file --timeout --grace --dry-run --no-dry-run -y --yes --no-yes --confirm --no-input --input --status-fd --ready-file -h --help -V --version -o --output --fields --jq --format --list-fields --no-list-fields --limit --all --no-all --cursor --exit-status --no-exit-status --connect-timeout --request-timeout --proxy --ca-file --client-cert --client-key --tls-verify --no-tls-verify --otel-endpoint --otlp-file --retries --retry-base --retry-cap --retry-max-time' ;;
@@ -201,6 +203,13 @@ _zk_value() {
 	'trace replay --token-file') kind='file' ;;
 	'trace replay --api-key-file') kind='file' ;;
 	'trace replay --server-kind') words='auto ideal as-built path-blind older' ;;
+	'events tail -w' | 'events tail --workflow') kind='workflow' ;;
+	'events tail --transport') words='auto websocket polling upgrade raw' ;;
+	'events tail --overflow') words='block drop-old drop-new' ;;
+	'events tail --dead-letter') kind='file' ;;
+	'events tail --token-file') kind='file' ;;
+	'events tail --api-key-file') kind='file' ;;
+	'events tail --server-kind') words='auto ideal as-built path-blind older' ;;
 	'webhook listen --events') kind='event' ;;
 	'webhook listen --secret-file') kind='file' ;;
 	'webhook listen --dead-letter') kind='file' ;;
@@ -614,6 +623,37 @@ _zk_with_value() {
 	'trace replay --server-kind') return 0 ;;
 	'trace replay --rate') return 0 ;;
 	'trace replay --speed') return 0 ;;
+	'events tail -w' | 'events tail --workflow') return 0 ;;
+	'events tail --ws-url') return 0 ;;
+	'events tail --ws-path') return 0 ;;
+	'events tail --transport') return 0 ;;
+	'events tail --reconnect-base') return 0 ;;
+	'events tail --reconnect-cap') return 0 ;;
+	'events tail --sockets') return 0 ;;
+	'events tail --filter') return 0 ;;
+	'events tail --distinct') return 0 ;;
+	'events tail --sample') return 0 ;;
+	'events tail --debounce') return 0 ;;
+	'events tail --skip') return 0 ;;
+	'events tail --count') return 0 ;;
+	'events tail --buffer') return 0 ;;
+	'events tail --every') return 0 ;;
+	'events tail --overflow') return 0 ;;
+	'events tail --queue') return 0 ;;
+	'events tail --queue-bytes') return 0 ;;
+	'events tail --exec') return 0 ;;
+	'events tail --forward') return 0 ;;
+	'events tail --jobs') return 0 ;;
+	'events tail --key') return 0 ;;
+	'events tail --exec-timeout') return 0 ;;
+	'events tail --dead-letter') return 0 ;;
+	'events tail --base-url') return 0 ;;
+	'events tail --token-file') return 0 ;;
+	'events tail --api-key-file') return 0 ;;
+	'events tail --as-user') return 0 ;;
+	'events tail --client-id') return 0 ;;
+	'events tail --server-kind') return 0 ;;
+	'events tail --rate') return 0 ;;
 	'webhook listen --events') return 0 ;;
 	'webhook listen --filter') return 0 ;;
 	'webhook listen --listen') return 0 ;;

@@ -24,6 +24,8 @@ const struct zk_cmd *const zk_cmds[] = {
 	&zk_cmd_trace_show,
 	&zk_cmd_trace_export,
 	&zk_cmd_trace_replay,
+	&zk_cmd_events,
+	&zk_cmd_events_tail,
 	&zk_cmd_webhook,
 	&zk_cmd_webhook_listen,
 	&zk_cmd_webhook_register,

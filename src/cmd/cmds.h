@@ -28,6 +28,8 @@ extern const struct zk_cmd zk_cmd_connection_delete;
 extern const struct zk_cmd zk_cmd_connection_list;
 extern const struct zk_cmd zk_cmd_demo;
 extern const struct zk_cmd zk_cmd_emit;
+extern const struct zk_cmd zk_cmd_events;
+extern const struct zk_cmd zk_cmd_events_tail;
 extern const struct zk_cmd zk_cmd_explain;
 extern const struct zk_cmd zk_cmd_fake;
 extern const struct zk_cmd zk_cmd_fake_zerobus;

@@ -589,7 +589,7 @@ static const struct zk_opt listen_rows[] = {
 	  OFF(insecure),
 	  .group = "Proof",
 	  .help = "take deliveries from anybody" },
-	HOOK_WORK_ROWS(struct listen_opts),
+	HOOK_WORK_ROWS(struct listen_opts, "webhook"),
 	{ .type = ZK_OPT_PATH,
 	  .name = "store",
 	  .conf = "webhook.store",

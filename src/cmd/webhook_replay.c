@@ -42,13 +42,6 @@ struct replay {
 	bool paused, at_end, stopping;
 };
 
-/* A copy of a row that is worked on. */
-struct copy {
-	struct hook_item item;
-	struct zk_buf texts[4];
-	char json[];
-};
-
 static void finish(struct replay *p)
 {
 	if (!p->stopping)
@@ -66,7 +59,6 @@ static void check_end(struct replay *p)
 static void on_over(void *ctx, struct hook_item *item, enum hook_end end, const char *why)
 {
 	struct replay *p = ctx;
-	struct copy *c = ZK_CONTAINER_OF(item, struct copy, item);
 	struct zk_error err = { 0 };
 
 	p->done += end == HOOK_DONE;
@@ -78,9 +70,7 @@ static void on_over(void *ctx, struct hook_item *item, enum hook_end end, const 
 	                            item->attempts, zk_str_of(why), &err) < 0 &&
 	    !p->err.code)
 		p->err = err;
-	for (size_t i = 0; i < ZK_ARRAY_LEN(c->texts); i++)
-		zk_buf_done(&c->texts[i]);
-	free(c);
+	hook_item_free(item);
 }
 
 static void on_idle(void *ctx)
@@ -98,27 +88,15 @@ static void on_fatal(void *ctx, const struct zk_error *err)
 
 static void push(struct replay *p, const struct zk_zip_hook_row *row)
 {
-	struct copy *c;
-	struct zk_zip_event ev;
-	zk_str json;
+	struct hook_item *item;
 
 	if (p->filter && !zk_expr_match(p->filter, row->payload)) {
 		p->passed++;
 		return;
 	}
-	c = zk_alloc0(sizeof(*c) + row->payload.n);
-	memcpy(c->json, row->payload.p, row->payload.n);
-	json = zk_str_n(c->json, row->payload.n);
-	(void)!zk_zip_event_read(json, &ev);
-	for (size_t i = 0; i < ZK_ARRAY_LEN(c->texts); i++)
-		zk_buf_init(&c->texts[i], 65536);
-	zk_buf_add(&c->texts[0], row->id);
-	c->item = (struct hook_item){ .json = json, .seq = row->seq };
-	c->item.id = zk_buf_str(&c->texts[0]);
-	c->item.type = zk_zip_event_text(&ev.type, &c->texts[1]);
-	c->item.workflow = zk_zip_event_text(&ev.workflow, &c->texts[2]);
-	c->item.node = zk_zip_event_text(&ev.node, &c->texts[3]);
-	p->paused = !hook_work_push(p->work, &c->item);
+	item = hook_item_new(row->payload, row->id);
+	item->seq = row->seq;
+	p->paused = !hook_work_push(p->work, item);
 }
 
 static void pull(struct replay *p)
@@ -264,7 +242,7 @@ static const struct zk_opt replay_rows[] = {
 	  .conf = "webhook.secret",
 	  OFF(secret),
 	  .help = "sign what --forward posts" },
-	HOOK_WORK_ROWS(struct replay_opts),
+	HOOK_WORK_ROWS(struct replay_opts, "webhook"),
 	ZK_OPT_END,
 };
 

@@ -27,6 +27,7 @@
 #define ENV_MAX     8192
 #define FORWARD_MS  30000
 #define LETTER_ROOM 4096
+#define OUTPUT_MAX  ((size_t)16 << 20) /* of a command, with --ordered */
 
 struct hook_work {
 	struct zk_app *app;
@@ -37,6 +38,7 @@ struct hook_work {
 	struct zk_work *work;
 	struct zk_hmac_key key;
 	struct hook_item *held; /* printed as soon as stdout has room */
+	struct zk_list order;   /* with opts.ordered: items in the order they came */
 	struct hook_work_stats stats;
 	int letters; /* descriptor of the dead letters, -1 = none */
 };
@@ -91,6 +93,77 @@ bool hook_work_closed(const struct hook_work *w)
 	return w->out && zk_out_closed(w->out);
 }
 
+/* ---- the end of an item --------------------------------------------------------------------- */
+
+static void pass_on(struct hook_work *w, struct hook_item *item)
+{
+	struct zk_error err = { 0 };
+	char *why = ZK_TAKE(item->why);
+
+	zk_list_remove(&item->order);
+	if (item->output.n && zk_out_text(w->out, zk_buf_str(&item->output), &err) < 0)
+		w->conf.on_fatal(w->conf.ctx, &err);
+	zk_buf_done(&item->output);
+	w->conf.over(w->conf.ctx, item, (enum hook_end)item->end, why);
+	free(why);
+}
+
+/* The owner gets it back, with --ordered when all that came before it are over. */
+static void end_item(struct hook_work *w, struct hook_item *item, enum hook_end end,
+                     const char *why)
+{
+	if (!w->conf.opts->ordered) {
+		w->conf.over(w->conf.ctx, item, end, why);
+		return;
+	}
+	item->end = (int)end;
+	item->why = zk_strdup(why);
+	while (!zk_list_is_empty(&w->order)) {
+		struct hook_item *first =
+		        ZK_LIST_ENTRY(w->order.next, struct hook_item, order);
+
+		if (first->end < 0)
+			break;
+		pass_on(w, first);
+	}
+}
+
+struct hook_copy {
+	struct hook_item item;
+	struct zk_buf texts[5];
+	char json[];
+};
+
+struct hook_item *hook_item_new(zk_str json, zk_str id)
+{
+	struct hook_copy *c = zk_alloc0(sizeof(*c) + json.n);
+	struct hook_item *item = &c->item;
+	struct zk_zip_event ev = { 0 };
+
+	memcpy(c->json, json.p, json.n);
+	item->json = zk_str_n(c->json, json.n);
+	(void)!zk_zip_event_read(item->json, &ev);
+	for (size_t i = 0; i < ZK_ARRAY_LEN(c->texts); i++)
+		zk_buf_init(&c->texts[i], 65536);
+	zk_buf_add(&c->texts[0], id);
+	item->id =
+	        id.n ? zk_buf_str(&c->texts[0]) : zk_zip_event_text(&ev.id, &c->texts[0]);
+	item->type = zk_zip_event_text(&ev.type, &c->texts[1]);
+	item->workflow = zk_zip_event_text(&ev.workflow, &c->texts[2]);
+	item->node = zk_zip_event_text(&ev.node, &c->texts[3]);
+	item->session = zk_zip_event_text(&ev.session, &c->texts[4]);
+	return item;
+}
+
+void hook_item_free(struct hook_item *item)
+{
+	struct hook_copy *c = ZK_CONTAINER_OF(item, struct hook_copy, item);
+
+	for (size_t i = 0; i < ZK_ARRAY_LEN(c->texts); i++)
+		zk_buf_done(&c->texts[i]);
+	free(c);
+}
+
 /* ---- a command ----------------------------------------------------------------------------- */
 
 static void on_command_end(void *ctx, const struct zk_child_result *res)
@@ -99,6 +172,8 @@ static void on_command_end(void *ctx, const struct zk_child_result *res)
 	struct zk_error err = { 0 };
 
 	item->child = NULL;
+	zk_buf_clear(&item->output); /* that of an earlier attempt */
+	zk_buf_add(&item->output, res->out);
 	zk_work_end(&item->task, zk_work_child_error(res, &err));
 }
 
@@ -127,7 +202,8 @@ static void start_command(struct hook_work *w, struct hook_item *item)
 		.shell = w->conf.opts->exec,
 		.env = (const char *const *)env,
 		.input = item->json,
-		.out = ZK_CHILD_INHERIT,
+		.out = w->conf.opts->ordered ? ZK_CHILD_COLLECT : ZK_CHILD_INHERIT,
+		.out_cap = OUTPUT_MAX,
 		.err = ZK_CHILD_INHERIT,
 		.timeout_ms = w->conf.opts->exec_timeout_ms,
 		.on_exit = on_command_end,
@@ -289,12 +365,12 @@ static void on_over(void *ctx, struct zk_task *t, const struct zk_error *err)
 	struct hook_item *item = item_of(t);
 
 	if (err && err->code == ZK_E_INTERRUPTED) {
-		w->conf.over(w->conf.ctx, item, HOOK_STOPPED, err->msg);
+		end_item(w, item, HOOK_STOPPED, err->msg);
 		return;
 	}
 	if (!err) {
 		w->stats.done++;
-		w->conf.over(w->conf.ctx, item, HOOK_DONE, "");
+		end_item(w, item, HOOK_DONE, "");
 		return;
 	}
 	w->stats.failed++;
@@ -302,7 +378,7 @@ static void on_over(void *ctx, struct zk_task *t, const struct zk_error *err)
 	          ZK_STR_ARG(item->type), ZK_STR_ARG(item->id), item->attempts, err->msg);
 	if (w->letters >= 0)
 		letter(w, item, err->msg);
-	w->conf.over(w->conf.ctx, item, HOOK_FAILED, err->msg);
+	end_item(w, item, HOOK_FAILED, err->msg);
 }
 
 static void on_retry(void *ctx, struct zk_task *t, int64_t wait_ms)
@@ -338,7 +414,7 @@ static int open_out(struct hook_work *w, struct zk_error *err)
 		                                   .noun = "events",
 		                                   .open = true };
 
-	if (w->conf.opts->exec || w->conf.opts->forward)
+	if ((w->conf.opts->exec && !w->conf.opts->ordered) || w->conf.opts->forward)
 		return 0;
 	w->out = zk_app_out_on_loop(w->app, on_out_room, w, err);
 	return w->out ? zk_out_begin(w->out, &shape, err) : -(int)err->code;
@@ -377,6 +453,7 @@ int hook_work_new(struct zk_app *app, const struct hook_work_conf *conf,
 	};
 
 	*w = (struct hook_work){ .app = app, .conf = *conf, .letters = -1 };
+	zk_list_init(&w->order);
 	w->loop = zk_app_loop(app, err);
 	w->net = w->loop && conf->opts->forward ? zk_app_net(app, err) : NULL;
 	if (!w->loop || (conf->opts->forward && !w->net) || open_out(w, err) < 0 ||
@@ -407,6 +484,11 @@ bool hook_work_push(struct hook_work *w, struct hook_item *item)
 	struct zk_jval v = { 0 };
 
 	item->work = w;
+	item->end = -1;
+	zk_list_init(&item->order);
+	zk_buf_init(&item->output, OUTPUT_MAX);
+	if (w->conf.opts->ordered)
+		zk_list_push(&w->order, &item->order);
 	if (w->conf.opts->key)
 		(void)!zk_jscan_get(item->json, zk_str_of(w->conf.opts->key), &v);
 	return zk_work_push(w->work, &item->task, v.raw);

@@ -1,5 +1,5 @@
 /* What is done with each received event: printed, given to a command, or posted on; retried, and
- * set aside when it cannot be done. Shared by `webhook listen` and `webhook replay`.
+ * set aside when it cannot be done. Shared by `webhook listen`, `webhook replay` and `events tail`.
  * Layer: cmd. specs/zeal-zip.md §8.4. */
 #ifndef ZK_CMD_WEBHOOK_WORK_H
 #define ZK_CMD_WEBHOOK_WORK_H
@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "cli/cmd.h"
 #include "codec/digest.h"
@@ -24,12 +25,14 @@ struct hook_work_opts {
 	uint64_t jobs;
 	int64_t exec_timeout_ms;
 	bool deliveries; /* what is printed is the delivery, by hook_work_print */
+	bool ordered;    /* what commands print comes in the order of the events */
 };
 
-#define HOOK_WORK_ROWS(T)                                                             \
+/* `K` is the prefix of their config keys: "webhook". */
+#define HOOK_WORK_ROWS(T, K)                                                          \
 	{ .type = ZK_OPT_STR,                                                         \
 	  .name = "exec",                                                             \
-	  .conf = "webhook.exec",                                                     \
+	  .conf = K ".exec",                                                          \
 	  .meta = "COMMAND",                                                          \
 	  .off = offsetof(T, work.exec),                                              \
 	  .flags = ZK_OPT_TRUST,                                                      \
@@ -37,14 +40,14 @@ struct hook_work_opts {
 	  .help = "run this for each event, with the event on stdin" },               \
 	        { .type = ZK_OPT_URL,                                                 \
 		  .name = "forward",                                                  \
-		  .conf = "webhook.forward",                                          \
+		  .conf = K ".forward",                                               \
 		  .meta = "URL",                                                      \
 		  .off = offsetof(T, work.forward),                                   \
 		  .group = "Work",                                                    \
 		  .help = "post each event there instead" },                          \
 	        { .type = ZK_OPT_UINT,                                                \
 		  .name = "jobs",                                                     \
-		  .conf = "webhook.jobs",                                             \
+		  .conf = K ".jobs",                                                  \
 		  .meta = "N",                                                        \
 		  .def = "1",                                                         \
 		  .min = 1,                                                           \
@@ -54,7 +57,7 @@ struct hook_work_opts {
 		  .help = "commands or posts at once" },                              \
 	        { .type = ZK_OPT_STR,                                                 \
 		  .name = "key",                                                      \
-		  .conf = "webhook.key",                                              \
+		  .conf = K ".key",                                                   \
 		  .meta = "FIELD",                                                    \
 		  .off = offsetof(T, work.key),                                       \
 		  .group = "Work",                                                    \
@@ -64,7 +67,7 @@ struct hook_work_opts {
 		          "may run at once." },                                       \
 	        { .type = ZK_OPT_DURATION,                                            \
 		  .name = "exec-timeout",                                             \
-		  .conf = "webhook.exec_timeout",                                     \
+		  .conf = K ".exec_timeout",                                          \
 		  .meta = "D",                                                        \
 		  .def = "5m",                                                        \
 		  .min = 100,                                                         \
@@ -74,10 +77,9 @@ struct hook_work_opts {
 		  .help = "a command that takes longer is stopped and counts as "     \
 		          "failed" },                                                 \
 	{                                                                             \
-		.type = ZK_OPT_PATH, .name = "dead-letter",                           \
-		.conf = "webhook.dead_letter", .meta = "FILE",                        \
-		.off = offsetof(T, work.dead_letter), .flags = ZK_OPT_TRUST,          \
-		.complete = "file", .group = "Work",                                  \
+		.type = ZK_OPT_PATH, .name = "dead-letter", .conf = K ".dead_letter", \
+		.meta = "FILE", .off = offsetof(T, work.dead_letter),                 \
+		.flags = ZK_OPT_TRUST, .complete = "file", .group = "Work",           \
 		.help = "append events that were given up, with the reason"           \
 	}
 
@@ -90,9 +92,19 @@ struct hook_item {
 	struct hook_work *work;
 	struct zk_child *child;
 	struct zk_http *http;
+	/* With opts.ordered: its place among the others, what its command printed, how it ended. */
+	struct zk_list order;
+	struct zk_buf output;
+	int end; /* enum hook_end, or -1 */
+	char *why;
 };
 
 enum hook_end { HOOK_DONE, HOOK_FAILED, HOOK_STOPPED };
+
+/* An item with copies of an event, for those who do not keep the event themselves; `id` (n == 0:
+ * that of the event) names it. */
+struct hook_item *hook_item_new(zk_str json, zk_str id);
+void hook_item_free(struct hook_item *item);
 
 struct hook_work_conf {
 	const struct hook_work_opts *opts;

@@ -17,6 +17,8 @@ struct zk_zip_memory;
 #define ZK_ZIP_MEM_SERVER   "server"   /* "": its kind */
 #define ZK_ZIP_MEM_WORKFLOW "workflow" /* a name: the id that apply made for it */
 #define ZK_ZIP_MEM_TEMPLATE "template" /* a global id: the digest last registered */
+#define ZK_ZIP_MEM_SOCKET \
+	"socket" /* "", of the address of a socket: what is wrong with it */
 
 /* Opens the file at `path`, made with mode 0600 when missing. 0 or an error of store/sqlite.h. */
 int zk_zip_memory_open(const char *path, struct zk_zip_memory **ret,

@@ -84,7 +84,7 @@ static unsigned socket_port(struct zk_zip *z)
 }
 
 /* Where it listens: what was set, or a port of the server's host. */
-static int socket_base(struct zk_zip *z, const char *ws_url, struct zk_buf *b,
+int zk_zip_socket_base(struct zk_zip *z, const char *ws_url, struct zk_buf *b,
                        struct zk_error *err)
 {
 	struct zk_url u;
@@ -137,7 +137,7 @@ static int check_socket(struct zk_zip *z, const char *ws_url, struct zk_error *e
 	zk_buf_init(&base, 8192);
 	zk_buf_init(&url, 16384);
 	zk_buf_init(&answer, 65536);
-	if (socket_base(z, ws_url, &base, err) < 0)
+	if (zk_zip_socket_base(z, ws_url, &base, err) < 0)
 		return -(int)err->code;
 	zk_buf_printf(&url, "%s/zip/events/?EIO=4&transport=polling",
 	              zk_buf_cstring(&base));

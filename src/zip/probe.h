@@ -10,9 +10,16 @@
 #include "base/err.h"
 #include "zip/api.h"
 
+struct zk_buf;
+
 /* Asks the server; reads only. Tells the client (zk_zip_set_server) and `*ret`. */
 int zk_zip_detect(struct zk_zip *z, enum zk_zip_server *ret,
                   struct zk_error *err) ZK_MUST_USE;
+
+/* Appends the address of the socket server without a path: `ws_url` when it is set (then `z` may be
+ * NULL), else the port that the server names, on its host; 3001 when it names none (§1.1). */
+int zk_zip_socket_base(struct zk_zip *z, const char *ws_url, struct zk_buf *b,
+                       struct zk_error *err) ZK_MUST_USE;
 
 enum zk_zip_check {
 	ZK_ZIP_CHECK_DATABASE,

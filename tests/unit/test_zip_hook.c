@@ -6,34 +6,12 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/mem.h"
-#include "codec/json.h"
 #include "zip/delivery.h"
 #include "zip/event_type.h"
 #include "zip/recent.h"
+#include "zeal_data.h"
 
 #include "base/ban.h"
-
-#define DATA_MAX (1u << 20)
-
-static struct zk_json *table(const char *name)
-{
-	const char *src = getenv("TEST_SRC");
-	char *path = zk_asprintf("%s/tests/data/zeal/%s", src ? src : ".", name);
-	FILE *f = fopen(path, "re");
-	char *text = zk_alloc(DATA_MAX);
-	struct zk_json *all;
-	struct zk_error err;
-	size_t n;
-
-	cr_assert_not_null(f, "%s", path);
-	n = fread(text, 1, DATA_MAX, f);
-	(void)fclose(f);
-	cr_assert_eq(zk_json_parse(zk_str_n(text, n), DATA_MAX, &all, &err), 0);
-	free(text);
-	free(path);
-	return all;
-}
 
 static zk_str text_at(const struct zk_json *j, const char *path)
 {
@@ -56,7 +34,7 @@ static bool in_list(const struct zk_json *list, zk_str want)
 
 Test(zip_pattern, sources)
 {
-	struct zk_json *all = table("events/patterns.json");
+	struct zk_json *all = zeal_table("events/patterns.json");
 
 	ZK_JSON_EACH(e, zk_json_at(all, "event_sources"))
 	{
@@ -71,7 +49,7 @@ Test(zip_pattern, sources)
 
 Test(zip_pattern, local_match)
 {
-	struct zk_json *all = table("events/patterns.json");
+	struct zk_json *all = zeal_table("events/patterns.json");
 	size_t rows = 0;
 
 	ZK_JSON_EACH(row, zk_json_at(all, "local_match"))
@@ -95,7 +73,7 @@ Test(zip_pattern, local_match)
 
 Test(zip_pattern, translation)
 {
-	struct zk_json *all = table("events/patterns.json");
+	struct zk_json *all = zeal_table("events/patterns.json");
 	size_t rows = 0;
 
 	ZK_JSON_EACH(row, zk_json_at(all, "translation"))
