@@ -72,9 +72,11 @@ const struct zk_cmd *const zk_cmds[] = {
 	&zk_cmd_group_list,
 	/* Data */
 	&zk_cmd_zerobus,
-	&zk_cmd_zerobus_schema,
-	&zk_cmd_zerobus_decode,
 	&zk_cmd_zerobus_send,
+	&zk_cmd_zerobus_replay,
+	&zk_cmd_zerobus_schema,
+	&zk_cmd_zerobus_table,
+	&zk_cmd_zerobus_decode,
 	&zk_cmd_triggers,
 	&zk_cmd_triggers_serve,
 	&zk_cmd_triggers_keys,

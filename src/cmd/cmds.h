@@ -51,6 +51,8 @@ extern const struct zk_cmd zk_cmd_jetstream_cursor_convert;
 extern const struct zk_cmd zk_cmd_zerobus;
 extern const struct zk_cmd zk_cmd_zerobus_schema;
 extern const struct zk_cmd zk_cmd_zerobus_decode;
+extern const struct zk_cmd zk_cmd_zerobus_replay;
+extern const struct zk_cmd zk_cmd_zerobus_table;
 extern const struct zk_cmd zk_cmd_node;
 extern const struct zk_cmd zk_cmd_node_add;
 extern const struct zk_cmd zk_cmd_node_delete;

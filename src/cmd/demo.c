@@ -21,7 +21,8 @@
 
 #define TICK_MS 5
 
-static const struct demo_stage *const stages[] = { &zk_demo_triggers, &zk_demo_procwire };
+static const struct demo_stage *const stages[] = { &zk_demo_zerobus, &zk_demo_triggers,
+	                                           &zk_demo_procwire };
 
 struct demo_opts {
 	const char *only;

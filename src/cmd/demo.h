@@ -39,6 +39,7 @@ struct demo_stage {
 
 extern const struct demo_stage zk_demo_procwire;
 extern const struct demo_stage zk_demo_triggers;
+extern const struct demo_stage zk_demo_zerobus;
 
 /* Turns the loop until cond(ctx) or for `ms`; whether the condition holds. */
 bool demo_wait(struct demo *d, bool (*cond)(void *ctx), void *ctx, int64_t ms);

@@ -15,7 +15,7 @@
 #include "base/ban.h"
 
 struct fake_opts {
-	const char *listen, *out, *plan;
+	const char *listen, *out, *plan, *tls_cert, *tls_key, *document;
 	uint64_t grpc_port, http_port, chaos, window;
 	int64_t token_ms;
 	bool fast, auth;
@@ -44,16 +44,18 @@ static void tell(struct zk_app *app, struct zk_loop *loop, const struct fake_opt
                  const struct zk_zb_fake *f)
 {
 	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
+	const char *scheme = o->tls_cert ? "https" : "http";
 
 	zk_buf_init(&b, 4096);
-	zk_buf_printf(&b, "\"grpc\":\"http://%s:%d\",\"http\":\"http://%s:%d\"",
+	zk_buf_printf(&b, "\"grpc\":\"%s://%s:%d\",\"http\":\"http://%s:%d\"", scheme,
 	              o->listen, zk_zb_fake_grpc_port(f), o->listen,
 	              zk_zb_fake_http_port(f));
 	zk_status_ready(zk_app_status(app), loop, zk_buf_str(&b));
 	zk_say("stand-in of Zerobus; it keeps what you send in %s",
 	       o->out ? o->out : "no file (--out DIR)");
-	zk_say("  zk zerobus send -t main.default.t --endpoint http://%s:%d%s FILE",
-	       o->listen, zk_zb_fake_grpc_port(f), o->auth ? "" : " --auth none");
+	zk_say("  zk zerobus send -t main.default.t --endpoint %s://%s:%d%s%s%s FILE",
+	       scheme, o->listen, zk_zb_fake_grpc_port(f), o->auth ? "" : " --auth none",
+	       o->tls_cert ? " --ca-file " : "", o->tls_cert ? o->tls_cert : "");
 	zk_say("  counts: http://%s:%d/stats", o->listen, zk_zb_fake_http_port(f));
 }
 
@@ -90,7 +92,10 @@ static int fake_run(struct zk_app *app, void *opts, int argc, char **argv,
 		                        .fast = o->fast,
 		                        .auth = o->auth,
 		                        .token_ms = o->token_ms,
-		                        .window = (uint32_t)o->window };
+		                        .window = (uint32_t)o->window,
+		                        .tls_cert = o->tls_cert,
+		                        .tls_key = o->tls_key,
+		                        .document = o->document };
 	struct zk_loop *loop = zk_app_loop(app, err);
 	struct zk_zb_fake *f;
 	int r;
@@ -184,6 +189,27 @@ static const struct zk_opt fake_rows[] = {
 	  .off = offsetof(struct fake_opts, window),
 	  .flags = ZK_OPT_NO_CONF,
 	  .help = "flow-control window of HTTP/2" },
+	{ .type = ZK_OPT_PATH,
+	  .name = "tls-cert",
+	  .meta = "FILE",
+	  .off = offsetof(struct fake_opts, tls_cert),
+	  .flags = ZK_OPT_NO_CONF,
+	  .complete = "file",
+	  .help = "certificate of the streams' port; made when missing" },
+	{ .type = ZK_OPT_PATH,
+	  .name = "tls-key",
+	  .meta = "FILE",
+	  .off = offsetof(struct fake_opts, tls_key),
+	  .flags = ZK_OPT_NO_CONF,
+	  .complete = "file",
+	  .help = "its key; made with it" },
+	{ .type = ZK_OPT_PATH,
+	  .name = "document",
+	  .meta = "FILE",
+	  .off = offsetof(struct fake_opts, document),
+	  .flags = ZK_OPT_NO_CONF,
+	  .complete = "file",
+	  .help = "columns of every table, as the Unity Catalog has them" },
 	ZK_OPT_END,
 };
 

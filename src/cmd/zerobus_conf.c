@@ -30,15 +30,15 @@ static enum zb_auth choose_auth(const struct zb_opts *o)
 	return ZB_AUTH_OAUTH;
 }
 
-static int check_auth(struct zb_session *s, struct zk_error *err)
+/* `host`: where the token goes. */
+static int check_auth(struct zb_session *s, const char *host, struct zk_error *err)
 {
 	const struct zb_opts *o = s->o;
 
 	s->auth = choose_auth(o);
-	if (s->auth == ZB_AUTH_NONE && !zk_zb_is_loopback(s->endpoint.host))
+	if (s->auth == ZB_AUTH_NONE && !zk_zb_is_loopback(host))
 		return zk_fail(err, ZK_E_CONFIG,
-		               "--auth none is for loopback hosts, not for '%s'",
-		               s->endpoint.host);
+		               "--auth none is for loopback hosts, not for '%s'", host);
 	if (o->auth == ZB_AUTH_AUTO && o->token.kind != ZK_SECRET_NONE &&
 	    o->client_secret.kind != ZK_SECRET_NONE)
 		return zk_fail(
@@ -77,20 +77,45 @@ static int find_workspace(struct zb_session *s, struct zk_error *err)
 	return 0;
 }
 
-int zb_session_init(struct zk_app *app, const struct zb_opts *o, struct zb_session *s,
-                    struct zk_error *err)
+static int begin(struct zk_app *app, const struct zb_opts *o, struct zb_session *s,
+                 struct zk_error *err)
 {
 	uint64_t seed;
 
 	memset(s, 0, sizeof(*s));
 	s->app = app;
-	s->o = o;
+	s->mine = *o;
+	s->o = &s->mine;
 	zk_buf_init(&s->table, 1024);
 	zk_rand_secret(&seed, sizeof(seed));
 	zk_rand_seed(&s->rnd, seed);
-	if (zb_table(o, &s->table, err) < 0)
+	if (zb_table(o, &s->table, err) < 0 || zb_profile_load(s, err) < 0)
 		return -(int)err->code;
 	(void)zk_buf_cstring(&s->table);
+	if (s->mine.workspace_url &&
+	    zk_zb_endpoint_parse(s->mine.workspace_url, o->insecure_http, &s->workspace,
+	                         err) < 0)
+		return zk_wrap(err, "--workspace-url");
+	return 0;
+}
+
+int zb_session_read(struct zk_app *app, const struct zb_opts *o, struct zb_session *s,
+                    struct zk_error *err)
+{
+	if (begin(app, o, s, err) < 0)
+		return -(int)err->code;
+	if (s->workspace.url)
+		return check_auth(s, s->workspace.host, err);
+	(void)zk_fail(err, ZK_E_ZB_ENDPOINT, "no --workspace-url is given");
+	return zk_err_hint(err, "set zerobus.workspace_url, ZK_ZEROBUS_WORKSPACE_URL or "
+	                        "--databricks-profile");
+}
+
+int zb_session_init(struct zk_app *app, const struct zb_opts *o, struct zb_session *s,
+                    struct zk_error *err)
+{
+	if (begin(app, o, s, err) < 0)
+		return -(int)err->code;
 	if (!o->endpoint) {
 		(void)zk_fail(err, ZK_E_ZB_ENDPOINT, "no endpoint is given");
 		return zk_err_hint(
@@ -98,7 +123,7 @@ int zb_session_init(struct zk_app *app, const struct zb_opts *o, struct zb_sessi
 		             "--endpoint; to try without an account: zk fake zerobus");
 	}
 	if (zk_zb_endpoint_parse(o->endpoint, o->insecure_http, &s->endpoint, err) < 0 ||
-	    check_auth(s, err) < 0)
+	    check_auth(s, s->endpoint.host, err) < 0)
 		return -(int)err->code;
 	return find_workspace(s, err);
 }
@@ -107,6 +132,8 @@ void zb_session_done(struct zb_session *s)
 {
 	zk_buf_done(&s->table);
 	zk_zb_endpoint_done(&s->endpoint);
+	zk_zb_endpoint_done(&s->workspace);
+	zb_profile_done(s);
 	free(s->workspace_id);
 }
 
@@ -130,7 +157,6 @@ int zb_auth_new(struct zb_session *s, enum zk_zb_token_for what, void *ctx,
 	struct zk_buf url ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_buf form ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_net *net = zk_app_net(s->app, err);
-	zk_str base = zk_str_of(s->o->workspace_url);
 
 	*ret = NULL;
 	if (!net)
@@ -149,9 +175,7 @@ int zb_auth_new(struct zb_session *s, enum zk_zb_token_for what, void *ctx,
 	} else {
 		if (zk_secret_load(&s->o->client_secret, &secret, err) < 0)
 			return -(int)err->code;
-		while (base.n && base.p[base.n - 1] == '/')
-			base.n--;
-		zk_buf_printf(&url, "%.*s/oidc/v1/token", ZK_STR_ARG(base));
+		zk_buf_printf(&url, "%s/oidc/v1/token", s->workspace.url);
 		zk_zb_token_form(zk_buf_str(&s->table), zk_str_of(s->workspace_id), what,
 		                 &form);
 		conf.url = zk_buf_cstring(&url);

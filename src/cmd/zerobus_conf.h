@@ -25,24 +25,26 @@ struct zb_opts {
 	struct zk_secret client_secret, token;
 	int auth; /* enum zb_auth */
 	bool insecure_http;
+	const char *databricks_profile;
 };
 
 /* The rows that fill it. */
-#define ZB_ROWS                                                                       \
+#define ZB_ROWS ZB_TABLE_ROW, ZB_LOGIN_ROWS
+#define ZB_TABLE_ROW                                                     \
+	{                                                                \
+		.type = ZK_OPT_STR, .key = 't', .name = "table",         \
+		.meta = "CATALOG.SCHEMA.TABLE", .conf = "zerobus.table", \
+		.off = offsetof(struct zb_opts, table),                  \
+		.help = "table that receives the rows"                   \
+	}
+#define ZB_LOGIN_ROWS                                                                 \
 	{ .type = ZK_OPT_STR,                                                         \
-	  .key = 't',                                                                 \
-	  .name = "table",                                                            \
-	  .meta = "CATALOG.SCHEMA.TABLE",                                             \
-	  .conf = "zerobus.table",                                                    \
-	  .off = offsetof(struct zb_opts, table),                                     \
-	  .help = "table that receives the rows" },                                   \
-	        { .type = ZK_OPT_STR,                                                 \
-		  .name = "endpoint",                                                 \
-		  .meta = "URL",                                                      \
-		  .conf = "zerobus.endpoint",                                         \
-		  .flags = ZK_OPT_ENDPOINT,                                           \
-		  .off = offsetof(struct zb_opts, endpoint),                          \
-		  .help = "Zerobus endpoint of the workspace" },                      \
+	  .name = "endpoint",                                                         \
+	  .meta = "URL",                                                              \
+	  .conf = "zerobus.endpoint",                                                 \
+	  .flags = ZK_OPT_ENDPOINT,                                                   \
+	  .off = offsetof(struct zb_opts, endpoint),                                  \
+	  .help = "Zerobus endpoint of the workspace" },                              \
 	        { .type = ZK_OPT_STR,                                                 \
 		  .name = "workspace-url",                                            \
 		  .meta = "URL",                                                      \
@@ -83,6 +85,13 @@ struct zb_opts {
 		  .conf = "zerobus.auth",                                             \
 		  .off = offsetof(struct zb_opts, auth),                              \
 		  .help = "where the token comes from; none: loopback only" },        \
+	        { .type = ZK_OPT_STR,                                                 \
+		  .name = "databricks-profile",                                       \
+		  .group = "Credentials",                                             \
+		  .meta = "NAME",                                                     \
+		  .conf = "zerobus.databricks_profile",                               \
+		  .off = offsetof(struct zb_opts, databricks_profile),                \
+		  .help = "section of ~/.databrickscfg that has them" },              \
 	{                                                                             \
 		.type = ZK_OPT_BOOL, .name = "insecure-http", .group = "Credentials", \
 		.conf = "zerobus.insecure_http", .flags = ZK_OPT_TRUST,               \
@@ -93,9 +102,13 @@ struct zb_opts {
 /* What came of the options. */
 struct zb_session {
 	struct zk_app *app;
-	const struct zb_opts *o;
-	struct zk_buf table; /* checked, without backquotes */
+	const struct zb_opts *o; /* `mine` */
+	struct zb_opts mine;     /* the command's, with what a profile adds */
+	struct zk_buf table;     /* checked, without backquotes */
 	struct zk_zb_endpoint endpoint;
+	struct zk_zb_endpoint workspace; /* url NULL = none */
+	char *profile_host, *profile_client, *secrets[2];
+	size_t n_secrets;
 	char *workspace_id;
 	enum zb_auth auth;
 	struct zk_rand rnd;
@@ -105,6 +118,9 @@ struct zb_session {
  * left for the next run. zb_session_done in any case. */
 int zb_session_init(struct zk_app *app, const struct zb_opts *o, struct zb_session *s,
                     struct zk_error *err) ZK_MUST_USE;
+/* The same for commands that only read the table: no endpoint is needed. */
+int zb_session_read(struct zk_app *app, const struct zb_opts *o, struct zb_session *s,
+                    struct zk_error *err) ZK_MUST_USE;
 void zb_session_done(struct zb_session *s);
 /* Only the table's name, for commands that do not connect. */
 int zb_table(const struct zb_opts *o, struct zk_buf *ret,
@@ -113,6 +129,10 @@ int zb_table(const struct zb_opts *o, struct zk_buf *ret,
 int zb_auth_new(struct zb_session *s, enum zk_zb_token_for what, void *ctx,
                 void (*on_fetched)(void *ctx, bool good), struct zk_auth **ret,
                 struct zk_error *err) ZK_MUST_USE;
+
+/* zerobus_profile.c: what a section of ~/.databrickscfg adds to s->mine. */
+int zb_profile_load(struct zb_session *s, struct zk_error *err) ZK_MUST_USE;
+void zb_profile_done(struct zb_session *s);
 
 struct zk_zb_schema;
 struct zk_zb_schema_conf;

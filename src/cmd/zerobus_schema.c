@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cli/term.h"
 #include "cmd/cmds.h"
+#include "cmd/zerobus_conf.h"
 #include "zerobus/schema.h"
 #include "zerobus/source.h"
 
@@ -16,8 +17,8 @@
 enum form { FORM_PROTO, FORM_DESCRIPTOR, FORM_SET, FORM_ARROW, FORM_DDL, FORM_JSON };
 
 struct schema_opts {
+	struct zb_opts zb;
 	int form;
-	const char *table;
 	const char *message;
 	bool all_optional;
 	int time_as;
@@ -42,9 +43,10 @@ static const struct zk_opt schema_rows[] = {
 	  .key = 't',
 	  .name = "table",
 	  .meta = "CATALOG.SCHEMA.TABLE",
-	  .off = offsetof(struct schema_opts, table),
+	  .off = offsetof(struct schema_opts, zb.table),
 	  .flags = ZK_OPT_NO_CONF,
-	  .help = "the table that CREATE TABLE and the message are named after" },
+	  .help = "without FILE the schema is this table's; else a name only" },
+	ZB_LOGIN_ROWS,
 	{ .type = ZK_OPT_STR,
 	  .name = "message",
 	  .meta = "NAME",
@@ -99,9 +101,9 @@ static bool is_name_char(char c)
 /* What the message is called without --message; the caller frees. */
 static char *message_name(const struct schema_opts *o, const char *path)
 {
-	zk_str name = o->message ? zk_str_of(o->message)
-	              : o->table ? last_part(zk_str_of(o->table), false)
-	                         : last_part(zk_str_of(path), true);
+	zk_str name = o->message    ? zk_str_of(o->message)
+	              : o->zb.table ? last_part(zk_str_of(o->zb.table), false)
+	                            : last_part(zk_str_of(path), true);
 	struct zk_buf b;
 
 	zk_buf_init(&b, 300);
@@ -151,7 +153,7 @@ static void put_form(const struct schema_opts *o, const struct zk_zb_schema *s,
 		break;
 	case FORM_DDL:
 		zk_buf_init(&table, 2048);
-		quote_table(o->table, message, &table);
+		quote_table(o->zb.table, message, &table);
 		zk_zb_schema_ddl(s, zk_buf_str(&table), out);
 		zk_buf_done(&table);
 		break;
@@ -159,6 +161,33 @@ static void put_form(const struct schema_opts *o, const struct zk_zb_schema *s,
 		zk_zb_schema_json(s, out);
 		break;
 	}
+}
+
+static int of_input(const char *path, const struct zk_zb_schema_conf *conf,
+                    struct zk_zb_schema **ret, struct zk_error *err)
+{
+	struct zk_zb_fd_source_conf in = { .path = path };
+	struct zk_zb_source *source;
+	int r = zk_zb_fd_source_open(&in, &source, err);
+
+	if (r < 0)
+		return r;
+	r = zk_zb_schema_of_source(source, conf, ret, err);
+	zk_zb_fd_source_close(source);
+	return r;
+}
+
+static int of_table(struct zk_app *app, const struct zb_opts *o,
+                    const struct zk_zb_schema_conf *conf, struct zk_zb_schema **ret,
+                    struct zk_error *err)
+{
+	struct zb_session s;
+	int r = zb_session_read(app, o, &s, err);
+
+	if (r == 0)
+		r = zb_table_schema(&s, conf, ret, err);
+	zb_session_done(&s);
+	return r;
 }
 
 static int schema_run(struct zk_app *app, void *opts, int argc, char **argv,
@@ -174,27 +203,24 @@ static int schema_run(struct zk_app *app, void *opts, int argc, char **argv,
 		                          .all_optional = o->all_optional,
 		                          .time_as = (enum zk_zb_time_as)o->time_as,
 		                          .on_note = on_note };
-	struct zk_zb_fd_source_conf in = { .path = path };
-	struct zk_zb_source *source = NULL;
 	struct zk_buf out;
 	int r = 0;
 
-	(void)app;
 	zk_buf_init(&out, (size_t)256 << 20);
 	if (binary && !o->force && isatty(STDOUT_FILENO))
 		r = zk_fail(err, ZK_E_USAGE,
 		            "this form is binary: send it to a file, or give --force");
+	if (r == 0 && argc == 0 && !o->zb.table && isatty(STDIN_FILENO))
+		r = zk_fail(err, ZK_E_USAGE, "neither FILE nor -t TABLE is given");
 	if (r == 0)
-		r = zk_zb_fd_source_open(&in, &source, err);
-	if (r == 0)
-		r = zk_zb_schema_of_source(source, &conf, &s, err);
+		r = argc == 0 && o->zb.table ? of_table(app, &o->zb, &conf, &s, err)
+		                             : of_input(path, &conf, &s, err);
 	if (r == 0) {
 		put_form(o, s, message, &out);
 		r = zk_buf_check(&out, err);
 	}
 	if (r == 0)
 		r = zk_print(zk_buf_str(&out), err);
-	zk_zb_fd_source_close(source);
 	zk_buf_done(&out);
 	free(message);
 	return r;
@@ -204,7 +230,7 @@ const struct zk_cmd zk_cmd_zerobus_schema = {
 	.path = "zerobus schema",
 	.args = "[FILE]",
 	.max_args = 1,
-	.help = "print the schema of a file as protobuf, SQL or JSON",
+	.help = "print the schema of a file or table as protobuf, SQL or JSON",
 	.about = "FILE is an Arrow file or stream, a serialized descriptor (as protoc -o "
 	         "writes), or the document of a table as the Unity Catalog gives it; its "
 	         "bytes "
@@ -213,9 +239,11 @@ const struct zk_cmd zk_cmd_zerobus_schema = {
 	         "uses, so the message can be compiled for readers of the same bytes.",
 	.examples = "zk zerobus schema part-0.arrows > row.proto\n"
 	            "zk zerobus schema part-0.arrows -o ddl -t main.default.air_quality\n"
+	            "zk zerobus schema -t main.default.air_quality -o ddl\n"
 	            "zk zerobus schema table.json -o set > row.pb",
 	.args_help =
-	        "FILE    Arrow, descriptor or table document; \"-\" or nothing is stdin",
+	        "FILE    Arrow, descriptor or table document; \"-\" is stdin, nothing "
+	        "too without -t",
 	.output =
 	        "proto: proto2 text that protoc accepts; descriptor: a DescriptorProto; "
 	        "set: a "
@@ -225,7 +253,8 @@ const struct zk_cmd zk_cmd_zerobus_schema = {
 	.see = "zk zerobus send · zk zerobus decode · man zk-zerobus",
 	.opts = schema_rows,
 	.opts_size = sizeof(struct schema_opts),
-	.flags = ZK_CMD_READS_INPUT | ZK_CMD_READER,
+	.groups = ZK_OPTS_HTTP | ZK_OPTS_RETRY,
+	.flags = ZK_CMD_READER,
 	.complete_arg = "file",
 	.run = schema_run,
 };

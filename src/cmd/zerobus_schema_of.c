@@ -125,22 +125,19 @@ int zb_table_document(struct zb_session *s, struct zk_buf *ret, struct zk_error 
 		           .cap_ms = s->app->retry.cap_ms,
 		           .max_time_ms = s->app->retry.max_time_ms },
 	};
-	zk_str base = zk_str_of(s->o->workspace_url);
 	char *token = NULL;
 	int status = 0, r;
 
 	if (!net)
 		return -(int)err->code;
-	if (!base.n)
+	if (!s->workspace.url)
 		return zk_fail(err, ZK_E_ZB_ENDPOINT,
 		               "no --workspace-url is given, which knows the columns");
-	while (base.n && base.p[base.n - 1] == '/')
-		base.n--;
 	r = get_token(s, &token, err);
 	if (r < 0)
 		return r;
 	zk_buf_init(&url, 8192);
-	zk_buf_printf(&url, "%.*s/api/2.1/unity-catalog/tables/", ZK_STR_ARG(base));
+	zk_buf_printf(&url, "%s/api/2.1/unity-catalog/tables/", s->workspace.url);
 	zk_buf_percent(&url, zk_buf_str(&s->table));
 	conf.http.url = zk_buf_cstring(&url);
 	conf.http.bearer = token;

@@ -17,6 +17,8 @@
 #include "rt/metrics.h"
 #include "rt/progress.h"
 #include "rt/stop.h"
+#include "zerobus/debug.h"
+#include "zerobus/replay.h"
 #include "zerobus/request.h"
 #include "zerobus/schema.h"
 
@@ -183,6 +185,48 @@ static void on_fetched(void *ctx, bool good)
 		zk_zb_feed_go(s->feed);
 }
 
+/* ---- debug files: the reader's thread, and the clock -------------------------------------- */
+
+static void on_part(void *ctx, const struct zk_zb_part *part)
+{
+	struct zb_send *s = ctx;
+
+	zk_zb_debug_part(s->debug, part);
+}
+
+static void on_built(void *ctx, const struct zk_zb_request *r)
+{
+	struct zb_send *s = ctx;
+
+	zk_zb_debug_request(s->debug, r);
+}
+
+static void on_debug_time(void *ctx)
+{
+	struct zb_send *s = ctx;
+
+	zk_zb_debug_flush(s->debug);
+}
+
+static void open_debug(struct zb_send *s)
+{
+	const struct zb_send_opts *o = s->o;
+	struct zk_zb_debug_conf conf = { .dir = o->debug_dir,
+		                         .table = zk_buf_cstring(&s->s.table),
+		                         .message = s->message,
+		                         .arrow = o->debug_arrow,
+		                         .proto = o->debug_proto,
+		                         .max_file = o->debug_max_file,
+		                         .keep = o->debug_keep };
+
+	if (!o->debug_arrow && !o->debug_proto)
+		return;
+	s->debug = zk_zb_debug_new(&conf);
+	s->debug_timer = zk_timer_new(s->loop, on_debug_time, s);
+	zk_timer_weak(s->debug_timer, true);
+	zk_timer_start(s->debug_timer, o->debug_flush_ms, o->debug_flush_ms);
+}
+
 /* ---- preparing ---------------------------------------------------------------------------- */
 
 static struct zk_zb_feed_conf feed_conf(struct zb_send *s)
@@ -193,7 +237,8 @@ static struct zk_zb_feed_conf feed_conf(struct zb_send *s)
 		.loop = s->loop,
 		.paths = s->paths,
 		.n_paths = s->n_paths,
-		.rows = { .format = (enum zk_zb_format)o->from,
+		.rows = { .format = s->replay ? ZK_ZB_FROM_REPLAY
+		                              : (enum zk_zb_format)o->from,
 		          .record_type = (enum zk_zb_record_type)o->record_type,
 		          .message = s->message,
 		          .schema = s->schema,
@@ -204,7 +249,9 @@ static struct zk_zb_feed_conf feed_conf(struct zb_send *s)
 		          .time_as = (enum zk_zb_time_as)o->time_as,
 		          .csv_delimiter = o->csv_delimiter ? o->csv_delimiter[0] : '\0',
 		          .csv_null = o->csv_null,
-		          .arrow_max_body = o->arrow_max_body },
+		          .arrow_max_body = o->arrow_max_body,
+		          .only_code = o->only_code,
+		          .only_table = o->only_table },
 		.batch_rows = o->batch_rows,
 		.batch_bytes = ZK_MIN(o->batch_bytes, o->max_message),
 		.max_message = o->max_message,
@@ -219,6 +266,8 @@ static struct zk_zb_feed_conf feed_conf(struct zb_send *s)
 		.on_kind = on_kind,
 		.on_note = on_note,
 		.on_end = on_fed,
+		.on_part = s->debug && o->debug_arrow ? on_part : NULL,
+		.on_built = s->debug && o->debug_proto ? on_built : NULL,
 	};
 }
 
@@ -267,6 +316,8 @@ static int check_files(struct zb_send *s, struct zk_error *err)
 		return 0;
 	conf.on_request = NULL;
 	conf.on_kind = NULL;
+	conf.on_part = NULL;
+	conf.on_built = NULL;
 	if (zk_zb_feed_check(&conf, first_bad, &sums, err) < 0)
 		return -(int)err->code;
 	if (!s->err.code)
@@ -410,7 +461,7 @@ static bool wants_table(const struct zb_send *s)
 		csv |= zk_str_ends(path, ZK_STR(".csv")) ||
 		       zk_str_ends(path, ZK_STR(".tsv"));
 	}
-	return csv && s->s.auth == ZB_AUTH_OAUTH && s->o->zb.workspace_url &&
+	return csv && s->s.auth == ZB_AUTH_OAUTH && s->s.workspace.url &&
 	       !s->app->common.dry_run;
 }
 
@@ -441,6 +492,7 @@ static int work(struct zb_send *s, struct zk_error *err)
 		return -(int)err->code;
 	if (zb_out_open(s, err) < 0 || zb_resume_load(s, err) < 0)
 		return -(int)err->code;
+	open_debug(s);
 	if (s->app->common.dry_run)
 		return dry_run(s, err);
 	if (check_files(s, err) < 0 || start(s, err) < 0)
@@ -461,6 +513,9 @@ static int check_options(const struct zb_send *s, struct zk_error *err)
 	if (sp->durable && !sp->enabled)
 		return zk_fail(err, ZK_E_USAGE,
 		               "--durable and --no-spool exclude each other");
+	if ((o->debug_arrow || o->debug_proto) && !o->debug_dir)
+		return zk_fail(err, ZK_E_CONFIG,
+		               "debug files need a folder: --debug-dir DIR");
 	if (o->csv_delimiter && strlen(o->csv_delimiter) != 1)
 		return zk_fail(err, ZK_E_USAGE, "--csv-delimiter is one character");
 	if (o->max_inflight_bytes < o->max_message)
@@ -486,6 +541,8 @@ static void send_done(struct zb_send *s, struct zk_error *err)
 	zb_show_stop(s);
 	zk_zb_sender_free(s->sender);
 	zk_zb_feed_free(s->feed);
+	zk_timer_free(s->debug_timer);
+	zk_zb_debug_free(s->debug);
 	zb_out_close(s, err);
 	zk_auth_free(s->auth);
 	zk_progress_free(s->progress);
@@ -494,19 +551,15 @@ static void send_done(struct zb_send *s, struct zk_error *err)
 	zb_session_done(&s->s);
 }
 
-static int send_run(struct zk_app *app, void *opts, int argc, char **argv,
-                    struct zk_error *err)
+static int run(struct zb_send *s, struct zk_error *err)
 {
-	static char *only_stdin[] = { (char *)"-" };
-	struct zb_send *s = zk_new0(struct zb_send);
+	struct zk_app *app = s->app;
 	struct zk_error late = { 0 };
 	int r;
 
-	send_init(s, app, opts);
-	s->paths = argc ? argv : only_stdin;
-	s->n_paths = argc ? (size_t)argc : 1;
 	s->loop = zk_app_loop(app, err);
 	r = s->loop ? check_options(s, err) : -(int)err->code;
+	zk_buf_init(&s->s.table, 1024);
 	if (r == 0 && app->common.dry_run)
 		r = zb_table(&s->o->zb, &s->s.table, err);
 	else if (r == 0)
@@ -522,130 +575,53 @@ static int send_run(struct zk_app *app, void *opts, int argc, char **argv,
 	return r;
 }
 
-/* ---- the command -------------------------------------------------------------------------- */
+int zb_send(struct zk_app *app, const struct zb_send_opts *o, char *const *paths,
+            size_t n_paths, struct zk_error *err)
+{
+	struct zb_send *s = zk_new0(struct zb_send);
 
-static const char *const formats[] = { "auto",  "ndjson",       "csv",
-	                               "arrow", "arrow-stream", NULL };
-static const char *const record_types[] = { "auto", "proto", "json", NULL };
-static const char *const reject_drop[] = { "reject", "drop", NULL };
-static const char *const times[] = { "error", "string", "micros", NULL };
+	send_init(s, app, o);
+	s->paths = paths;
+	s->n_paths = n_paths;
+	return run(s, err);
+}
 
-/* clang-format off: one line per fact */
-#define ROW(t, n, m, d, member, h)                         \
-	.type = (t), .name = (n), .meta = (m), .def = (d), \
-	.off = offsetof(struct zb_send_opts, member), .help = (h)
-/* clang-format on */
+/* What is refused again must not be written to a file that is being read. */
+static int check_rejects(const struct zb_send *s, struct zk_error *err)
+{
+	struct stat to, from;
 
-static const struct zk_opt send_rows[] = {
-	ZB_ROWS,
-	{ ROW(ZK_OPT_ENUM, "from", NULL, "auto", from, "format of the input"),
-	  .values = formats },
-	{ ROW(ZK_OPT_ENUM, "record-type", NULL, "auto", record_type, "how rows travel"),
-	  .values = record_types, .group = "Rows and values" },
-	{ ROW(ZK_OPT_STR, "schema", "SOURCE", "auto", schema,
-	      "where column types come from: auto, input, table, FILE"),
-	  .group = "Rows and values" },
-	{ ROW(ZK_OPT_STR, "message", "NAME", NULL, message,
-	      "message of a descriptor file with several"),
-	  .group = "Rows and values" },
-	{ ROW(ZK_OPT_BOOL, "all-optional", NULL, NULL, all_optional,
-	      "every column optional in the descriptor"),
-	  .group = "Rows and values" },
-	{ ROW(ZK_OPT_ENUM, "unknown-fields", NULL, "reject", unknown_fields,
-	      "members that the schema does not have"),
-	  .values = reject_drop, .group = "Rows and values" },
-	{ ROW(ZK_OPT_BOOL, "coerce", NULL, NULL, coerce,
-	      "allow conversions between types"),
-	  .group = "Rows and values" },
-	{ ROW(ZK_OPT_ENUM, "null-elements", NULL, "reject", null_elements,
-	      "null inside a list or map"),
-	  .values = reject_drop, .group = "Rows and values" },
-	{ ROW(ZK_OPT_ENUM, "time-as", NULL, "error", time_as,
-	      "time-of-day, duration and interval columns"),
-	  .values = times, .group = "Rows and values" },
-	{ ROW(ZK_OPT_UINT, "batch-rows", "N", "1000", batch_rows, "rows in one request"),
-	  .min = 1, .max = 100000, .group = "Requests and limits" },
-	{ ROW(ZK_OPT_SIZE, "batch-bytes", "SIZE", "1MiB", batch_bytes,
-	      "size of one request"),
-	  .min = 1024, .max = 64 << 20, .group = "Requests and limits" },
-	{ ROW(ZK_OPT_DURATION, "linger", "D", "100ms", linger_ms,
-	      "longest wait for a request to fill up"),
-	  .max = 60000, .group = "Requests and limits" },
-	{ ROW(ZK_OPT_SIZE, "max-message", "SIZE", "10MiB", max_message,
-	      "hard cap of one message"),
-	  .min = 1024, .max = 64 << 20, .group = "Requests and limits" },
-	{ ROW(ZK_OPT_UINT, "max-inflight", "N", "10000", max_inflight,
-	      "unacknowledged requests per stream"),
-	  .min = 1, .max = 1000000, .group = "Requests and limits" },
-	{ ROW(ZK_OPT_SIZE, "max-inflight-bytes", "SIZE", "64MiB", max_inflight_bytes,
-	      "unacknowledged bytes of all streams"),
-	  .min = 1024, .max = (int64_t)1 << 36, .group = "Requests and limits" },
-	{ ROW(ZK_OPT_UINT, "streams", "N", "1", streams, "parallel streams"), .min = 1,
-	  .max = 32 },
-	{ ROW(ZK_OPT_STR, "rate", "N/s", NULL, rate, "rows per second of all streams"),
-	  .group = "Requests and limits" },
-	{ ROW(ZK_OPT_DURATION, "create-timeout", "D", "15s", create_ms,
-	      "wait for a stream to be opened"),
-	  .min = 1, .max = 3600000, .group = "Requests and limits" },
-	{ ROW(ZK_OPT_DURATION, "ack-timeout", "D", "60s", ack_ms,
-	      "longest silence with rows unacknowledged"),
-	  .min = 1, .max = 86400000, .group = "Requests and limits" },
-	{ ROW(ZK_OPT_DURATION, "flush-timeout", "D", "5m", flush_ms,
-	      "from the end of input to the last ack"),
-	  .min = 1, .max = 86400000, .group = "Requests and limits" },
-	{ ROW(ZK_OPT_BOOL, "isolate", NULL, "true", isolate,
-	      "find the rows that the service refuses"),
-	  .group = "Requests and limits" },
-	{ ROW(ZK_OPT_UINT, "max-errors", "N", "1000", max_errors,
-	      "rejected rows that end the run; 0: no limit"),
-	  .max = INT64_MAX },
-	{ ROW(ZK_OPT_PATH, "resume", "FILE", NULL, resume,
-	      "skip rows that the receipts in FILE prove"),
-	  .flags = ZK_OPT_NO_CONF, .complete = "file" },
-	{ ROW(ZK_OPT_STR, "csv-delimiter", "C", NULL, csv_delimiter,
-	      "delimiter of CSV cells"),
-	  .group = "Rows and values" },
-	{ ROW(ZK_OPT_STR, "csv-null", "TEXT", NULL, csv_null,
-	      "a further spelling of null in CSV"),
-	  .group = "Rows and values" },
-	{ ROW(ZK_OPT_SIZE, "arrow-max-body", "SIZE", "2GiB", arrow_max_body,
-	      "largest body of an Arrow message"),
-	  .min = 1024, .max = (int64_t)1 << 40, .group = "Rows and values" },
-	ZK_OPT_END,
-};
+	if (!s->app->spool.rejects || stat(s->app->spool.rejects, &to) < 0)
+		return 0;
+	for (size_t i = 0; i < s->n_paths; i++)
+		if (strcmp(s->paths[i], "-") != 0 && stat(s->paths[i], &from) == 0 &&
+		    from.st_dev == to.st_dev && from.st_ino == to.st_ino)
+			return zk_fail(err, ZK_E_USAGE,
+			               "--rejects must be another file than '%s'",
+			               s->paths[i]);
+	return 0;
+}
 
-const struct zk_cmd zk_cmd_zerobus_send = {
-	.path = "zerobus send",
-	.args = "[FILE...]",
-	.max_args = ZK_ANY,
-	.help = "stream rows into a table until each one is durable",
-	.about = "Reads NDJSON, CSV or Arrow IPC and sends the rows to a Delta table "
-	         "through "
-	         "Zerobus. Each row ends acknowledged as durable, rejected with a "
-	         "reason, or in "
-	         "the spool; the exit status and the last line say which.\n\n"
-	         "Delivery is at least once: what was sent but not acknowledged before a "
-	         "connection broke is sent again. `resent` in the summary is the upper "
-	         "bound of "
-	         "what the table may hold twice.\n\n"
-	         "Rows of stdin are not written down before they are sent: after kill "
-	         "-9, what "
-	         "was read but not acknowledged must come again from its source. "
-	         "--durable "
-	         "writes every row to the spool first. A rejects file holds user data.",
-	.examples = "./export.sh | zk zerobus send -t main.default.air_quality\n"
-	            "zk zerobus send -t main.default.events part-*.arrows --streams 4\n"
-	            "zk zerobus send -t main.a.b x.ndjson --on-error skip --rejects "
-	            "bad.ndjson",
-	.args_help = "FILE    NDJSON, CSV or Arrow IPC, or '-' for stdin",
-	.output = "nothing on stdout; a summary on stderr",
-	.exits = "0 all acknowledged · 3 some rejected · 65 input · 69 refused · 75 "
-	         "spooled · 77",
-	.see = "man zk-zerobus · zk help spool",
-	.groups = ZK_OPTS_HTTP | ZK_OPTS_RETRY | ZK_OPTS_SPOOL,
-	.opts = send_rows,
-	.opts_size = sizeof(struct zb_send_opts),
-	.flags = ZK_CMD_READS_INPUT,
-	.complete_arg = "file",
-	.run = send_run,
-};
+int zb_replay(struct zk_app *app, struct zb_send_opts *o, char *const *paths,
+              size_t n_paths, struct zk_error *err)
+{
+	struct zk_buf table ZK_CLEANUP(zk_buf_done) = { 0 };
+	struct zb_send *s;
+
+	zk_buf_init(&table, 1024);
+	if (!o->zb.table) {
+		if (zk_zb_replay_table(paths[0], &table, err) < 0)
+			return -(int)err->code;
+		o->zb.table = o->only_table = zk_buf_cstring(&table);
+	}
+	s = zk_new0(struct zb_send);
+	send_init(s, app, o);
+	s->replay = true;
+	s->paths = paths;
+	s->n_paths = n_paths;
+	if (check_rejects(s, err) < 0) {
+		free(s);
+		return -(int)err->code;
+	}
+	return run(s, err);
+}

@@ -18,6 +18,7 @@
 #include "zerobus/sender.h"
 
 struct zk_histogram;
+struct zk_zb_debug;
 struct zk_loop;
 struct zk_progress;
 struct zk_stop;
@@ -34,6 +35,11 @@ struct zb_send_opts {
 	const char *rate, *resume, *csv_delimiter, *csv_null;
 	bool isolate;
 	uint64_t arrow_max_body;
+	const char *debug_dir;
+	bool debug_arrow, debug_proto;
+	int64_t debug_flush_ms;
+	uint64_t debug_max_file, debug_keep;
+	const char *only_code, *only_table; /* of replay */
 };
 
 /* What became of the rows. */
@@ -54,6 +60,9 @@ struct zb_send {
 	struct zk_timer *tick; /* of the figures that people see */
 	char *const *paths;
 	size_t n_paths;
+	bool replay;               /* the paths hold rows that were kept */
+	struct zk_zb_debug *debug; /* NULL = off */
+	struct zk_timer *debug_timer;
 
 	struct zk_zb_feed *feed;
 	struct zk_zb_sender *sender;
@@ -88,6 +97,12 @@ struct zb_send {
 };
 
 /* ---- zerobus_send.c ---- */
+
+/* The commands: everything from the options to the summary. An exit status, or -code. */
+int zb_send(struct zk_app *app, const struct zb_send_opts *o, char *const *paths,
+            size_t n_paths, struct zk_error *err) ZK_MUST_USE;
+int zb_replay(struct zk_app *app, struct zb_send_opts *o, char *const *paths,
+              size_t n_paths, struct zk_error *err) ZK_MUST_USE;
 
 /* It cannot go on: nothing more is read, what is under way is finished. */
 void zb_fail(struct zb_send *s, const struct zk_error *err);

@@ -10,6 +10,7 @@
 #include "rt/loop.h"
 #include "rt/progress.h"
 #include "rt/status.h"
+#include "zerobus/debug.h"
 
 #include "base/ban.h"
 
@@ -188,6 +189,14 @@ static void put_more(struct zb_send *s, struct zk_buf *b)
 		qsort(s->ack_ms, n, sizeof(*s->ack_ms), by_value);
 		zk_buf_printf(b, " · p50/p95 ack %.0f/%.0f ms", s->ack_ms[n / 2],
 		              s->ack_ms[n * 95 / 100]);
+	}
+	if (s->debug) {
+		struct zk_error why;
+
+		zk_zb_debug_end(s->debug);
+		if (zk_zb_debug_failed(s->debug, &why))
+			zk_buf_printf(b, "\na debug file was given up: %s [ZK%04d]",
+			              why.msg, (int)why.code);
 	}
 	if (s->folded)
 		zk_buf_printf(b, "\nand %s more rejected rows",

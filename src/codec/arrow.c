@@ -29,8 +29,9 @@ enum {
 #define MAGIC       "ARROW1"
 #define MAGIC_N     6
 /* A body is not believed to be this long before so much of it came. */
-#define LEGACY_MAX  ((int32_t)16 << 20)
-#define TRUST_BYTES ((size_t)16 << 20)
+#define SCHEMA_FRONT 32u /* bytes of a Message table in front of a footer */
+#define LEGACY_MAX   ((int32_t)16 << 20)
+#define TRUST_BYTES  ((size_t)16 << 20)
 
 enum state {
 	AT_START,   /* nothing read: the magic of a file may come */
@@ -114,6 +115,12 @@ void zk_arrow_raw(const struct zk_arrow *a, zk_str *head, zk_str *body)
 {
 	*head = zk_buf_str(&a->head);
 	*body = zk_buf_str(&a->body);
+}
+
+void zk_arrow_last_dict(const struct zk_arrow *a, int64_t *id, bool *is_delta)
+{
+	*id = a->dicts.last_id;
+	*is_delta = a->dicts.last_delta;
 }
 
 /* ---- messages ---- */
@@ -485,6 +492,34 @@ static void add_blocks(struct zk_arrow *a, const struct zk_fb_vec *v)
 	}
 }
 
+/* The schema of a footer as the message that a stream begins with: offsets in a flatbuffer are
+ * relative and point forward, so that a Message table is put in front of the footer as it is. */
+static void head_of_footer(struct zk_arrow *a, uint32_t schema_at)
+{
+	static const uint8_t begin[SCHEMA_FRONT] = {
+		16, 0, 0,  0,       /* root: the table at 16 */
+		12, 0, 12, 0, 8, 0, /* its vtable: sizes; version */
+		10, 0, 4,  0, 0, 0, /* header type, header, no body length */
+		12, 0, 0,  0,       /* the table: the vtable stands 12 before */
+	};
+	size_t meta_n = (SCHEMA_FRONT + a->footer.n + 7) & ~(size_t)7;
+	size_t pad = meta_n - SCHEMA_FRONT - a->footer.n;
+	char *front;
+
+	zk_buf_clear(&a->head);
+	zk_buf_clear(&a->body);
+	zk_buf_lit(&a->head, "\xff\xff\xff\xff\0\0\0\0");
+	zk_buf_put(&a->head, (const char *)begin, sizeof(begin));
+	zk_buf_add(&a->head, zk_buf_str(&a->footer));
+	zk_buf_put(&a->head, "\0\0\0\0\0\0\0", pad);
+	if (a->head.failed)
+		return;
+	zk_le_put32(a->head.p + 4, (uint32_t)meta_n);
+	front = a->head.p + 8;
+	zk_le_put32(front + 20, SCHEMA_FRONT + schema_at - 20);
+	zk_le_put32(front + 24, (uint32_t)a->version | KIND_SCHEMA << 16);
+}
+
 static int read_footer(struct zk_arrow *a, struct zk_error *err)
 {
 	struct zk_fb_vec dictionaries, batches;
@@ -519,6 +554,7 @@ static int read_footer(struct zk_arrow *a, struct zk_error *err)
 	add_blocks(a, &dictionaries);
 	a->n_dict_blocks = a->n_blocks;
 	add_blocks(a, &batches);
+	head_of_footer(a, schema.pos);
 	return take_schema(a, &schema, err);
 }
 

@@ -169,9 +169,11 @@ const struct zk_arrow_schema *zk_arrow_schema(const struct zk_arrow *a);
 const struct zk_arrow_batch *zk_arrow_batch(const struct zk_arrow *a);
 /* Complete batches so far. */
 uint64_t zk_arrow_batches(const struct zk_arrow *a);
-/* The message of the last event as it was read: prefix and metadata, then the body. Valid until
- * the next call. */
+/* The message of the last event as it was read: prefix and metadata, then the body. That of the
+ * schema of a file is made of its footer. Valid until the next call. */
 void zk_arrow_raw(const struct zk_arrow *a, zk_str *head, zk_str *body);
+/* Which dictionary the last ZK_ARROW_DICTIONARY was, and whether it only adds to it. */
+void zk_arrow_last_dict(const struct zk_arrow *a, int64_t *id, bool *is_delta);
 
 /* ---- values; `i` is a row of the array: 0 <= i < col->n ---- */
 

@@ -163,6 +163,8 @@ int zk_arrow_dict_read(struct zk_arrow_dicts *ds, const struct zk_arrow_read *rd
 		drop_chunks(ds, d);
 	if (read_chunk(ds, d, rd, &data, err) < 0)
 		return zk_wrap(err, "dictionary %lld", (long long)id);
+	ds->last_id = id;
+	ds->last_delta = delta;
 	return 0;
 }
 

@@ -93,6 +93,8 @@ struct zk_arrow_dicts {
 	struct zk_arrow_dict *d;
 	size_t n;
 	uint64_t bytes;
+	int64_t last_id; /* that was read */
+	bool last_delta;
 };
 
 /* One dictionary per id of the schema. */

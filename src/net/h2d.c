@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "net/tls_server.h"
 #include "rt/loop.h"
 
 #include "base/ban.h"
@@ -23,8 +24,9 @@ struct zk_h2d {
 	struct zk_h2d_conf conf;
 	struct zk_loop *loop;
 	uv_tcp_t listener;
+	struct zk_tls_server *tls; /* NULL = none */
 	struct zk_list conns;
-	char *chunk;
+	char *chunk, *plain;
 	int port;
 	unsigned handles; /* open ones; freed with the last */
 	bool closing;
@@ -36,8 +38,10 @@ struct zk_h2d_conn {
 	uv_tcp_t tcp;
 	uv_write_t req;
 	struct zk_h2 *h2;
+	struct zk_tls_conn *tls;
 	void *ctx;
-	struct zk_buf out; /* being written */
+	struct zk_buf out;    /* being written */
+	struct zk_buf sealed; /* the same with TLS */
 	bool writing, closing, busy, over;
 };
 
@@ -45,7 +49,9 @@ static void unref(struct zk_h2d *d)
 {
 	if (--d->handles)
 		return;
+	zk_tls_server_unref(d->tls);
 	free(d->chunk);
+	free(d->plain);
 	free(d);
 }
 
@@ -55,6 +61,8 @@ static void on_conn_closed(uv_handle_t *h)
 	struct zk_h2d *d = c->d;
 
 	zk_h2_free(c->h2);
+	zk_tls_conn_free(c->tls);
+	zk_buf_done(&c->sealed);
 	zk_buf_done(&c->out);
 	free(c);
 	unref(d);
@@ -156,26 +164,45 @@ static void on_written(uv_write_t *req, int status)
 		zk_h2d_flush(c);
 }
 
-void zk_h2d_flush(struct zk_h2d_conn *c)
+/* What goes out next, sealed where it must be; empty = nothing. -1: it is over. */
+static int collect(struct zk_h2d_conn *c, zk_str *ret)
 {
 	struct zk_error err = { 0 };
+	int r = 0;
+
+	zk_buf_clear(&c->out);
+	zk_buf_clear(&c->sealed);
+	/* Nothing may be said before the handshake is done. */
+	if (!c->tls || zk_tls_conn_is_ready(c->tls))
+		r = zk_h2_fill(c->h2, &c->out, OUT_BYTES, &err);
+	*ret = zk_buf_str(&c->out);
+	if (c->tls && !c->closing) {
+		if (zk_tls_conn_seal(c->tls, zk_buf_str(&c->out), &c->sealed) < 0)
+			r = -1;
+		*ret = zk_buf_str(&c->sealed);
+	}
+	return r;
+}
+
+void zk_h2d_flush(struct zk_h2d_conn *c)
+{
+	zk_str bytes;
 	uv_buf_t b;
 	int r;
 
 	if (c->writing || c->closing || c->busy)
 		return;
 	c->busy = true;
-	zk_buf_clear(&c->out);
-	r = zk_h2_fill(c->h2, &c->out, OUT_BYTES, &err);
+	r = collect(c, &bytes);
 	c->busy = false;
 	if (c->closing)
 		return;
-	if (!c->out.n) {
+	if (!bytes.n) {
 		if (r < 0 || c->over)
 			close_conn(c);
 		return;
 	}
-	b = uv_buf_init(c->out.p, (unsigned)c->out.n);
+	b = uv_buf_init((char *)(uintptr_t)bytes.p, (unsigned)bytes.n);
 	c->req.data = c;
 	c->writing = true;
 	if (uv_write(&c->req, (uv_stream_t *)&c->tcp, &b, 1, on_written) < 0) {
@@ -192,10 +219,26 @@ static void on_alloc(uv_handle_t *h, size_t n, uv_buf_t *b)
 	*b = uv_buf_init(c->d->chunk, (unsigned)READ_BYTES);
 }
 
+static void feed(struct zk_h2d_conn *c, zk_str bytes)
+{
+	struct zk_error err = { 0 };
+	ptrdiff_t n;
+
+	if (!c->tls) {
+		if (zk_h2_feed(c->h2, bytes, &err) < 0)
+			c->over = true; /* its GOAWAY still goes out */
+		return;
+	}
+	zk_tls_conn_feed(c->tls, bytes);
+	while (!c->over && (n = zk_tls_conn_read(c->tls, c->d->plain, READ_BYTES)) != 0)
+		if (n < 0 ||
+		    zk_h2_feed(c->h2, zk_str_n(c->d->plain, (size_t)n), &err) < 0)
+			c->over = true;
+}
+
 static void on_read(uv_stream_t *st, ssize_t n, const uv_buf_t *b)
 {
 	struct zk_h2d_conn *c = st->data;
-	struct zk_error err = { 0 };
 
 	if (n == 0)
 		return;
@@ -204,8 +247,7 @@ static void on_read(uv_stream_t *st, ssize_t n, const uv_buf_t *b)
 		return;
 	}
 	c->busy = true;
-	if (zk_h2_feed(c->h2, zk_str_n(b->base, (size_t)n), &err) < 0)
-		c->over = true; /* its GOAWAY still goes out */
+	feed(c, zk_str_n(b->base, (size_t)n));
 	c->busy = false;
 	zk_h2d_flush(c);
 }
@@ -237,6 +279,9 @@ static void on_connection(uv_stream_t *st, int status)
 	c->d = d;
 	h2.ctx = c;
 	zk_buf_init(&c->out, OUT_CAP);
+	zk_buf_init(&c->sealed, OUT_CAP);
+	if (d->tls)
+		c->tls = zk_tls_conn_new(d->tls);
 	(void)uv_tcp_init(zk_loop_uv(d->loop), &c->tcp);
 	c->tcp.data = c;
 	d->handles++;
@@ -307,9 +352,19 @@ static int port_of(uv_tcp_t *tcp)
 int zk_h2d_listen(struct zk_loop *l, const struct zk_h2d_conf *conf, struct zk_h2d **ret,
                   struct zk_error *err)
 {
-	struct zk_h2d *d = zk_new0(struct zk_h2d);
 	struct sockaddr_storage a = { 0 };
+	struct zk_tls_server *tls = NULL;
+	struct zk_h2d *d;
 	int r;
+
+	if (conf->tls_cert) {
+		if (zk_tls_server_new(conf->tls_cert, conf->tls_key, &tls, err) < 0)
+			return -(int)err->code;
+		zk_tls_server_protocol(tls, "h2");
+	}
+	d = zk_new0(struct zk_h2d);
+	d->tls = tls;
+	d->plain = tls ? zk_alloc(READ_BYTES) : NULL;
 
 	d->conf = *conf;
 	d->loop = l;

@@ -1,4 +1,5 @@
-/* HTTP/2 server without TLS, by prior knowledge, on uv_tcp: for stand-ins of gRPC services.
+/* HTTP/2 server on uv_tcp, without TLS by prior knowledge or with it: for stand-ins of gRPC
+ * services.
  * Layer: net. Loop thread only. */
 #ifndef ZK_NET_H2D_H
 #define ZK_NET_H2D_H
@@ -20,6 +21,7 @@ struct zk_h2d_conf {
 	const char *addr; /* IPv4 or IPv6 address */
 	int port;         /* 0 = any */
 	uint32_t window, max_frame;
+	const char *tls_cert, *tls_key; /* PEM files; NULL = no TLS */
 	void *ctx;
 	/* `conn_ctx` of the following is what on_open returns. */
 	void *(*on_open)(void *ctx, struct zk_h2d_conn *c);

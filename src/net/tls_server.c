@@ -86,10 +86,9 @@ static int no_passphrase(char *buf, int size, int writing, void *ctx)
 static int select_alpn(SSL *s, const unsigned char **out, unsigned char *out_n,
                        const unsigned char *in, unsigned n, void *ctx)
 {
-	static const zk_str ours = ZK_STR_INIT("http/1.1");
+	zk_str ours = zk_str_of(ctx);
 
 	(void)s;
-	(void)ctx;
 	for (unsigned i = 0; i < n && n - i > in[i]; i += 1u + in[i]) {
 		if (zk_str_eq(zk_str_n((const char *)in + i + 1, in[i]), ours)) {
 			*out = in + i + 1;
@@ -130,8 +129,13 @@ static void configure(SSL_CTX *ctx)
 	        ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
 	                     SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_CLEANSE_PLAINTEXT |
 	                     SSL_OP_IGNORE_UNEXPECTED_EOF);
-	(ssl.SSL_CTX_set_alpn_select_cb)(ctx, select_alpn, NULL);
+	(ssl.SSL_CTX_set_alpn_select_cb)(ctx, select_alpn, (void *)"http/1.1");
 	(ssl.SSL_CTX_set_default_passwd_cb)(ctx, no_passphrase);
+}
+
+void zk_tls_server_protocol(struct zk_tls_server *s, const char *alpn)
+{
+	(ssl.SSL_CTX_set_alpn_select_cb)(s->ctx, select_alpn, (void *)(uintptr_t)alpn);
 }
 
 int zk_tls_server_new(const char *cert_file, const char *key_file,

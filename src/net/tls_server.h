@@ -2,7 +2,8 @@
  * on first use.
  * Layer: net. Loop thread only.
  *
- * TLS 1.2 and later, ALPN "http/1.1", no client certificates, no renegotiation. */
+ * TLS 1.2 and later, ALPN "http/1.1" unless said otherwise, no client certificates, no
+ * renegotiation. */
 #ifndef ZK_NET_TLS_SERVER_H
 #define ZK_NET_TLS_SERVER_H
 
@@ -21,6 +22,13 @@ struct zk_tls_server;
  * and OpenSSL's reason, -ZK_E_LIBRARY. */
 int zk_tls_server_new(const char *cert_file, const char *key_file,
                       struct zk_tls_server **ret, struct zk_error *err) ZK_MUST_USE;
+/* The protocol that is agreed on instead of "http/1.1"; a literal. Before the first connection. */
+void zk_tls_server_protocol(struct zk_tls_server *s, const char *alpn);
+/* Makes a key and a certificate for `host` (a name or address) that is its own authority, valid
+ * from now for a year, as PEM files: the key with mode 0600. For stand-ins. -ZK_E_CREATE,
+ * -ZK_E_LIBRARY, -ZK_E_SYSTEM. */
+int zk_tls_make_files(const char *host, const char *cert_file, const char *key_file,
+                      struct zk_error *err) ZK_MUST_USE;
 /* Connections that were made from it keep it alive. NULL is fine. */
 void zk_tls_server_unref(struct zk_tls_server *s);
 

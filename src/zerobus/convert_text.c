@@ -267,37 +267,49 @@ static enum zk_zb_kind_of variant_of_cell(struct zk_zb_plan *p, zk_str s,
 	return ZK_ZB_V_VALUE;
 }
 
+/* What texts of a type have in common. */
+enum form { TRUTH, WHOLE, REAL, DECIMAL, TEXT, BYTES, WHEN, ANY, NESTED };
+
+static enum form form_of(enum zk_zb_type type)
+{
+	static const enum form forms[] = {
+		[ZK_ZBT_BOOLEAN] = TRUTH,      [ZK_ZBT_TINYINT] = WHOLE,
+		[ZK_ZBT_SMALLINT] = WHOLE,     [ZK_ZBT_INT] = WHOLE,
+		[ZK_ZBT_BIGINT] = WHOLE,       [ZK_ZBT_FLOAT] = REAL,
+		[ZK_ZBT_DOUBLE] = REAL,        [ZK_ZBT_DECIMAL] = DECIMAL,
+		[ZK_ZBT_STRING] = TEXT,        [ZK_ZBT_VARCHAR] = TEXT,
+		[ZK_ZBT_CHAR] = TEXT,          [ZK_ZBT_BINARY] = BYTES,
+		[ZK_ZBT_DATE] = WHEN,          [ZK_ZBT_TIMESTAMP] = WHEN,
+		[ZK_ZBT_TIMESTAMP_NTZ] = WHEN, [ZK_ZBT_VARIANT] = ANY,
+		[ZK_ZBT_STRUCT] = NESTED,
+	};
+
+	return forms[type];
+}
+
 static enum zk_zb_kind_of from_text(struct zk_zb_plan *p, const struct zk_zb_op *op,
                                     zk_str s, struct zk_zb_value *v)
 {
 	const struct zk_zb_field *f = &p->conf.schema->fields[op->field];
 
-	switch (f->type) {
-	case ZK_ZBT_BOOLEAN:
+	switch (form_of(f->type)) {
+	case TRUTH:
 		return as_bool(p, s, v);
-	case ZK_ZBT_TINYINT:
-	case ZK_ZBT_SMALLINT:
-	case ZK_ZBT_INT:
-	case ZK_ZBT_BIGINT:
+	case WHOLE:
 		return as_int(p, op, s, v);
-	case ZK_ZBT_FLOAT:
-	case ZK_ZBT_DOUBLE:
+	case REAL:
 		return as_float(p, op, s, v);
-	case ZK_ZBT_DECIMAL:
+	case DECIMAL:
 		return as_decimal(p, f, s, v);
-	case ZK_ZBT_STRING:
-	case ZK_ZBT_VARCHAR:
-	case ZK_ZBT_CHAR:
+	case TEXT:
 		return as_text(p, f, s, v);
-	case ZK_ZBT_BINARY:
+	case BYTES:
 		return as_bytes(p, s, v);
-	case ZK_ZBT_DATE:
-	case ZK_ZBT_TIMESTAMP:
-	case ZK_ZBT_TIMESTAMP_NTZ:
+	case WHEN:
 		return is_whole(s) ? as_int(p, op, s, v) : as_when(p, f, s, true, v);
-	case ZK_ZBT_VARIANT:
+	case ANY:
 		return variant_of_cell(p, s, v);
-	case ZK_ZBT_STRUCT:
+	case NESTED:
 		break;
 	}
 	return refuse(p, s, "not possible");
@@ -309,38 +321,17 @@ static enum zk_zb_kind_of from_string(struct zk_zb_plan *p, const struct zk_zb_o
                                       zk_str s, struct zk_zb_value *v)
 {
 	const struct zk_zb_field *f = &p->conf.schema->fields[op->field];
+	enum form form = form_of(f->type);
 
 	/* Names of members are text for keys of every type. */
-	if (p->conf.coerce || op->is_key)
+	if (p->conf.coerce || op->is_key || form == DECIMAL || form == TEXT ||
+	    form == BYTES)
 		return from_text(p, op, s, v);
-	switch (f->type) {
-	case ZK_ZBT_FLOAT:
-	case ZK_ZBT_DOUBLE:
-		if (!p->conf.json && float_name(s, &v->d)) {
-			v->f = (float)v->d;
-			return ZK_ZB_V_VALUE;
-		}
-		break;
-	case ZK_ZBT_DECIMAL:
-		return as_decimal(p, f, s, v);
-	case ZK_ZBT_STRING:
-	case ZK_ZBT_VARCHAR:
-	case ZK_ZBT_CHAR:
-		return as_text(p, f, s, v);
-	case ZK_ZBT_BINARY:
-		return as_bytes(p, s, v);
-	case ZK_ZBT_DATE:
-	case ZK_ZBT_TIMESTAMP:
-	case ZK_ZBT_TIMESTAMP_NTZ:
+	if (form == WHEN)
 		return as_when(p, f, s, false, v);
-	case ZK_ZBT_BOOLEAN:
-	case ZK_ZBT_TINYINT:
-	case ZK_ZBT_SMALLINT:
-	case ZK_ZBT_INT:
-	case ZK_ZBT_BIGINT:
-	case ZK_ZBT_VARIANT:
-	case ZK_ZBT_STRUCT:
-		break;
+	if (form == REAL && !p->conf.json && float_name(s, &v->d)) {
+		v->f = (float)v->d;
+		return ZK_ZB_V_VALUE;
 	}
 	return refuse(p, s, "a string (--coerce reads it)");
 }
@@ -349,34 +340,15 @@ static enum zk_zb_kind_of from_number(struct zk_zb_plan *p, const struct zk_zb_o
                                       zk_str raw, struct zk_zb_value *v)
 {
 	const struct zk_zb_field *f = &p->conf.schema->fields[op->field];
+	enum form form = form_of(f->type);
 
-	switch (f->type) {
-	case ZK_ZBT_TINYINT:
-	case ZK_ZBT_SMALLINT:
-	case ZK_ZBT_INT:
-	case ZK_ZBT_BIGINT:
-	case ZK_ZBT_DATE:
-	case ZK_ZBT_TIMESTAMP:
-	case ZK_ZBT_TIMESTAMP_NTZ:
+	if (form == WHEN)
 		return as_int(p, op, raw, v);
-	case ZK_ZBT_FLOAT:
-	case ZK_ZBT_DOUBLE:
-		return as_float(p, op, raw, v);
-	case ZK_ZBT_DECIMAL:
-		return as_decimal(p, f, raw, v);
-	case ZK_ZBT_STRING:
-	case ZK_ZBT_VARCHAR:
-	case ZK_ZBT_CHAR:
-		if (p->conf.coerce)
-			return as_text(p, f, raw, v);
+	if (form == TEXT && !p->conf.coerce)
 		return refuse(p, raw,
 		              "a number, not a string (--coerce writes it as text)");
-	case ZK_ZBT_BOOLEAN:
-	case ZK_ZBT_BINARY:
-	case ZK_ZBT_VARIANT:
-	case ZK_ZBT_STRUCT:
-		break;
-	}
+	if (form == WHOLE || form == REAL || form == DECIMAL || form == TEXT)
+		return from_text(p, op, raw, v);
 	return refuse(p, raw, "a number");
 }
 
@@ -389,8 +361,7 @@ static enum zk_zb_kind_of from_bool(struct zk_zb_plan *p, const struct zk_zb_op 
 		v->i = raw.p[0] == 't';
 		return ZK_ZB_V_VALUE;
 	}
-	if (p->conf.coerce && (f->type == ZK_ZBT_STRING || f->type == ZK_ZBT_VARCHAR ||
-	                       f->type == ZK_ZBT_CHAR))
+	if (p->conf.coerce && form_of(f->type) == TEXT)
 		return as_text(p, f, raw, v);
 	return refuse(p, raw, "a boolean");
 }

@@ -18,7 +18,9 @@
 #include "net/grpc.h"
 #include "rt/loop.h"
 #include "zerobus/fake_int.h"
+#include "zerobus/decode.h"
 #include "zerobus/proto.h"
+#include "zerobus/schema.h"
 
 #define ZK_LOGGER "fake"
 #include "base/log.h"
@@ -97,8 +99,11 @@ static struct fake_table *table_of(struct zk_zb_fake *f, zk_str name)
 }
 
 /* A row is known by the hash of its bytes: enough to count what came twice. */
-static void store_row(struct zk_zb_fake *f, struct fake_table *t, zk_str row, bool json)
+static void store_row(struct fake_stream *s, zk_str row)
 {
+	struct zk_zb_fake *f = s->f;
+	struct fake_table *t = s->table;
+	struct zk_error err;
 	char key[8];
 	uint64_t h = zk_hash(row);
 
@@ -108,13 +113,10 @@ static void store_row(struct zk_zb_fake *f, struct fake_table *t, zk_str row, bo
 	f->stats.stored++;
 	if (t->fd < 0)
 		return;
-	if (json) {
+	if (!s->schema)
 		zk_buf_add(&t->lines, row);
-	} else {
-		zk_buf_lit(&t->lines, "{\"proto\":\"");
-		zk_buf_base64(&t->lines, row, false, true);
-		zk_buf_lit(&t->lines, "\"}");
-	}
+	else if (zk_zb_decode_row(s->schema, row, /* strict */ true, &t->lines, &err) < 0)
+		zk_zb_fake_violate(f, err.msg); /* it was looked at when it came */
 	zk_buf_char(&t->lines, '\n');
 	if (t->lines.n >= FILE_BYTES)
 		flush_table(t);
@@ -130,7 +132,7 @@ static void store(struct fake_stream *s, zk_str message)
 	if (zk_zb_ask_parse(message, &a, &err) < 0)
 		return; /* it was parsed before */
 	while (zk_zb_ask_next(&a, &at, &row, &err) > 0)
-		store_row(s->f, s->table, row, a.type == ZK_ZB_JSON);
+		store_row(s, row);
 }
 
 /* ---- answers ---- */
@@ -159,6 +161,7 @@ static void end_with(struct fake_stream *s, int code, const char *text)
 static void do_cut(struct fake_stream *s)
 {
 	s->f->stats.cuts++;
+	s->f->stats.cut_row = s->rows;
 	switch (s->fault.cut) {
 	case ZK_ZB_CUT_STATUS:
 		end_with(s, s->fault.code, s->fault.text);
@@ -237,6 +240,19 @@ static void ack(struct fake_stream *s, int64_t offset)
 
 /* ---- requests ---- */
 
+/* The descriptor must be one, with every type_name resolved; NULL = it is. */
+static const char *read_descriptor(struct fake_stream *s, const struct zk_zb_ask *a)
+{
+	struct zk_zb_schema_conf conf = { .message = "row" };
+	struct zk_error err = { 0 };
+
+	if (a->record_type != ZK_ZB_PROTO || s->f->conf.fast ||
+	    zk_zb_schema_of_descriptor(a->descriptor, &conf, &s->schema, &err) == 0)
+		return NULL;
+	(void)snprintf(s->why, sizeof(s->why), "the descriptor is none: %.120s", err.msg);
+	return s->why;
+}
+
 static void on_create(struct fake_stream *s, const struct zk_zb_ask *a)
 {
 	struct zk_zb_fake *f = s->f;
@@ -251,6 +267,8 @@ static void on_create(struct fake_stream *s, const struct zk_zb_ask *a)
 		wrong = "record_type is neither PROTO nor JSON";
 	else if ((a->record_type == ZK_ZB_PROTO) != a->has_descriptor)
 		wrong = "a descriptor belongs to PROTO streams, and to no others";
+	else
+		wrong = read_descriptor(s, a);
 	if (wrong) {
 		zk_zb_fake_violate(f, wrong);
 		end_with(s, ZK_GRPC_INVALID_ARGUMENT, wrong);
@@ -272,11 +290,16 @@ static void on_create(struct fake_stream *s, const struct zk_zb_ask *a)
 
 static bool row_is_good(struct fake_stream *s, zk_str row)
 {
+	struct zk_error err = { 0 };
 	struct zk_jscan js;
 
 	if (s->type == ZK_ZB_JSON &&
 	    (zk_jscan(row, 64, NULL, 0, &js) < 0 || js.top.type != ZK_J_OBJECT))
 		zk_zb_fake_violate(s->f, "a JSON record is no object");
+	zk_buf_clear(&s->f->row);
+	if (s->schema &&
+	    zk_zb_decode_row(s->schema, row, /* strict */ true, &s->f->row, &err) < 0)
+		zk_zb_fake_violate(s->f, err.msg);
 	return !s->fault.poison[0] || zk_str_find(row, zk_str_of(s->fault.poison)) < 0;
 }
 
@@ -491,6 +514,7 @@ void zk_zb_fake_stream_free(struct fake_stream *s)
 		free(p);
 	}
 	zk_timer_free(s->timer);
+	zk_zb_schema_free(s->schema);
 	zk_buf_done(&s->out);
 	zk_buf_done(&s->header_table);
 	zk_buf_done(&s->token);

@@ -1,5 +1,5 @@
 /* A stand-in of the Zerobus service: strict about the client, and as unreliable as it is told to be
- * (specs/zerobus.md §19). Loopback; gRPC without TLS.
+ * (specs/zerobus.md §19). Loopback.
  * Layer: zerobus. Loop thread only. */
 #ifndef ZK_ZEROBUS_FAKE_H
 #define ZK_ZEROBUS_FAKE_H
@@ -56,6 +56,10 @@ struct zk_zb_fake_conf {
 	bool auth;        /* tokens are demanded */
 	int64_t token_ms; /* their life */
 	uint32_t window;  /* of HTTP/2; 0 = 1 MiB */
+	/* PEM files; made when neither is there. NULL = gRPC without TLS. */
+	const char *tls_cert, *tls_key;
+	const char
+	        *document; /* file: the columns that every table has; NULL = an example */
 };
 
 int zk_zb_fake_start(struct zk_loop *l, const struct zk_zb_fake_conf *conf,
@@ -67,6 +71,7 @@ int zk_zb_fake_http_port(const struct zk_zb_fake *f);
 struct zk_zb_fake_stats {
 	uint64_t streams, requests, rows, stored, doubled, thrown, bytes;
 	uint64_t violations, tokens, cuts, signals;
+	uint64_t cut_row; /* of the stream that was cut last */
 };
 void zk_zb_fake_stats(const struct zk_zb_fake *f, struct zk_zb_fake_stats *ret);
 /* The answer of GET /stats. */

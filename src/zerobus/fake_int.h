@@ -39,6 +39,8 @@ struct zk_zb_fake {
 	struct zk_map tables; /* name → struct fake_table */
 	struct zk_map tokens; /* token → struct fake_token */
 	struct zk_zb_fault *plan;
+	struct zk_buf document; /* of every table */
+	struct zk_buf row;      /* decoded */
 	size_t n_plan;
 	struct zk_rand rnd;
 	struct zk_zb_fake_stats stats;
@@ -72,6 +74,8 @@ struct fake_stream {
 	struct zk_grpc_split split;
 	struct fake_table *table;
 	enum zk_zb_record_type type;
+	char why[FAKE_TEXT];         /* the descriptor is none */
+	struct zk_zb_schema *schema; /* of its descriptor; NULL for JSON */
 	bool created, ended;
 	int64_t next_offset, acked, due;
 	uint64_t rows;

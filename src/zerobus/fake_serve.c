@@ -14,9 +14,11 @@
 #include "codec/jwrite.h"
 #include "codec/uri.h"
 #include "net/httpd.h"
+#include "net/tls_server.h"
 #include "rt/loop.h"
 #include "zerobus/fake_int.h"
 #include "zerobus/proto.h"
+#include "zerobus/schema.h"
 
 #include "base/ban.h"
 
@@ -269,9 +271,13 @@ static void on_token(void *ctx, struct zk_httpd_req *req)
 static void on_table(void *ctx, struct zk_httpd_req *req)
 {
 	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
+	struct zk_zb_fake *f = ctx;
 	struct zk_jwrite w;
 
-	(void)ctx;
+	if (f->document.n) {
+		reply(req, 200, &f->document);
+		return;
+	}
 	zk_buf_init(&b, 65536);
 	zk_jwrite_init(&w, &b);
 	zk_jw_obj(&w);
@@ -329,27 +335,58 @@ static void on_stats(void *ctx, struct zk_httpd_req *req)
 
 /* ---- life ---- */
 
-static int load_plan(struct zk_zb_fake *f, struct zk_error *err)
+static int load_file(const char *path, struct zk_buf *b, struct zk_error *err)
 {
-	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
-	int fd = open(f->conf.plan, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	ssize_t n = -1;
 
-	zk_buf_init(&b, PLAN_MAX);
 	if (fd >= 0) {
-		char *to = zk_buf_reserve(&b, PLAN_MAX);
+		char *to = zk_buf_reserve(b, PLAN_MAX);
 
 		n = read(fd, to, PLAN_MAX);
-		b.n = n > 0 ? (size_t)n : 0;
+		b->n = n > 0 ? (size_t)n : 0;
 	}
 	int e = errno;
 
 	if (fd >= 0)
 		(void)close(fd);
-	if (n < 0)
-		return zk_fail_errno(err, ZK_E_NO_INPUT, e, "cannot read the plan '%s'",
-		                     f->conf.plan);
+	return n < 0 ? zk_fail_errno(err, ZK_E_NO_INPUT, e, "cannot read '%s'", path) : 0;
+}
+
+static int load_plan(struct zk_zb_fake *f, struct zk_error *err)
+{
+	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
+
+	zk_buf_init(&b, PLAN_MAX);
+	if (load_file(f->conf.plan, &b, err) < 0)
+		return zk_wrap(err, "the plan");
 	return zk_zb_faults_parse(zk_buf_str(&b), &f->plan, &f->n_plan, err);
+}
+
+/* The columns that the token endpoint's sister tells of every table. */
+static int load_document(struct zk_zb_fake *f, struct zk_error *err)
+{
+	struct zk_zb_schema_conf conf = { .message = "row" };
+	ZK_CLEANUP(zk_zb_schema_freep)
+	struct zk_zb_schema *s = NULL;
+
+	if (load_file(f->conf.document, &f->document, err) < 0 ||
+	    zk_zb_schema_of_table(zk_buf_str(&f->document), &conf, &s, err) < 0)
+		return zk_wrap(err, "the table's document");
+	return 0;
+}
+
+static int make_certificate(const struct zk_zb_fake *f, struct zk_error *err)
+{
+	const struct zk_zb_fake_conf *c = &f->conf;
+
+	if (!c->tls_cert != !c->tls_key)
+		return zk_fail(err, ZK_E_USAGE,
+		               "--tls-cert and --tls-key belong together");
+	if (!c->tls_cert || access(c->tls_cert, F_OK) == 0 ||
+	    access(c->tls_key, F_OK) == 0)
+		return 0;
+	return zk_tls_make_files(c->addr, c->tls_cert, c->tls_key, err);
 }
 
 static int start_grpc(struct zk_zb_fake *f, struct zk_error *err)
@@ -358,6 +395,8 @@ static int start_grpc(struct zk_zb_fake *f, struct zk_error *err)
 		.addr = f->conf.addr,
 		.port = f->conf.grpc_port,
 		.window = f->conf.window,
+		.tls_cert = f->conf.tls_cert,
+		.tls_key = f->conf.tls_key,
 		.ctx = f,
 		.on_open = conn_open,
 		.on_close = conn_close,
@@ -425,7 +464,11 @@ int zk_zb_fake_start(struct zk_loop *l, const struct zk_zb_fake_conf *conf,
 	zk_map_init(&f->tables);
 	zk_map_init(&f->tokens);
 	zk_rand_seed(&f->rnd, conf->chaos);
-	if ((conf->plan && load_plan(f, err) < 0) || start_grpc(f, err) < 0 ||
+	zk_buf_init(&f->document, PLAN_MAX + 1);
+	zk_buf_init(&f->row, SIZE_MAX / 2);
+	if ((conf->plan && load_plan(f, err) < 0) ||
+	    (conf->document && load_document(f, err) < 0) ||
+	    make_certificate(f, err) < 0 || start_grpc(f, err) < 0 ||
 	    start_http(f, err) < 0) {
 		zk_zb_fake_free(f);
 		return -(int)err->code;
@@ -465,6 +508,8 @@ void zk_zb_fake_free(struct zk_zb_fake *f)
 	zk_map_done(&f->tables);
 	zk_map_done(&f->tokens);
 	free(f->plan);
+	zk_buf_done(&f->document);
+	zk_buf_done(&f->row);
 	free(f);
 }
 

@@ -105,6 +105,8 @@ static void built_request(void *ctx, struct zk_zb_request *r)
 	n->request = r;
 	n->item.bytes = r->n;
 	wait_for_room(f, r->n, true);
+	if (f->conf.on_built)
+		f->conf.on_built(f->conf.ctx, r);
 	hand_over(f, &n->item);
 }
 
@@ -177,11 +179,11 @@ static void on_note(void *ctx, const char *text)
 	hand_over(ctx, &n->item);
 }
 
-static void on_raw(void *ctx, enum zk_zb_raw what, zk_str head, zk_str body)
+static void on_raw(void *ctx, const struct zk_zb_part *part)
 {
 	struct zk_zb_feed *f = ctx;
 
-	f->conf.on_part(f->conf.ctx, &(struct zk_zb_part){ what, head, body });
+	f->conf.on_part(f->conf.ctx, part);
 }
 
 static int64_t on_wait(void *ctx)
@@ -257,7 +259,7 @@ static int read_input(struct zk_zb_feed *f, struct zk_zb_source *src, size_t i,
 
 	conf.source = src;
 	conf.ctx = f;
-	conf.on_raw = f->conf.want_parts ? on_raw : NULL;
+	conf.on_raw = f->conf.on_part ? on_raw : NULL;
 	conf.on_note = on_note;
 	use_source(f, src);
 	r = zk_zb_rows_open(&conf, &rows, err);
@@ -548,6 +550,8 @@ static void check_request(void *ctx, struct zk_zb_request *r)
 	c->ret->requests++;
 	c->ret->bytes += n;
 	c->ret->largest = ZK_MAX(c->ret->largest, n);
+	if (c->conf->on_built)
+		c->conf->on_built(c->conf->ctx, r);
 	if (c->conf->on_request) {
 		c->conf->on_request(c->conf->ctx, r);
 		return;
@@ -580,11 +584,11 @@ static void check_kind(void *ctx, struct zk_zb_kind *kind)
 		c->conf->on_kind(c->conf->ctx, kind);
 }
 
-static void check_part(void *ctx, enum zk_zb_raw what, zk_str head, zk_str body)
+static void check_part(void *ctx, const struct zk_zb_part *part)
 {
 	const struct zk_zb_feed_conf *conf = ctx;
 
-	conf->on_part(conf->ctx, &(struct zk_zb_part){ what, head, body });
+	conf->on_part(conf->ctx, part);
 }
 
 static int check_rows(struct check *c, struct zk_zb_builder *b, struct zk_zb_source *src,
@@ -597,7 +601,7 @@ static int check_rows(struct check *c, struct zk_zb_builder *b, struct zk_zb_sou
 
 	conf.source = src;
 	conf.ctx = (void *)c->conf;
-	conf.on_raw = c->conf->want_parts ? check_part : NULL;
+	conf.on_raw = c->conf->on_part ? check_part : NULL;
 	conf.on_note = NULL;
 	got = zk_zb_rows_open(&conf, &rows, err);
 	if (got < 0)

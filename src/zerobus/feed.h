@@ -27,12 +27,6 @@ struct zk_zb_bad {
 	bool is_text;
 };
 
-/* One Arrow message of an input, for debug files. */
-struct zk_zb_part {
-	enum zk_zb_raw what;
-	zk_str head, body;
-};
-
 struct zk_zb_feed_conf {
 	struct zk_loop *loop;
 	char *const *paths; /* "-" is stdin; borrowed */
@@ -42,7 +36,6 @@ struct zk_zb_feed_conf {
 	size_t batch_rows, batch_bytes, max_message;
 	int64_t linger_ms;
 	size_t max_bytes; /* of requests that were not released */
-	bool want_parts;  /* on_part */
 	/* Rows that need not be sent; any thread, must not change while the feed runs. NULL =
 	 * none. */
 	bool (*skip)(const void *skip_ctx, const char *source, uint64_t row);
@@ -55,8 +48,10 @@ struct zk_zb_feed_conf {
 	void (*on_skipped)(void *ctx, uint64_t rows);
 	/* Rows of this kind follow; borrowed. May be NULL. */
 	void (*on_kind)(void *ctx, struct zk_zb_kind *kind);
-	/* Lane thread: before the first request of its rows is handed over. */
+	/* For debug files; lane thread. Both may be NULL. A part comes before the first request
+	 * of its rows; a request when it is handed over. */
 	void (*on_part)(void *ctx, const struct zk_zb_part *part);
+	void (*on_built)(void *ctx, const struct zk_zb_request *r);
 	void (*on_note)(void *ctx, const char *text);
 	/* Once: everything was handed over; `err` = an input could not be read further. */
 	void (*on_end)(void *ctx, const struct zk_error *err);
@@ -82,7 +77,7 @@ void zk_zb_feed_progress(const struct zk_zb_feed *f, uint64_t *ret_read,
 
 /* Reads everything without sending, in this thread: counts, and `on_bad` for each bad row (false
  * ends it). For checks before sending and for --dry-run. Of `conf`, on_request (NULL = not wanted;
- * else the request is the callee's), on_kind and on_part are called too. */
+ * else the request is the callee's), on_kind, on_part and on_built are called too. */
 struct zk_zb_check {
 	uint64_t rows, bad, skipped, requests, bytes;
 	size_t largest; /* request */

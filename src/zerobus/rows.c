@@ -48,6 +48,8 @@ static int open_reader(const struct zk_zb_rows_conf *conf, struct zk_zb_rows **r
 		return zk_zb_rows_arrow(conf, ret, err);
 	case ZK_ZB_FROM_CSV:
 		return zk_zb_rows_csv(conf, ret, err);
+	case ZK_ZB_FROM_REPLAY:
+		return zk_zb_rows_replay(conf, ret, err);
 	case ZK_ZB_FROM_NDJSON:
 	case ZK_ZB_FROM_AUTO: /* nothing at all came */
 		break;

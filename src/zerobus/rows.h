@@ -44,15 +44,22 @@ enum zk_zb_format {
 	ZK_ZB_FROM_NDJSON,
 	ZK_ZB_FROM_CSV,
 	ZK_ZB_FROM_ARROW,
-	ZK_ZB_FROM_ARROW_STREAM
+	ZK_ZB_FROM_ARROW_STREAM,
+	ZK_ZB_FROM_REPLAY /* rejects files and exported spools; never guessed */
 };
 
 enum zk_zb_elements { ZK_ZB_NULL_REJECT, ZK_ZB_NULL_DROP };
 enum zk_zb_time_as { ZK_ZB_TIME_ERROR, ZK_ZB_TIME_STRING, ZK_ZB_TIME_MICROS };
 
 /* Parts of an Arrow input as they were read, for the debug files (§16.2). The schema comes first
- * and again with every new stream. Bytes are whole encapsulated messages, borrowed. */
+ * and again with every new stream. Head and body are a whole encapsulated message, borrowed. */
 enum zk_zb_raw { ZK_ZB_RAW_SCHEMA, ZK_ZB_RAW_DICTIONARY, ZK_ZB_RAW_BATCH };
+struct zk_zb_part {
+	enum zk_zb_raw what;
+	zk_str head, body;
+	int64_t dict_id; /* of a dictionary */
+	bool is_delta;   /* it adds to that dictionary */
+};
 
 struct zk_zb_rows_conf {
 	struct zk_zb_source *source; /* borrowed until the close */
@@ -66,9 +73,12 @@ struct zk_zb_rows_conf {
 	char csv_delimiter;   /* 0 = by the extension */
 	const char *csv_null; /* NULL = none */
 	uint64_t arrow_max_body;
+	/* REPLAY: rows with this code only, NULL = all; rows of this table only, others end the
+	 * input, NULL = of any. */
+	const char *only_code, *only_table;
 	void *ctx;
 	/* May be NULL. */
-	void (*on_raw)(void *ctx, enum zk_zb_raw what, zk_str head, zk_str body);
+	void (*on_raw)(void *ctx, const struct zk_zb_part *part);
 	/* A remark for people (a skipped column, a format that was guessed); may be NULL. */
 	void (*on_note)(void *ctx, const char *text);
 };

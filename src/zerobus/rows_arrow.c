@@ -80,12 +80,14 @@ static int on_schema(struct arrow_rows *r, struct zk_error *err)
 
 static void tell_raw(struct arrow_rows *r, enum zk_zb_raw what)
 {
-	zk_str head, body;
+	struct zk_zb_part part = { .what = what };
 
 	if (!r->conf.on_raw)
 		return;
-	zk_arrow_raw(r->a, &head, &body);
-	r->conf.on_raw(r->conf.ctx, what, head, body);
+	zk_arrow_raw(r->a, &part.head, &part.body);
+	if (what == ZK_ZB_RAW_DICTIONARY)
+		zk_arrow_last_dict(r->a, &part.dict_id, &part.is_delta);
+	r->conf.on_raw(r->conf.ctx, &part);
 }
 
 /* More bytes: 1, 0 at the end, or a negative code. */

@@ -3,6 +3,8 @@
 #ifndef ZK_ZEROBUS_ROWS_READERS_H
 #define ZK_ZEROBUS_ROWS_READERS_H
 
+#include "codec/jscan.h"
+#include "codec/ndjson.h"
 #include "zerobus/rows.h"
 
 #define ZK_ZB_CHUNK_BYTES ((size_t)256 << 10)
@@ -16,6 +18,34 @@ int zk_zb_rows_csv(const struct zk_zb_rows_conf *conf, struct zk_zb_rows **ret,
 /* A stream, or a file through its footer. */
 int zk_zb_rows_arrow(const struct zk_zb_rows_conf *conf, struct zk_zb_rows **ret,
                      struct zk_error *err) ZK_MUST_USE;
+
+/* The lines of a rejects file or of an exported spool (§14.5). */
+int zk_zb_rows_replay(const struct zk_zb_rows_conf *conf, struct zk_zb_rows **ret,
+                      struct zk_error *err) ZK_MUST_USE;
+
+/* ---- rows_lines.c ---- */
+
+/* The lines of a source. */
+struct zk_zb_lines {
+	struct zk_zb_source *source;
+	struct zk_ndjson split;
+	char *chunk;
+	zk_str left; /* of the chunk */
+	bool ended;
+};
+
+void zk_zb_lines_init(struct zk_zb_lines *l, struct zk_zb_source *source,
+                      size_t max_line_bytes);
+void zk_zb_lines_done(struct zk_zb_lines *l);
+/* The next line; 1, 0 at the end, or a negative code. */
+int zk_zb_lines_next(struct zk_zb_lines *l, struct zk_ndjson_line *ret,
+                     struct zk_error *err) ZK_MUST_USE;
+/* The line as a JSON object; false with `err` filled. The other also finds members in it. */
+bool zk_zb_lines_object(const struct zk_zb_lines *l, const struct zk_ndjson_line *line,
+                        struct zk_jscan *ret, struct zk_error *err);
+bool zk_zb_lines_find(const struct zk_zb_lines *l, const struct zk_ndjson_line *line,
+                      struct zk_jwant *want, size_t n_want, struct zk_jscan *ret,
+                      struct zk_error *err);
 
 /* ---- rows_detect.c ---- */
 

@@ -21,7 +21,7 @@ argon2.h              codec/argon2.c
 msgpack.h             codec/msgpack.c
 curl/*                net/curl*.c net/http.c net/http_*.c net/net.c net/conn.c net/url.c
 nghttp2/*             net/h2.c
-openssl/*             net/tls_server.c net/tls_client.c
+openssl/*             net/tls_server.c net/tls_client.c net/tls_make.c
 libwebsockets.h       net/ws*.c
 jq.h                  rt/out_jq.c
 jv.h                  rt/out_jq.c
