@@ -10,6 +10,7 @@
 #include "codec/digest.h"
 #include "codec/jscan.h"
 #include "codec/msgpack.h"
+#include "codec/pack.h"
 #include "codec/press.h"
 #include "conf/secret.h"
 #include "procwire/spec.h"
@@ -324,6 +325,18 @@ static int do_gunzip(zk_str in, struct zk_buf *out, struct zk_error *err)
 	return unpress(ZK_PRESS_GZIP, in, out, err);
 }
 
+static int do_zstd(zk_str in, struct zk_buf *out, struct zk_error *err)
+{
+	struct zk_pack *p;
+	int r = zk_pack_new(ZK_PACK_ZSTD, /* level */ 0, &p, err);
+
+	if (r < 0)
+		return r;
+	r = zk_pack_put(p, in, /* last */ true, out, err);
+	zk_pack_free(p);
+	return r;
+}
+
 static int do_unzstd(zk_str in, struct zk_buf *out, struct zk_error *err)
 {
 	return unpress(ZK_PRESS_ZSTD, in, out, err);
@@ -349,6 +362,7 @@ static int do_base64(zk_str in, struct zk_buf *out, struct zk_error *err)
 
 WORK_MAKE(gzip_make, do_gzip, false)
 WORK_MAKE(gunzip_make, do_gunzip, false)
+WORK_MAKE(zstd_make, do_zstd, false)
 WORK_MAKE(unzstd_make, do_unzstd, false)
 WORK_MAKE(base64_make, do_base64, true)
 
@@ -404,6 +418,12 @@ const struct zk_pw_maker zk_pw_bytes[] = {
 	  .response = ZK_PW_RAW,
 	  .exposed = true,
 	  .make = gunzip_make },
+	{ .name = "zstd",
+	  .handler = &work,
+	  .request = ZK_PW_RAW,
+	  .response = ZK_PW_RAW,
+	  .exposed = true,
+	  .make = zstd_make },
 	{ .name = "unzstd",
 	  .handler = &work,
 	  .request = ZK_PW_RAW,

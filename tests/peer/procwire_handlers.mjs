@@ -166,10 +166,10 @@ profiles:
 test("built-in", async () => {
   const key = temp("key");
   writeFileSync(key, "secret\n", { mode: 0o600 });
-  const { module: m, stop } = await start(["--expose", "hash,gzip,gunzip,base64,uuid,info,json.query,sleep",
+  const { module: m, stop } = await start(["--expose", "hash,gzip,gunzip,zstd,unzstd,base64,uuid,info,json.query,sleep",
     ...handles(`sign=hmac:${key}`)],
   d => d.method("hash", rawIn).method("base64", rawIn).method("sign", rawIn).method("gzip", { codec: rawCodec })
-    .method("gunzip", { codec: rawCodec }).method("uuid", {}).method("info", {}).method("json.query", {}).method("zk.ping", {}));
+    .method("gunzip", { codec: rawCodec }).method("zstd", { codec: rawCodec }).method("unzstd", { codec: rawCodec }).method("uuid", {}).method("info", {}).method("json.query", {}).method("zk.ping", {}));
   const b = Buffer.alloc(3000000, "abc");
   equal(await m.send("hash", b), createHash("sha256").update(b).digest("hex"), "hash");
   equal(await m.send("sign", b), createHmac("sha256", "secret").update(b).digest("hex"), "hmac");
@@ -177,6 +177,10 @@ test("built-in", async () => {
   ok(gunzipSync(await m.send("gzip", b)).equals(b), "gzip");
   ok((await m.send("gunzip", gzipSync(b))).equals(b), "gunzip");
   await rejected(m.send("gunzip", b), "what is no gzip");
+  const packed = await m.send("zstd", b);
+  equal(packed.readUInt32LE(0), 0xFD2FB528, "zstd makes a frame of RFC 8878");
+  ok((await m.send("unzstd", packed)).equals(b), "and unzstd gives the bytes back");
+  ok((await m.send("unzstd", await m.send("zstd", Buffer.alloc(1 << 20)))).equals(Buffer.alloc(1 << 20)), "also of a megabyte");
   ok(/^[0-9a-f]{8}-[0-9a-f]{4}-7/.test(await m.send("uuid", null)), "uuid");
   equal((await m.send("info", null)).program, "zk", "info");
   equal(await m.send("json.query", { json: '{"a":[{"b":9007199254740993}]}', path: "a.0.b" }), 9007199254740992, "json.query");
