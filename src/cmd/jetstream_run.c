@@ -161,6 +161,13 @@ static void on_snapshot(void *ctx)
 	        (unsigned long long)f.duplicate, (unsigned long long)f.dead, f.waiting);
 }
 
+static void on_rotate(void *ctx)
+{
+	struct run *r = ctx;
+
+	zk_jet_pipe_rotate(r->pipe);
+}
+
 /* ---- retention ---- */
 
 static void on_keep(void *ctx)
@@ -169,7 +176,7 @@ static void on_keep(void *ctx)
 	struct zk_jet_retention keep = { .retention_ms = r->o->retention_ms,
 		                         .max_bytes = r->o->max_bytes,
 		                         .may_go = r->o->when_full == 1 ? NULL
-		                                                        : jet_run_passed,
+		                                                        : jet_run_may_go,
 		                         .ctx = r };
 	unsigned removed;
 	uint64_t over_by = zk_jet_store_retain(r->store, &keep, &removed);
@@ -190,6 +197,15 @@ static void on_keep(void *ctx)
 static void on_stored(void *ctx, const struct zk_jet_commit *c)
 {
 	jet_run_kick(ctx, c->n);
+}
+
+static void on_sealed(void *ctx, const char *name)
+{
+	const struct run *r = zk_jet_pipe_owner(ctx);
+
+	(void)name;
+	if (r->archive)
+		zk_jet_archive_kick(r->archive);
 }
 
 static bool may_pack(void *ctx, const char *name)
@@ -268,6 +284,7 @@ static int open_store(struct run *r, struct zk_error *err)
 		.compress = (enum zk_jet_compress)r->o->compress,
 		.ctx = r->pipe,
 		.on_commit = zk_jet_pipe_committed,
+		.on_sealed = on_sealed,
 		.may_pack = may_pack,
 	};
 
@@ -395,7 +412,8 @@ static int start(struct run *r, struct zk_error *err)
 		                     .drain = on_drain,
 		                     .flush = on_flush,
 		                     .reload = on_reload,
-		                     .snapshot = on_snapshot };
+		                     .snapshot = on_snapshot,
+		                     .rotate = on_rotate };
 	struct zk_progress_conf show = { .mode = ZK_PROGRESS_NONE,
 		                         .quiet = r->app->common.quiet,
 		                         .verbose = r->app->common.verbose > 0 };

@@ -4,6 +4,8 @@
 #define ZK_CMD_JETSTREAM_RUN_H
 
 #include "cmd/jetstream_opts.h"
+#include "cmd/jetstream_s3.h"
+#include "jetstream/archive.h"
 #include "jetstream/sink_redis.h"
 #include "jetstream/web.h"
 
@@ -22,6 +24,8 @@ struct run_opts {
 	const char *redis_url, *redis_stream;
 	uint64_t redis_maxlen;
 	int redis_fields, redis_id;
+	struct jet_s3_opts s3;
+	bool s3_keep_local;
 };
 
 extern const struct zk_opt zk_jetstream_run_rows[];
@@ -49,6 +53,7 @@ struct run {
 	int fds[ZK_JET_FOLLOWERS_MAX]; /* of file sinks */
 	void (*drained)(struct run *r);
 	struct zk_jet_redis *redis;
+	struct zk_jet_archive *archive;
 	struct zk_jet_web *web;
 	struct zk_error err;
 	int64_t start_us;
@@ -60,8 +65,10 @@ int jet_run_sinks(struct run *r, struct zk_error *err) ZK_MUST_USE;
 void jet_run_sinks_done(struct run *r);
 /* `n` rows more are in the store. */
 void jet_run_kick(struct run *r, size_t n);
-/* Whether every sink has passed the file. */
+/* Whether every sink that reads the store has passed the file: it may be packed. */
 bool jet_run_passed(void *run, const char *file);
+/* Whether the archive has it too: it may be removed. */
+bool jet_run_may_go(void *run, const char *file);
 /* fn when all of them have caught up. */
 void jet_run_drain_sinks(struct run *r, void (*fn)(struct run *r));
 int jet_run_web(struct run *r, struct zk_error *err) ZK_MUST_USE;

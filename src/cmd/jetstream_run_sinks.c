@@ -7,9 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "cmd/jetstream_run.h"
 #include "jetstream/session.h"
 #include "rt/loop.h"
+#include "rt/stop.h"
 
 #include "base/ban.h"
 
@@ -71,6 +73,46 @@ static int add_redis(struct run *r, struct zk_error *err)
 	return add(r, zk_jet_redis_follower(r->redis), err);
 }
 
+static void on_refused(void *ctx, const struct zk_error *err)
+{
+	struct run *r = ctx;
+
+	if (!r->err.code)
+		r->err = *err;
+	zk_stop_begin(r->stop);
+}
+
+/* Repeats for ever, from a second on up to five minutes unless the options say otherwise. */
+static int add_s3(struct run *r, struct zk_error *err)
+{
+	struct zk_s3_cred cred = { 0 };
+	struct zk_jet_archive_conf conf = {
+		.dir = r->dir,
+		.prefix = r->o->s3.prefix,
+		.shard = r->o->jet.shard,
+		.compress = (enum zk_jet_compress)r->o->compress,
+		.keep_local = r->o->s3_keep_local,
+		.ctx = r,
+		.may_go = jet_run_passed,
+		.refused = on_refused,
+	};
+	int x;
+
+	if (r->archive)
+		return zk_fail(err, ZK_E_USAGE, "--sink s3 is there twice");
+	x = jet_s3_conf(&r->o->s3, &conf.s3, &cred, err);
+	conf.s3.retry = (struct zk_retry_conf){
+		.max_retries = UINT64_MAX,
+		.base_ms = r->app->retry.base_ms * 4,
+		.cap_ms = r->app->retry.cap_ms * 10,
+	};
+	if (x == 0)
+		x = zk_jet_archive_new(r->net, &conf, zk_app_metrics(r->app), &r->archive,
+		                       err);
+	zk_s3_cred_done(&cred);
+	return x;
+}
+
 int jet_run_sinks(struct run *r, struct zk_error *err)
 {
 	for (size_t i = 0; i < r->o->sinks.n; i++) {
@@ -79,6 +121,8 @@ int jet_run_sinks(struct run *r, struct zk_error *err)
 
 		if (strcmp(s, "redis") == 0)
 			x = add_redis(r, err);
+		else if (strcmp(s, "s3") == 0)
+			x = add_s3(r, err);
 		else if (strcmp(s, "stdout") == 0)
 			x = add_lines(r, "stdout", STDOUT_FILENO, false, err);
 		else if (strncmp(s, "file:", 5) == 0 && s[5] &&
@@ -98,6 +142,7 @@ void jet_run_sinks_done(struct run *r)
 		if (!r->redis || r->followers[i] != zk_jet_redis_follower(r->redis))
 			zk_jet_follower_free(r->followers[i]);
 	zk_jet_redis_free(r->redis);
+	zk_jet_archive_free(ZK_TAKE(r->archive));
 	for (size_t i = 0; i < r->n_fds; i++)
 		(void)close(r->fds[i]); /* synced by their followers */
 }
@@ -118,6 +163,14 @@ bool jet_run_passed(void *run, const char *file)
 	return true;
 }
 
+bool jet_run_may_go(void *run, const char *file)
+{
+	const struct run *r = run;
+
+	return jet_run_passed(run, file) &&
+	       (!r->archive || zk_jet_archive_has(r->archive, file));
+}
+
 static void on_idle(void *ctx)
 {
 	struct run *r = ctx;
@@ -129,9 +182,11 @@ static void on_idle(void *ctx)
 void jet_run_drain_sinks(struct run *r, void (*fn)(struct run *r))
 {
 	r->drained = fn;
-	r->draining_sinks = r->n_followers + 1;
+	r->draining_sinks = r->n_followers + 1 + (r->archive != NULL);
 	for (size_t i = 0; i < r->n_followers; i++)
 		zk_jet_follower_when_idle(r->followers[i], on_idle, r);
+	if (r->archive)
+		zk_jet_archive_when_idle(r->archive, on_idle, r);
 	on_idle(r);
 }
 
@@ -159,6 +214,8 @@ static void collect(void *ctx, struct zk_jet_view *v)
 	}
 	for (size_t i = 0; i < r->n_followers; i++)
 		zk_jet_follower_view(r->followers[i], &v->followers[v->n_followers++]);
+	if (r->archive && v->n_followers < ZK_JET_FOLLOWERS_MAX)
+		zk_jet_archive_view(r->archive, &v->followers[v->n_followers++]);
 }
 
 int jet_run_web(struct run *r, struct zk_error *err)

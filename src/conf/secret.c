@@ -255,20 +255,26 @@ static void keep_first_line(struct zk_buf *b)
 	b->n = line.n;
 }
 
-static int check(const struct zk_buf *b, struct zk_error *err)
+static int check(const struct zk_buf *b, bool lines, struct zk_error *err)
 {
 	if (b->failed)
 		return zk_fail(err, ZK_E_SECRET, "it is longer than %d bytes",
 		               ZK_SECRET_MAX);
 	if (b->n == 0)
 		return zk_fail(err, ZK_E_SECRET, "there is no text in it");
-	for (size_t i = 0; i < b->n; i++)
-		if ((unsigned char)b->p[i] < 0x20 || b->p[i] == 0x7f)
+	for (size_t i = 0; i < b->n; i++) {
+		char c = b->p[i];
+
+		if (lines && c && strchr("\n\r\t", c))
+			continue;
+		if ((unsigned char)c < 0x20 || c == 0x7f)
 			return zk_fail(err, ZK_E_SECRET, "it holds control characters");
+	}
 	return 0;
 }
 
-int zk_secret_load(const struct zk_secret *s, struct zk_buf *ret, struct zk_error *err)
+static int load(const struct zk_secret *s, bool all, struct zk_buf *ret,
+                struct zk_error *err)
 {
 	struct zk_buf from;
 	int r;
@@ -276,11 +282,12 @@ int zk_secret_load(const struct zk_secret *s, struct zk_buf *ret, struct zk_erro
 	forbid_core_dumps();
 	zk_buf_clear(ret);
 	r = read_source(s, ret, err);
-	if (r == 0) {
+	if (r == 0 && !all) {
 		keep_first_line(ret);
 		zk_redact_add(zk_buf_str(ret));
-		r = check(ret, err);
 	}
+	if (r == 0)
+		r = check(ret, all, err);
 	if (r == 0)
 		return 0;
 	zk_buf_clear(ret);
@@ -290,4 +297,15 @@ int zk_secret_load(const struct zk_secret *s, struct zk_buf *ret, struct zk_erro
 	(void)zk_err_where(err, "%s", zk_buf_cstring(&from));
 	zk_buf_done(&from);
 	return -(int)err->code;
+}
+
+int zk_secret_load(const struct zk_secret *s, struct zk_buf *ret, struct zk_error *err)
+{
+	return load(s, /* all */ false, ret, err);
+}
+
+int zk_secret_load_all(const struct zk_secret *s, struct zk_buf *ret,
+                       struct zk_error *err)
+{
+	return load(s, /* all */ true, ret, err);
 }

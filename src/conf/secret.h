@@ -38,6 +38,10 @@ struct zk_secret {
  * -ZK_E_SECRET too when the kind is NONE (ask first with `kind`). Blocks. */
 int zk_secret_load(const struct zk_secret *s, struct zk_buf *ret,
                    struct zk_error *err) ZK_MUST_USE;
+/* The same for a document that holds secrets among other lines: all of it, and nothing is
+ * registered for redaction; the caller does that with what it takes out (zk_redact_add). */
+int zk_secret_load_all(const struct zk_secret *s, struct zk_buf *ret,
+                       struct zk_error *err) ZK_MUST_USE;
 /* A credential helper is a command whose name begins with zk-credential-. It is run with `verb`
  * (get, store, erase) as its last argument, reads lines KEY=VALUE (for get: name=, the option's)
  * ended by an empty one from stdin, and answers get with a line secret=TEXT. `ret` (may be NULL)

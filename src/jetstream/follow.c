@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "codec/jwrite.h"
+#include "jetstream/ledger.h"
 #include "jetstream/store.h"
 #include "rt/lane.h"
 #include "rt/loop.h"
@@ -29,11 +30,6 @@
 #define BACK_CAP  30000
 #define BEHIND    10000
 #define IDLE_MS   1000
-
-static const char *const schema[] = {
-	"CREATE TABLE followers(name TEXT PRIMARY KEY, file TEXT, row INTEGER) WITHOUT "
-	"ROWID",
-};
 
 struct zk_jet_follower {
 	struct zk_loop *loop;
@@ -68,15 +64,9 @@ static void go(struct zk_jet_follower *f);
 
 static int open_positions(struct zk_jet_follower *f)
 {
-	char *path = zk_asprintf("%s/followers.db", f->dir);
-	struct zk_db_conf conf = { .path = path, .flags = ZK_DB_CREATE, .busy_ms = 5000 };
 	struct zk_stmt *st;
-	int r = zk_db_open(&conf, &f->positions, &f->err);
+	int r = zk_jet_ledger_open(f->dir, &f->positions, &f->err);
 
-	free(path);
-	if (r == 0)
-		r = zk_db_migrate(f->positions, schema, ZK_ARRAY_LEN(schema), NULL,
-		                  &f->err);
 	if (r == 0)
 		r = zk_db_prepare(f->positions,
 		                  "INSERT OR REPLACE INTO followers VALUES(?,?,?)",

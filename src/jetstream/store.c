@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "jetstream/ledger.h"
 #include "jetstream/store_int.h"
 #include "rt/loop.h"
 
@@ -45,10 +46,13 @@ static void run_seals(void *ctx, struct zk_job *batch, size_t n)
 	(void)n;
 	for (struct zk_job *j = batch; j; j = j->next) {
 		struct seal *job = ZK_CONTAINER_OF(j, struct seal, job);
+		struct zk_error ignored;
 
-		if (zk_jet_seal(s->dir, job->name, &job->err) < 0)
+		if (zk_jet_seal(s->dir, job->name, &job->err) != 0)
 			continue;
 		job->sealed = true;
+		/* Before it is packed: afterwards it would have to be unpacked for that. */
+		ZK_IGNORE(zk_jet_ledger_note(s->dir, job->name, &ignored) < 0);
 		if (job->pack && s->conf.compress != ZK_JET_PLAIN)
 			ZK_IGNORE(zk_jet_pack(s->dir, job->name, s->conf.compress,
 			                      s->conf.keep_plain, &job->err) < 0);

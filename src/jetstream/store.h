@@ -123,7 +123,8 @@ void zk_jet_row_read(struct zk_stmt *st, struct zk_jet_row *ret);
 /* Opens a store file for reading only. */
 int zk_jet_file_open(const char *path, struct zk_db **ret,
                      struct zk_error *err) ZK_MUST_USE;
-/* Seals `dir/name`: indexes, zk_meta, one file without a log. Any thread; blocks. */
+/* Seals `dir/name`: indexes, zk_meta, one file without a log. 1 when there was nothing in it, and
+ * it was removed. Any thread; blocks. */
 int zk_jet_seal(const char *dir, const char *name, struct zk_error *err) ZK_MUST_USE;
 /* Packs a sealed file as `how` says, and removes the plain one unless `keep`. Any thread; blocks. */
 int zk_jet_pack(const char *dir, const char *name, enum zk_jet_compress how, bool keep,

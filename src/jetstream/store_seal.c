@@ -76,6 +76,42 @@ static int finish(struct zk_db *db, struct zk_error *err)
 	return r;
 }
 
+/* Made for a switch that a crash cut off, before it became the live file: nothing is in it. */
+static int is_empty(struct zk_db *db, bool *ret, struct zk_error *err)
+{
+	struct zk_stmt *st;
+	int r;
+
+	if (zk_db_prepare(db,
+	                  "SELECT count(*) FROM sqlite_master WHERE name IN "
+	                  "('records','zk_meta')",
+	                  &st, err) < 0)
+		return -(int)err->code;
+	r = zk_stmt_step(st, err);
+	*ret = r == 1 && zk_col_i64(st, 0) < 2;
+	zk_stmt_free(st);
+	if (r < 0 || *ret)
+		return r < 0 ? r : 0;
+	if (zk_db_prepare(db, "SELECT 1 FROM records LIMIT 1", &st, err) < 0)
+		return -(int)err->code;
+	r = zk_stmt_step(st, err);
+	*ret = r == 0;
+	zk_stmt_free(st);
+	return r < 0 ? r : 0;
+}
+
+static void remove_all(const char *path)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm" };
+
+	for (size_t i = 0; i < ZK_ARRAY_LEN(suffixes); i++) {
+		char *p = zk_asprintf("%s%s", path, suffixes[i]);
+
+		(void)unlink(p); /* some are not there */
+		free(p);
+	}
+}
+
 static int sync_file(const char *path, struct zk_error *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC), r = 0;
@@ -92,10 +128,18 @@ int zk_jet_seal(const char *dir, const char *name, struct zk_error *err)
 	char *path = zk_asprintf("%s/%s", dir, name);
 	struct zk_db_conf conf = { .path = path, .busy_ms = 5000, .cache_kib = 16384 };
 	struct zk_db *db = NULL;
-	bool sealed = false, busy = false;
+	bool sealed = false, busy = false, empty = false;
 	int pages, moved, r;
 
 	r = zk_db_open(&conf, &db, err);
+	if (r == 0)
+		r = is_empty(db, &empty, err);
+	if (r == 0 && empty) {
+		zk_db_close(db);
+		remove_all(path);
+		free(path);
+		return 1;
+	}
 	if (r == 0)
 		r = is_sealed(db, &sealed, err);
 	if (r == 0 && !sealed)

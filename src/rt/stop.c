@@ -19,9 +19,9 @@
 
 #include "base/ban.h"
 
-enum { SIG_AT_INT, SIG_AT_TERM, SIG_AT_HUP, SIG_AT_USR1, SIGNALS };
+enum { SIG_AT_INT, SIG_AT_TERM, SIG_AT_HUP, SIG_AT_USR1, SIG_AT_USR2, SIGNALS };
 
-static const int numbers[SIGNALS] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
+static const int numbers[SIGNALS] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 };
 
 struct zk_stop {
 	struct zk_stop_conf conf;
@@ -212,6 +212,8 @@ static void on_signal(uv_signal_t *h, int n)
 		s->conf.reload(s->conf.ctx);
 	else if (n == SIGUSR1 && s->conf.snapshot)
 		s->conf.snapshot(s->conf.ctx);
+	else if (n == SIGUSR2 && s->phase == ZK_RUN)
+		s->conf.rotate(s->conf.ctx);
 }
 
 static void on_closed(uv_handle_t *h)
@@ -233,7 +235,8 @@ static int start_signals(struct zk_stop *s, struct zk_error *err)
 		s->sig[i].data = s;
 		s->open++;
 		uv_unref((uv_handle_t *)&s->sig[i]);
-		if (numbers[i] == SIGHUP && !s->conf.reload)
+		if ((numbers[i] == SIGHUP && !s->conf.reload) ||
+		    (numbers[i] == SIGUSR2 && !s->conf.rotate))
 			continue;
 		r = uv_signal_start(&s->sig[i], on_signal, numbers[i]);
 		if (r < 0)

@@ -27,6 +27,7 @@ struct zk_stop_conf {
 	void (*flush)(void *ctx, bool expired);
 	void (*reload)(void *ctx);   /* HUP; NULL = the signal keeps its action */
 	void (*snapshot)(void *ctx); /* USR1; NULL = ignored */
+	void (*rotate)(void *ctx);   /* USR2; NULL = the signal keeps its action */
 	bool ignore_int;             /* procwire worker */
 };
 

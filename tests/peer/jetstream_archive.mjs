@@ -1,0 +1,281 @@
+// specs/jetstream.md §15.2, §23.14 and around: the archive in an S3 bucket. TAP.
+import { createHash } from "node:crypto";
+import { access, startS3 } from "./s3_lib.mjs";
+import { base, equal, execFileSync, existsSync, fakeHost, fixtures, folder, join, main, ok, readFileSync, readdirSync, rows, Run, run,
+  same, storeDir, stored, until, writeFileSync } from "./jetstream_lib.mjs";
+
+const fx = fixtures();
+const events = fx ? fx.lines("events.ndjson") : [];
+const all = ["--collection", "*"];
+
+const cred = join(folder, "credentials");
+writeFileSync(cred, `[default]\naws_access_key_id = ${access.id}\naws_secret_access_key = ${access.secret}\n`, { mode: 0o600 });
+const bucket = s3 => ["--s3-endpoint", s3.url, "--s3-bucket", access.bucket, "--s3-region", access.region, "--s3-credentials-file", cred];
+let places = 0;
+const place = () => join(folder, "bucket" + places++);
+
+// The fixtures over and over, each event once.
+export function many(n) {
+  const out = [];
+  for (let k = 0; out.length < n; k++)
+    for (const l of events) {
+      const e = JSON.parse(l);
+      e.time_us += k * 3000000;
+      delete e.cursor;
+      if (e.commit) e.commit.rev += "k" + k;
+      for (const x of ["identity", "account"]) if (e[x]) e[x].seq += k * 1000000;
+      out.push(JSON.stringify(e));
+    }
+  out.length = n;
+  return out;
+}
+
+// The messages of an object, whatever its form.
+function unpack(key, body) {
+  const path = join(folder, "object"), db = path + ".db";
+  writeFileSync(path, body);
+  if (key.endsWith(".zip")) writeFileSync(db, execFileSync("python3", ["-c",
+    "import sys,zipfile;z=zipfile.ZipFile(sys.argv[1]);n=z.namelist();assert len(n)==1;sys.stdout.buffer.write(z.read(n[0]))", path], { maxBuffer: 1 << 28 }));
+  else if (key.endsWith(".gz")) writeFileSync(db, execFileSync("gzip", ["-dc", path], { maxBuffer: 1 << 28 }));
+  else if (key.endsWith(".zst")) writeFileSync(db, execFileSync(process.env.ZK || "zk", ["procwire", "call", "unzstd", "--raw", "@" + path, "--",
+    process.env.ZK || "zk", "procwire", "worker", "--expose", "unzstd"], { maxBuffer: 1 << 28 }));
+  else writeFileSync(db, body);
+  const text = execFileSync("sqlite3", ["-json", "-readonly", db, "SELECT message FROM records ORDER BY id"], { maxBuffer: 1 << 28 }).toString();
+  return text.trim() ? JSON.parse(text).map(r => r.message) : [];
+}
+const byName = (a, b) => { const n = k => k.replace(/^.*\//, "").replace(/\.db.*/, "").replace(/^(jetstream_\d+_\d+)$/, "$1_1"), [x, y] = [n(a), n(b)];
+  return x.length - y.length || (x < y ? -1 : 1); };
+
+async function archived(s3) {
+  const out = [];
+  for (const k of (await s3.keys()).sort(byName)) out.push(...unpack(k, (await s3.object(k)).body));
+  return out;
+}
+const files = dir => readdirSync(dir).filter(n => /^jetstream_\d.*\.db(\.(zst|zip|gz))?$/.test(n));
+const live = dir => readFileSync(join(dir, "live"), "utf8").trim();
+const sealedOf = dir => files(dir).filter(n => n !== live(dir));
+const hostOf = lines => fakeHost(c => {
+  let i = 0;
+  const next = () => { for (let k = 0; k < 200 && i < lines.length; k++) c.send(lines[i++]); if (i < lines.length) setTimeout(next, 2); };
+  next();
+});
+const count = dir => { try { return rows(dir, "SELECT count(*) AS n FROM records").reduce((a, x) => a + x.n, 0); } catch { return 0; } };
+const httpOf = async ready => { await until(() => existsSync(ready), "ready"); return "http://" + JSON.parse(readFileSync(ready)).api[0]; };
+const stats = async url => (await (await fetch(url + "/stats")).json()).data;
+const health = async url => (await (await fetch(url + "/health")).json()).data;
+const row = (rs, name) => rs.find(x => x.name === name);
+
+// Runs until all of `lines` are stored and, after a last switch of files, archived.
+async function runAll(s3, lines, dir, ...more) {
+  const host = await hostOf(lines), ready = join(folder, "ready" + Math.random());
+  const r = new Run(["run", "--host", host.url, "--wire", "v1", ...all, "--hydrate", "none", "--store", dir, "--sink", "s3", ...bucket(s3),
+    "--linger", "5ms", "--min-free", "0", "--listen", "127.0.0.1:0", "--ready-file", ready, ...more]);
+  const url = await httpOf(ready);
+  await until(async () => (await stats(url)).events_stored === lines.length, "all rows", 60000);
+  r.p.kill("SIGUSR2");
+  return { r, host, url, dir };
+}
+async function finish({ r, host, url, dir }, name) {
+  await until(async () => { const f = row((await health(url)).followers, "s3"); return f.state === "up" && f.lag_records === 0 && (await count(dir)) === 0 && sealedOf(dir).length === 0; },
+    "everything archived", 60000).catch(async e => { console.log("# " + JSON.stringify((await health(url)).followers) + readdirSync(dir) + r.err.slice(-1500)); throw e; });
+  host.close();
+  ok(await r.stop() === 0, name + ": ends with 0", r.code, r.err);
+}
+
+const tests = {
+  async archive_forms() {
+    const lines = many(6000);
+    for (const [how, suffix, type] of [["zstd", ".db.zst", "application/zstd"], ["zip", ".db.zip", "application/zip"],
+      ["gzip", ".db.gz", "application/gzip"], ["none", ".db", "application/vnd.sqlite3"]]) {
+      const s3 = await startS3(place()), dir = storeDir();
+      const x = await runAll(s3, lines, dir, "--compress", how, "--rotate-bytes", "3MiB", "--s3-prefix", "raw=x/%Y/%m/%d/");
+      await finish(x, "15.2 " + how);
+      const keys = (await s3.keys()).sort(byName);
+      ok(keys.length >= 2 && keys.every(k => k.startsWith("raw=x/2026/01/01/jetstream_") && k.endsWith(suffix)), `15.2 ${how}: prefix of the first event's day, name, suffix`, keys);
+      equal(s3.bad, [], `14 ${how}: every signature and checksum is right`);
+      ok(same(await archived(s3), lines), `14 ${how}: the bucket holds each event once, in order`);
+      let sum = 0, from = 0;
+      for (const k of keys) {
+        const o = await s3.object(k), m = n => o.headers["x-amz-meta-zk-" + n];
+        const part = lines.slice(from, from + Number(m("rows"))).map(l => JSON.parse(l).time_us);
+        from += part.length;
+        sum += Number(m("rows"));
+        ok(o.headers["content-type"] === type && m("sha256") === createHash("sha256").update(o.body).digest("hex"), `15.2 ${how}: type and checksum of ${k}`, o.headers);
+        equal([Number(m("first-us")), Number(m("last-us"))], [Math.min(...part), Math.max(...part)], `15.2 ${how}: times of ${k}`);
+      }
+      equal(sum, lines.length, `15.2 ${how}: the rows of the metadata are all rows`);
+      equal([...s3.puts.values()], keys.map(() => 1), `14 ${how}: each object was written once`);
+      equal(sealedOf(dir), [], `14 ${how}: local files leave`);
+      if (how !== "zstd") { await s3.close(); continue; }
+
+      let r = await run("archive", "list", "--store", dir, "-o", "ndjson");
+      const list = r.lines().map(l => JSON.parse(l));
+      equal([list.filter(f => f.state === "archived").map(f => f.key), list.at(-1).state], [keys, "live"], "2 archive list", r.err);
+      equal(list.reduce((a, f) => a + (f.rows ?? 0), 0), lines.length, "2 with the rows");
+      for (const full of [[], ["--full"]]) {
+        r = await run("archive", "verify", "--store", dir, ...bucket(s3), ...full, "-o", "ndjson");
+        ok(r.code === 0 && r.lines().length === keys.length && r.lines().every(l => JSON.parse(l).ok), `2 archive verify ${full}`, r.code, r.err, r.out);
+      }
+      // Damaged in the bucket, behind everybody's back.
+      const victim = join(folder, "bucket" + (places - 1), access.bucket, keys[0] + "._S3rver_object");
+      const bytes = readFileSync(victim);
+      bytes[bytes.length >> 1] ^= 1;
+      writeFileSync(victim, bytes);
+      r = await run("archive", "verify", "--store", dir, ...bucket(s3), "--full", "-o", "ndjson");
+      ok(r.code === 1 && JSON.parse(r.lines()[0]).problem === "the checksum differs", "2 archive verify --full sees a flipped bit: 1", r.code, r.out, r.err);
+      await s3.close();
+    }
+  },
+
+  async t14_faults() {
+    const lines = many(6000), dir = storeDir();
+    let busy = 5, cuts = 2;
+    const s3 = await startS3(place(), { fault: (req, n, u) => {
+      if (req.method !== "PUT" || !u.pathname.includes("jetstream_")) return null;
+      if (busy > 0) { busy--; return { status: 503, code: "SlowDown" }; }
+      if (cuts > 0) { cuts--; return { cut: true }; }
+      return null;
+    } });
+    const x = await runAll(s3, lines, dir, "--rotate-bytes", "3MiB", "--retry-base", "5ms", "--retry-cap", "5ms");
+    await finish(x, "14 faults");
+    equal([busy, cuts], [0, 0], "14 503 SlowDown five times, the connection cut twice");
+    ok(same(await archived(s3), lines), "14 and everything is there");
+    ok([...s3.puts.values()].every(n => n === 1), "14 each once", [...s3.puts]);
+    await s3.close();
+  },
+
+  async t14_refused() {
+    const s3 = await startS3(place());
+    const one = fx && join(fx.dir, "events.ndjson");
+    const go = (...more) => run("run", "--from", one, ...all, "--hydrate", "none", "--store", storeDir(), "--sink", "s3", ...base, ...more);
+    const wrong = join(folder, "wrong");
+    writeFileSync(wrong, `${access.id}:wrong-secret-key\n`, { mode: 0o600 });
+    const b = bucket(s3);
+    const slow = ["--host", "ws://127.0.0.1:1", "--wire", "v1"];
+    const run2 = (...more) => run("run", ...slow, ...all, "--hydrate", "none", "--store", storeDir(), "--sink", "s3", ...base, ...more);
+    let r = await run2(...b.slice(0, -1), wrong);
+    ok(r.code === 77 && r.err.includes("403"), "15.2 a bucket that refuses the key: 77", r.code, r.err);
+    ok(!r.err.includes("wrong-secret-key"), "14 the secret is not in the log");
+    r = await run2(...b.map(a => a === access.bucket ? "no-such-bucket" : a));
+    equal(r.code, 69, "15.2 a bucket that is not there: 69", r.err);
+    r = await go("--s3-endpoint", s3.url, "--s3-credentials-file", cred);
+    equal(r.code, 64, "15.2 no bucket: 64", r.err);
+    r = await go(...b.slice(0, -2));
+    equal(r.code, 78, "15.2 no credentials: 78", r.err);
+    r = await go(...b, "--s3-prefix", "../");
+    equal(r.code, 78, "15.2 a prefix that proxies would resolve: 78", r.err);
+    await s3.close();
+
+    // One file is refused, the others go on.
+    const lines = many(6000), dir = storeDir();
+    let victim;
+    const s4 = await startS3(place(), { fault: (req, n, u) => {
+      if (req.method !== "PUT" || !u.pathname.includes("jetstream_")) return null;
+      victim ??= u.pathname;
+      return u.pathname === victim ? { status: 403, code: "AccessDenied" } : null;
+    } });
+    const x = await runAll(s4, lines, dir, "--rotate-bytes", "3MiB");
+    await until(async () => (await s4.keys()).length >= 1 && sealedOf(dir).length === 1 && row((await health(x.url)).followers, "s3").lag_records === 0, "the others", 60000);
+    ok(x.r.err.includes("AccessDenied"), "14 403 for one file: said", x.r.err);
+    x.host.close();
+    ok(await x.r.stop() === 0, "14 403 for one file: ends with 0", x.r.code, x.r.err);
+    r = await run("archive", "list", "--store", dir, "-o", "ndjson");
+    equal(r.lines().map(l => JSON.parse(l)).filter(f => f.state === "set aside").length, 1, "14 it is set aside", r.out);
+    s4.fault = null;
+    r = await run("archive", "push", "--store", dir, ...bucket(s4), "-o", "ndjson");
+    ok(r.code === 0 && r.lines().length === 1 && JSON.parse(r.out).archived, "2 archive push takes it up again", r.code, r.out, r.err);
+    ok(same(await archived(s4), lines), "14 then everything is there");
+    equal(sealedOf(dir), [], "14 and nothing is left here");
+    await s4.close();
+  },
+
+  // In parts, some of which fail, with one of an earlier attempt to be thrown away.
+  async multipart() {
+    const lines = many(6000), dir = storeDir();
+    let bad = 3, late = 1;
+    const s3 = await startS3(place(), { fault: (req, n, u) => {
+      if (req.method === "PUT" && u.searchParams.has("partNumber") && bad > 0) { bad--; return bad % 2 ? { status: 500, code: "InternalError" } : { cut: true }; }
+      return null;
+    } });
+    s3.uploads.set("orphan", "other");
+    // The answer to the first completion is lost: S3 has the object, and forgot the upload.
+    s3.after = (req, u) => req.method === "POST" && u.searchParams.has("uploadId") && late-- > 0;
+    const x = await runAll(s3, lines, dir, "--compress", "none", "--rotate-bytes", "3MiB", "--s3-single-max", "1MiB", "--s3-part-size", "256KiB",
+      "--retry-base", "5ms", "--retry-cap", "5ms");
+    await finish(x, "15.2 multipart");
+    equal(s3.bad, [], "15.2 multipart: every signature and checksum is right");
+    ok(s3.requests.filter(q => q.includes("partNumber=5&")).length >= 2, "15.2 multipart: there were parts", s3.requests.slice(0, 20));
+    ok(same(await archived(s3), lines), "15.2 multipart: each event once");
+    equal([...s3.uploads.keys()], ["orphan"], "15.2 multipart: no upload is left, others' stay");
+    // Killed in the middle of parts: the next attempt throws the old upload away.
+    const dir2 = storeDir(), s4 = await startS3(place());
+    let hang = true, seen;
+    const parts = new Promise(r => { seen = r; });
+    s4.fault = (req, n, u) => { if (!hang || u.searchParams.get("partNumber") !== "6") return null; seen(); return { hang: true }; };
+    const y = await runAll(s4, lines, dir2, "--compress", "none", "--rotate-bytes", "3MiB", "--s3-single-max", "1MiB", "--s3-part-size", "256KiB");
+    await parts;
+    await y.r.stop("SIGKILL");
+    y.host.close();
+    hang = false;
+    equal(s4.uploads.size, 1, "15.2 multipart: killed, an upload is open");
+    const r = await run("archive", "push", "--store", dir2, ...bucket(s4), "--compress", "none", "--s3-single-max", "1MiB", "--s3-part-size", "256KiB");
+    ok(r.code === 0 && s4.uploads.size === 0 && s4.aborted.length === 1, "15.2 multipart: it is thrown away", r.code, r.err, [...s4.uploads], s4.aborted);
+    ok(same([...await archived(s4), ...stored(dir2)], lines), "15.2 multipart: and everything is there once");
+    await s3.close();
+    await s4.close();
+  },
+
+  // The bucket is away for a while: nothing is lost, the lag is shown, the store goes on.
+  async t14_down() {
+    const lines = many(8000), dir = storeDir(), s3 = await startS3(place());
+    await s3.down();
+    const host = await hostOf(lines), ready = join(folder, "ready-down");
+    const r = new Run(["run", "--host", host.url, "--wire", "v1", ...all, "--hydrate", "none", "--store", dir, "--sink", "s3", ...bucket(s3), "--rotate-bytes", "3MiB",
+      "--linger", "5ms", "--min-free", "0", "--listen", "127.0.0.1:0", "--ready-file", ready, "--retry-base", "20ms", "--retry-cap", "20ms"]);
+    const url = await httpOf(ready);
+    await until(async () => (await stats(url)).events_stored === lines.length, "all rows", 60000);
+    let h = await (await fetch(url + "/health")).json(), f = row(h.data.followers, "s3");
+    equal([h.status, f.state, (await fetch(url + "/ready")).status], ["degraded", "down", 200], "14 down at the start: degraded, ready, the store goes on", f);
+    ok(/connect|refused/i.test(f.error ?? ""), "14 with the reason", f);
+    await s3.up();
+    await until(async () => row((await health(url)).followers, "s3").state !== "down", "the way up", 60000);
+    r.p.kill("SIGUSR2");
+    await finish({ r, host, url, dir }, "14 down and back");
+    ok(same(await archived(s3), lines), "14 down and back: each event once");
+    await s3.close();
+  },
+
+  // Killed while a file goes over, once before and once after the bucket has it.
+  async t14_killed() {
+    for (const late of [false, true]) {
+      const lines = many(6000), dir = storeDir();
+      let hang = true, seen;
+      const put = new Promise(r => { seen = r; });
+      const s3 = await startS3(place(), { fault: (req, n, u) => {
+        if (late || !hang || req.method !== "PUT" || !u.pathname.includes("jetstream_")) return null;
+        seen();
+        return { hang: true };
+      } });
+      // The answer to the upload never arrives; then the process dies.
+      s3.after = (req, u) => { if (!late || !hang || req.method !== "PUT" || !u.pathname.includes("jetstream_")) return false; seen(); return true; };
+      const x = await runAll(s3, lines, dir, "--rotate-bytes", "3MiB");
+      await put;
+      await x.r.stop("SIGKILL");
+      x.host.close();
+      hang = false;
+      const left = sealedOf(dir).length;
+      ok(left > 0, `14 killed ${late ? "after" : "during"} an upload: the file is still here`);
+      const r = await run("archive", "push", "--store", dir, ...bucket(s3), "-o", "ndjson");
+      ok(r.code === 0, "14 push after the kill", r.code, r.err);
+      if (late) ok(r.lines().some(l => JSON.parse(l).was_there), "14 what the bucket had already is recognised", r.out);
+      equal(sealedOf(dir), [], "14 nothing is left");
+      const got = await archived(s3), rest = stored(dir);
+      ok(same([...got, ...rest], lines), `14 killed ${late ? "after" : "during"} an upload: each event once`, got.length, rest.length);
+      equal([...s3.puts.values()].filter(n => n !== 1), [], "14 no object was written twice");
+      await s3.close();
+    }
+  },
+};
+
+if (fx) await main(tests);
+else console.log("1..0 # SKIP the fixtures of jetstream are not there");
