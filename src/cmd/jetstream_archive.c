@@ -155,21 +155,40 @@ static void put_time(struct zk_row *row, const char *name, const struct zk_jet_s
 		zk_row_null(row, name);
 }
 
+static const char *state_of(const struct zk_jet_file *here, const struct zk_jet_sealed *f)
+{
+	if (f && f->archived_at[0])
+		return "archived";
+	if (here && here->live)
+		return "live";
+	if (f && f->error[0])
+		return "set aside";
+	return here && here->packed[0] ? "packed" : "sealed";
+}
+
+/* Members that only an archived file has. */
+static void put_copy(struct zk_row *row, const struct zk_jet_sealed *f)
+{
+	bool archived = f && f->archived_at[0];
+
+	zk_row_cstr(row, "key", archived ? f->key : NULL);
+	if (archived)
+		zk_row_u64(row, "bytes", f->bytes);
+	else
+		zk_row_null(row, "bytes");
+	zk_row_cstr(row, "sha256", archived ? f->sha256 : NULL);
+	zk_row_cstr(row, "archived_at", archived ? f->archived_at : NULL);
+}
+
 /* One file: what is here of it, and what the ledger knows; either may be NULL. */
 static int put_file(struct archive *a, const struct zk_jet_file *here,
                     const struct zk_jet_sealed *f, struct zk_error *err)
 {
 	struct zk_row row ZK_CLEANUP(zk_row_done);
-	bool archived = f && f->archived_at[0];
 
 	zk_row_init(&row);
 	zk_row_cstr(&row, "file", here ? here->name : f->name);
-	zk_row_cstr(&row, "state",
-	            archived                  ? "archived"
-	            : here && here->live      ? "live"
-	            : f && f->error[0]        ? "set aside"
-	            : here && here->packed[0] ? "packed"
-	                                      : "sealed");
+	zk_row_cstr(&row, "state", state_of(here, f));
 	if (f)
 		zk_row_i64(&row, "rows", f->rows);
 	else
@@ -177,13 +196,7 @@ static int put_file(struct archive *a, const struct zk_jet_file *here,
 	put_time(&row, "first", f, f ? f->first_us : 0);
 	put_time(&row, "last", f, f ? f->last_us : 0);
 	zk_row_u64(&row, "local_bytes", here ? here->bytes : 0);
-	zk_row_cstr(&row, "key", archived ? f->key : NULL);
-	if (archived)
-		zk_row_u64(&row, "bytes", f->bytes);
-	else
-		zk_row_null(&row, "bytes");
-	zk_row_cstr(&row, "sha256", archived ? f->sha256 : NULL);
-	zk_row_cstr(&row, "archived_at", archived ? f->archived_at : NULL);
+	put_copy(&row, f);
 	zk_row_cstr(&row, "error", f && f->error[0] ? f->error : NULL);
 	return zk_out_row(a->out, zk_row_end(&row), err);
 }

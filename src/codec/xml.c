@@ -241,6 +241,20 @@ static void put_utf8(struct zk_buf *b, uint32_t c)
 	}
 }
 
+/* The value of a digit; 16 for what is none. */
+static uint32_t digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return (uint32_t)(c - '0');
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10) : 16;
+}
+
+static bool is_char(uint32_t c)
+{
+	return c && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff);
+}
+
 /* "#38" or "#x26". */
 static bool put_number(struct zk_buf *b, zk_str s)
 {
@@ -251,23 +265,14 @@ static bool put_number(struct zk_buf *b, zk_str s)
 		base = 16;
 		s = zk_str_from(s, 1);
 	}
-	if (!s.n || s.n > 8)
+	if (s.n > 7)
 		return false;
 	for (size_t i = 0; i < s.n; i++) {
-		char d = s.p[i];
-		uint32_t v =
-		        d >= '0' && d <= '9'                 ? (uint32_t)(d - '0')
-		        : base == 16 && d >= 'a' && d <= 'f' ? (uint32_t)(d - 'a' + 10)
-		        : base == 16 && d >= 'A' && d <= 'F' ? (uint32_t)(d - 'A' + 10)
-		                                             : base;
-
-		if (v >= base)
+		if (digit(s.p[i]) >= base)
 			return false;
-		c = c * base + v;
-		if (c > 0x10ffff)
-			return false;
+		c = c * base + digit(s.p[i]);
 	}
-	if (!c || (c >= 0xd800 && c <= 0xdfff))
+	if (!is_char(c))
 		return false;
 	put_utf8(b, c);
 	return true;
