@@ -11,8 +11,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int open_locked(struct zk_dl *dl, struct zk_error *err)
 {
-	/* RTLD_NODELETE and no dlclose: see the header. */
-	void *lib = dlopen(dl->soname, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+	/* RTLD_NODELETE and no dlclose: see the header. Lazy: libcurl alone brings thirty more
+	 * libraries, and what is never called need not be looked up. */
+	void *lib = dlopen(dl->soname, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
 
 	if (!lib) {
 		const char *why = dlerror();

@@ -38,9 +38,26 @@ static bool digits_u64(zk_str s, uint64_t *ret)
 	return true;
 }
 
+bool zk_str_u64(zk_str s, uint64_t *ret)
+{
+	return digits_u64(s, ret);
+}
+
+bool zk_str_i64(zk_str s, int64_t *ret)
+{
+	bool minus = s.n && s.p[0] == '-';
+	uint64_t v;
+
+	if (!digits_u64(minus ? zk_str_from(s, 1) : s, &v) ||
+	    v > (uint64_t)INT64_MAX + (minus ? 1 : 0))
+		return false;
+	*ret = minus ? (int64_t)(0 - v) : (int64_t)v;
+	return true;
+}
+
 int zk_parse_u64(zk_str s, uint64_t *ret, struct zk_error *err)
 {
-	if (digits_u64(s, ret))
+	if (zk_str_u64(s, ret))
 		return 0;
 	return zk_fail(err, ZK_E_DATA, "'%.*s' is not a whole number from 0 to %llu",
 	               SHOW(s), (unsigned long long)UINT64_MAX);
@@ -48,15 +65,10 @@ int zk_parse_u64(zk_str s, uint64_t *ret, struct zk_error *err)
 
 int zk_parse_i64(zk_str s, int64_t *ret, struct zk_error *err)
 {
-	bool minus = s.n && s.p[0] == '-';
-	uint64_t v;
-
-	if (!digits_u64(minus ? zk_str_from(s, 1) : s, &v) ||
-	    v > (uint64_t)INT64_MAX + (minus ? 1 : 0))
-		return zk_fail(err, ZK_E_DATA, "'%.*s' is not a whole number of 64 bits",
-		               SHOW(s));
-	*ret = minus ? (int64_t)(0 - v) : (int64_t)v;
-	return 0;
+	if (zk_str_i64(s, ret))
+		return 0;
+	return zk_fail(err, ZK_E_DATA, "'%.*s' is not a whole number of 64 bits",
+	               SHOW(s));
 }
 
 static size_t skip_digits(zk_str s, size_t i)

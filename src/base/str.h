@@ -74,6 +74,10 @@ size_t zk_utf8_len(zk_str s);
  * 128 bytes are similar to nothing but themselves. */
 unsigned zk_str_distance(zk_str a, zk_str b, unsigned max);
 
+/* Whole numbers without a message: false for anything else, an overflow too. */
+bool zk_str_u64(zk_str s, uint64_t *ret);
+bool zk_str_i64(zk_str s, int64_t *ret);
+
 /* Whole-slice parsers: 0, or -ZK_E_DATA with a message that quotes the text. Nothing is
  * written on failure; surrounding space, signs where they make no sense, and overflow are
  * errors. */

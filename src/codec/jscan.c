@@ -21,6 +21,7 @@ struct scan {
 	/* Of the open containers that wants may lie in, by depth: which want the current
 	 * member is (its place plus one, 0 = none), and where its value begins. */
 	unsigned levels; /* the deepest of interest */
+	bool sorted;     /* wants of one parent stand together, in order of the parents */
 	unsigned at[ZK_JSCAN_LEVELS + 1];
 	const char *val[ZK_JSCAN_LEVELS + 1];
 	size_t val_spaces[ZK_JSCAN_LEVELS + 1];
@@ -173,8 +174,11 @@ static void match_key(struct scan *s, zk_str key, bool escaped)
 	for (unsigned i = parent; i < s->n_want; i++) {
 		const struct zk_jwant *w = &s->want[i];
 
-		if (w->in != parent)
+		if (w->in != parent) {
+			if (s->sorted && w->in > parent)
+				break;
 			continue;
+		}
 		if (escaped ? !zk_jstr_eq(key, w->name) : !zk_str_eq(inside, w->name))
 			continue;
 		s->at[s->depth] = i + 1;
@@ -321,10 +325,12 @@ static ZK_HOT const char *scan_all(struct scan *s, const char *p)
 	return p;
 }
 
-/* How deep the wants lie. */
-static unsigned levels_of(const struct zk_jwant *want, size_t n)
+/* How deep the wants lie, and whether they are sorted. */
+static void look_at_wants(struct scan *s, const struct zk_jwant *want, size_t n)
 {
 	unsigned levels = 0;
+
+	s->sorted = true;
 
 	for (size_t i = 0; i < n; i++) {
 		unsigned l = 1;
@@ -333,9 +339,10 @@ static unsigned levels_of(const struct zk_jwant *want, size_t n)
 		for (unsigned up = want[i].in; up; up = want[up - 1].in)
 			l++;
 		levels = ZK_MAX(levels, l);
+		s->sorted &= !i || want[i].in >= want[i - 1].in;
 	}
 	ZK_ASSERT(levels <= ZK_JSCAN_LEVELS);
-	return levels;
+	s->levels = levels;
 }
 
 int zk_jscan(zk_str text, unsigned max_depth, struct zk_jwant *want, size_t n_want,
@@ -354,7 +361,7 @@ int zk_jscan(zk_str text, unsigned max_depth, struct zk_jwant *want, size_t n_wa
 	s.res = res;
 	s.want = want;
 	s.n_want = n_want;
-	s.levels = levels_of(want, n_want);
+	look_at_wants(&s, want, n_want);
 	s.at[0] = 0;
 	s.depth = 0;
 	s.max_depth = max_depth;

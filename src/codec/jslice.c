@@ -352,16 +352,12 @@ int zk_jstr_decode(zk_str raw, enum zk_jlone lone, struct zk_buf *b, struct zk_e
 
 bool zk_jnum_u64(zk_str raw, uint64_t *ret)
 {
-	struct zk_error err;
-
-	return zk_parse_u64(raw, ret, &err) == 0;
+	return zk_str_u64(raw, ret);
 }
 
 bool zk_jnum_i64(zk_str raw, int64_t *ret)
 {
-	struct zk_error err;
-
-	return zk_parse_i64(raw, ret, &err) == 0;
+	return zk_str_i64(raw, ret);
 }
 
 bool zk_jnum_double(zk_str raw, double *ret)
