@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "codec/press.h"
 #include "net/curl.def"
 #include "net/http_priv.h"
 #include "net/trace.h"
+#include "rt/metrics.h"
 
 #include "base/ban.h"
 
@@ -31,6 +33,23 @@ static void note_blocked(struct zk_http *req, const char *ip, const char *why)
 {
 	(void)snprintf(req->blocked_ip, sizeof(req->blocked_ip), "%s", ip);
 	req->blocked_why = why;
+}
+
+static void count_connection(struct zk_net *n, double by)
+{
+	if (!n->active && n->metrics)
+		n->active =
+		        zk_metrics_gauge(n->metrics, "zk_active_connections",
+		                         "Open connections of outgoing requests.", NULL);
+	if (n->active)
+		zk_gauge_add(n->active, by);
+}
+
+/* CURLOPT_CLOSESOCKETFUNCTION; the request is long gone when a pooled connection closes. */
+static int on_close(void *ctx, curl_socket_t fd)
+{
+	count_connection(ctx, -1);
+	return close(fd);
 }
 
 /* CURLOPT_OPENSOCKETFUNCTION: once per address that is tried, never for a pooled connection. */
@@ -59,6 +78,7 @@ static curl_socket_t on_open(void *ctx, curlsocktype purpose, struct curl_sockad
 		req->sys_errno = errno;
 		return CURL_SOCKET_BAD;
 	}
+	count_connection(req->net, 1);
 	return fd;
 }
 
@@ -301,6 +321,8 @@ void zk_http_set_callbacks(struct zk_http *req)
 
 	ZK_SET_FN(e, CURLOPT_OPENSOCKETFUNCTION, on_open);
 	ZK_SET_PTR(e, CURLOPT_OPENSOCKETDATA, req);
+	ZK_SET_FN(e, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+	ZK_SET_PTR(e, CURLOPT_CLOSESOCKETDATA, req->net);
 	ZK_SET_FN(e, CURLOPT_PREREQFUNCTION, on_prereq);
 	ZK_SET_PTR(e, CURLOPT_PREREQDATA, req);
 	ZK_SET_FN(e, CURLOPT_HEADERFUNCTION, on_header);

@@ -58,6 +58,8 @@ struct zk_pool {
 	bool added;             /* requests that libcurl has not looked at yet */
 };
 
+struct zk_gauge;
+
 struct zk_net {
 	struct zk_loop *loop;
 	struct zk_metrics *metrics;
@@ -78,6 +80,7 @@ struct zk_net {
 	unsigned depth;       /* calls of libcurl on the stack */
 	bool draining;        /* drain() is on the stack */
 	uint64_t n_requests;
+	struct zk_gauge *active; /* zk_active_connections; NULL until the first one */
 };
 
 /* What zk_net_drain() is to do with a request. */

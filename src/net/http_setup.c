@@ -20,7 +20,8 @@ _Static_assert(ZK_HTTP_ERRBUF_BYTES >= CURL_ERROR_SIZE, "libcurl writes that muc
 #define MAX_URL      65536
 #define KEEP_IDLE_S  60
 #define KEEP_INTVL_S 20
-#define MAX_AGE_S    55 /* below the idle limits of common servers and balancers */
+#define UPLOAD_MAX   262144 /* of a large body that libcurl copies in one go */
+#define MAX_AGE_S    55     /* below the idle limits of common servers and balancers */
 
 static char *copy(const char *s)
 {
@@ -363,6 +364,9 @@ static void set_body(struct zk_http *req)
 	} else if (has_body(req)) {
 		ZK_SET_OFF(e, CURLOPT_POSTFIELDSIZE_LARGE, c->body.n);
 		ZK_SET_STR(e, CURLOPT_POSTFIELDS, c->body.n ? c->body.p : "");
+		if (c->body.n > ZK_HTTP_PLAIN_BODY)
+			ZK_SET_LONG(e, CURLOPT_UPLOAD_BUFFERSIZE,
+			            ZK_MIN(c->body.n, (size_t)UPLOAD_MAX));
 	} else if (strcmp(req->method, "HEAD") == 0) {
 		ZK_SET_LONG(e, CURLOPT_NOBODY, 1);
 		custom = NULL;

@@ -16,6 +16,8 @@
 
 #include "base/ban.h"
 
+#define MAX_COMPLAINT ((size_t)1 << 20)
+
 struct zk_send {
 	struct zk_list link; /* zk_net.sends */
 	struct zk_net *net;
@@ -31,6 +33,10 @@ struct zk_send {
 	struct zk_retry retry;
 	struct zk_error last; /* why the latest attempt failed */
 	enum zk_code ending;  /* zk_send_end_all was called */
+	/* With on_data: whether the answer that comes is one for it, whether it was given some of
+	 * it; else what the server says about the failure. */
+	bool good, given;
+	struct zk_buf complaint;
 	bool ended;
 };
 
@@ -97,6 +103,7 @@ static void send_free(struct zk_send *s)
 	for (size_t i = 0; i < s->n_headers; i++)
 		zk_secret_free(s->headers[i]);
 	free(s->headers);
+	zk_buf_done(&s->complaint);
 	free(s->body);
 	free(s->guard.allow);
 	free(s);
@@ -183,8 +190,11 @@ static void on_done(void *ctx, const struct zk_http_res *given, struct zk_error 
 	int64_t wait;
 
 	s->http = NULL;
+	if (s->complaint.n)
+		res->body = zk_buf_str(&s->complaint);
 	err = ask(s, res, err, &judged);
-	if (!res->fault || !res->fault->retryable || s->ending) {
+	if (!res->fault || !res->fault->retryable || s->ending ||
+	    (s->given && !s->conf.restart)) {
 		finish(s, res, err);
 		return;
 	}
@@ -210,7 +220,31 @@ static void on_head(void *ctx, int status, struct zk_http *req)
 {
 	struct zk_send *s = ctx;
 
-	s->conf.http.on_head(s->user_ctx, status, req);
+	s->good = status >= 200 && status < 300;
+	if (s->conf.http.on_head)
+		s->conf.http.on_head(s->user_ctx, status, req);
+}
+
+static bool on_data(void *ctx, zk_str piece)
+{
+	struct zk_send *s = ctx;
+
+	if (s->good) {
+		s->given = true;
+		return s->conf.http.on_data(s->user_ctx, piece);
+	}
+	zk_buf_put(&s->complaint, piece.p,
+	           ZK_MIN(piece.n, s->complaint.cap - s->complaint.n));
+	return true;
+}
+
+/* The answer of an earlier attempt, if there was one, is void. */
+static void forget(struct zk_send *s)
+{
+	zk_buf_clear(&s->complaint);
+	if (s->given && s->conf.restart)
+		s->conf.restart(s->user_ctx);
+	s->good = s->given = false;
 }
 
 static int try(struct zk_send *s, struct zk_error *err)
@@ -219,8 +253,11 @@ static int try(struct zk_send *s, struct zk_error *err)
 
 	h.ctx = s;
 	h.resend = (unsigned)ZK_MIN(s->retry.tries, (uint64_t)UINT32_MAX);
-	if (h.on_head)
+	if (h.on_head || h.on_data)
 		h.on_head = on_head;
+	if (h.on_data)
+		h.on_data = on_data;
+	forget(s);
 	return zk_http_start(s->net, &h, on_done, &s->http, err);
 }
 
@@ -251,11 +288,12 @@ static int start(struct zk_net *net, const struct zk_send_conf *conf,
 	struct zk_send *s = zk_new0(struct zk_send);
 	int r;
 
-	ZK_ASSERT(!conf->http.pull && !conf->http.on_data);
+	ZK_ASSERT(!conf->http.pull);
 	s->net = net;
 	s->done = done;
 	s->done_ctx = done_ctx;
 	copy_conf(s, conf);
+	zk_buf_init(&s->complaint, MAX_COMPLAINT);
 	s->timer = zk_timer_new(net->loop, attempt, s);
 	zk_list_push(&net->sends, &s->link);
 	zk_retry_init(&s->retry, &conf->retry, zk_mono_ms());

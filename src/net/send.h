@@ -16,7 +16,9 @@ struct zk_net;
 struct zk_send;
 
 struct zk_send_conf {
-	struct zk_http_conf http; /* pull and on_data are not allowed here */
+	/* `pull` is not allowed here. on_data gets bodies of 2xx only, those of other answers
+	 * are collected; what it was given is not repeated, unless there is a `restart`. */
+	struct zk_http_conf http;
 	struct zk_retry_conf retry;
 	/* Before each wait: the number of the coming retry and of all that are allowed, how long,
 	 * and which failure. May cancel. May be NULL. ctx is http.ctx. */
@@ -27,6 +29,9 @@ struct zk_send_conf {
 	 * explains better, to another `retryable` or `retry_after_ms`, or from none to one.
 	 * May be NULL. ctx is http.ctx. */
 	void (*judge)(void *ctx, const struct zk_http_res *res, struct zk_error *err);
+	/* Before an attempt that follows one whose body on_data was given a part of: that is
+	 * void. May be NULL. ctx is http.ctx. */
+	void (*restart)(void *ctx);
 };
 
 /* Starts it; everything but a borrowed body is copied. `done` comes once, with the last answer or
