@@ -11,14 +11,12 @@
 #include "base/ban.h"
 
 struct conn_opts {
-	struct zeal_opts zeal;
-	const char *graph;
+	struct graph_opts g;
 	bool allow_duplicate;
 };
 
 static const struct zk_opt rows[] = {
-	ZEAL_ROWS,
-	GRAPH_ROW(struct conn_opts, graph),
+	GRAPH_ROWS,
 	{ .type = ZK_OPT_BOOL,
 	  .name = "allow-duplicate",
 	  .flags = ZK_OPT_NO_CONF,
@@ -63,8 +61,8 @@ static const struct zk_node *find(const struct graph_cmd *c, const zk_str e[4])
 	return NULL;
 }
 
-static int put_conn(struct graph_cmd *c, zk_str id, const zk_str e[4], const char *status,
-                    struct zk_error *err)
+/* The members of a row; an empty id is left out. */
+static void put_ends(struct graph_cmd *c, zk_str id, const zk_str e[4])
 {
 	struct zk_buf b;
 
@@ -77,26 +75,29 @@ static int put_conn(struct graph_cmd *c, zk_str id, const zk_str e[4], const cha
 	zk_buf_printf(&b, "%.*s.%.*s", ZK_STR_ARG(e[2]), ZK_STR_ARG(e[3]));
 	zk_row_str(&c->row, "to", zk_buf_str(&b));
 	zk_buf_done(&b);
-	zk_row_cstr(&c->row, "status", status);
-	return zk_out_row(c->out, zk_row_end(&c->row), err);
+}
+
+static int put_added(struct graph_cmd *c, zk_str id, const zk_str e[4],
+                     struct zk_error *err)
+{
+	put_ends(c, id, e);
+	return graph_status(c, ZK_STR_NULL, ZK_STR_NULL,
+	                    c->g.verify ? "added" : "unverified", err);
 }
 
 /* ---- add ---- */
 
-struct adding {
-	struct graph_cmd c;
-	bool allow_duplicate;
-};
-
 /* The server takes ends that do not exist, and the same pair twice. */
-static int check(const struct adding *a, const zk_str e[4], struct zk_error *err)
+static int check(const struct graph_cmd *c, const zk_str e[4], struct zk_error *err)
 {
+	const struct conn_opts *o = c->opts;
+
 	for (int i = 0; i < 4; i += 2)
-		if (!zk_zip_graph_node(&a->c.g, e[i]))
+		if (!zk_zip_graph_node(&c->g, e[i]))
 			return zk_fail(err, ZK_E_NOT_FOUND,
 			               "there is no node '%.*s' in workflow '%.*s'",
-			               ZK_STR_ARG(e[i]), ZK_STR_ARG(a->c.g.workflow));
-	if (a->allow_duplicate || !find(&a->c, e))
+			               ZK_STR_ARG(e[i]), ZK_STR_ARG(c->g.workflow));
+	if (o->allow_duplicate || !find(c, e))
 		return 0;
 	(void)zk_fail(err, ZK_E_CONFLICT, "%.*s.%.*s and %.*s.%.*s are connected already",
 	              ZK_STR_ARG(e[0]), ZK_STR_ARG(e[1]), ZK_STR_ARG(e[2]),
@@ -104,21 +105,16 @@ static int check(const struct adding *a, const zk_str e[4], struct zk_error *err
 	return zk_err_hint(err, "use --allow-duplicate to connect them once more");
 }
 
-static int add_one(struct adding *a, const zk_str e[4], struct zk_error *err)
+static int add_one(struct graph_cmd *c, const zk_str e[4], struct zk_error *err)
 {
 	struct zk_buf id ZK_CLEANUP(zk_buf_done) = { 0 };
 
 	zk_buf_init(&id, 65536);
-	if (a->c.g.verify && check(a, e, err) < 0)
+	if ((c->g.verify && check(c, e, err) < 0) ||
+	    (!c->dry_run && zk_zip_connect(&c->g, e, &id, err) < 0) ||
+	    put_added(c, zk_buf_str(&id), e, err) < 0)
 		return -(int)err->code;
-	if (a->c.dry_run)
-		return put_conn(&a->c, ZK_STR_NULL, e, graph_word(&a->c, "added"), err);
-	if (zk_zip_connect(&a->c.g, e, &id, err) < 0)
-		return -(int)err->code;
-	if (put_conn(&a->c, zk_buf_str(&id), e, a->c.g.verify ? "added" : "unverified",
-	             err) < 0)
-		return -(int)err->code;
-	return a->c.g.verify ? zk_zip_graph_read(&a->c.g, err) : 0;
+	return c->g.verify && !c->dry_run ? zk_zip_graph_read(&c->g, err) : 0;
 }
 
 static bool end_of(zk_str object, const char *name, struct zk_buf *b, zk_str ret[2])
@@ -167,33 +163,28 @@ static int on_line(void *ctx, zk_str object, uint64_t line, struct zk_error *err
 	return 0;
 }
 
+static int add(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
+{
+	struct zk_zip_wend from, to;
+
+	(void)argc;
+	if (strcmp(argv[0], "-") == 0)
+		return graph_lines(c->z.app, on_line, c, err);
+	if (parse_end(argv[0], &from, err) < 0 || parse_end(argv[1], &to, err) < 0)
+		return -(int)err->code;
+	const zk_str e[4] = { from.node, from.port, to.node, to.port };
+
+	return add_one(c, e, err);
+}
+
 static int add_run(struct zk_app *app, void *opts, int argc, char **argv,
                    struct zk_error *err)
 {
-	struct conn_opts *o = opts;
-	struct adding a = { .allow_duplicate = o->allow_duplicate };
-	struct zk_zip_wend from, to;
-	bool lines = strcmp(argv[1], "-") == 0;
-	int r;
+	static const struct graph_verb verb = { .shape = &shape, .work = add };
 
-	if (lines ? argc != 2 : argc != 3)
+	if (strcmp(argv[1], "-") == 0 ? argc != 2 : argc != 3)
 		return zk_fail(err, ZK_E_USAGE, "give two ends, or - for lines of stdin");
-	if (!lines &&
-	    (parse_end(argv[1], &from, err) < 0 || parse_end(argv[2], &to, err) < 0))
-		return -(int)err->code;
-	r = graph_open(app, &o->zeal, argv[0], o->graph, &a.c, err);
-	if (r == 0)
-		r = graph_begin(&a.c, &shape, err);
-	if (r == 0 && lines) {
-		r = graph_lines(app, on_line, &a, err);
-	} else if (r == 0) {
-		const zk_str e[4] = { from.node, from.port, to.node, to.port };
-
-		r = add_one(&a, e, err);
-	}
-	r = graph_end(&a.c, r, err);
-	graph_close(&a.c);
-	return r;
+	return graph_run(app, opts, &verb, argc, argv, err);
 }
 
 const struct zk_cmd zk_cmd_connection_add = {
@@ -236,9 +227,7 @@ static int find_named(struct graph_cmd *c, int argc, char **argv, char **ret_id,
 			return -(int)err->code;
 		found = find(c, e);
 	} else if (c->g.verify) {
-		found = zk_zip_graph_conns(&c->g);
-		while (found && !zk_str_eq(zk_zip_text(found, "id"), zk_str_of(argv[0])))
-			found = found->next;
+		found = graph_find(zk_zip_graph_conns(&c->g), zk_str_of(argv[0]));
 	} else {
 		*ret_id = zk_strdup(argv[0]);
 		return 0;
@@ -253,30 +242,23 @@ static int find_named(struct graph_cmd *c, int argc, char **argv, char **ret_id,
 	return 0;
 }
 
+static int delete_one(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
+{
+	ZK_CLEANUP(zk_freep)
+	char *id = NULL;
+
+	if (find_named(c, argc, argv, &id, err) < 0 ||
+	    (!c->dry_run && zk_zip_disconnect(&c->g, zk_str_of(id), err) < 0))
+		return -(int)err->code;
+	return graph_status(c, zk_str_of(id), ZK_STR_NULL, "deleted", err);
+}
+
 static int delete_run(struct zk_app *app, void *opts, int argc, char **argv,
                       struct zk_error *err)
 {
-	struct conn_opts *o = opts;
-	struct graph_cmd c;
-	ZK_CLEANUP(zk_freep)
-	char *id = NULL;
-	int r = graph_open(app, &o->zeal, argv[0], o->graph, &c, err);
+	static const struct graph_verb verb = { .shape = &shape, .work = delete_one };
 
-	if (r == 0)
-		r = graph_begin(&c, &shape, err);
-	if (r == 0)
-		r = find_named(&c, argc - 1, argv + 1, &id, err);
-	if (r == 0 && !c.dry_run)
-		r = zk_zip_disconnect(&c.g, zk_str_of(id), err);
-	if (r == 0) {
-		zk_row_cstr(&c.row, "id", id);
-		zk_row_cstr(&c.row, "status", graph_word(&c, "deleted"));
-		r = zk_out_row(c.out, zk_row_end(&c.row), err);
-	}
-	if (r == 0)
-		r = zk_out_end(c.out, err);
-	graph_close(&c);
-	return r;
+	return graph_run(app, opts, &verb, argc, argv, err);
 }
 
 const struct zk_cmd zk_cmd_connection_delete = {
@@ -299,35 +281,36 @@ const struct zk_cmd zk_cmd_connection_delete = {
 
 /* ---- list ---- */
 
+static void fill(struct graph_cmd *c, const struct zk_node *m)
+{
+	const zk_str e[4] = { zk_zip_text(m, "source.nodeId"),
+		              zk_zip_text(m, "source.portId"),
+		              zk_zip_text(m, "target.nodeId"),
+		              zk_zip_text(m, "target.portId") };
+
+	zk_row_str(&c->row, "state", zk_zip_text(m, "state"));
+	put_ends(c, zk_zip_text(m, "id"), e);
+	zk_row_cstr(&c->row, "status", "stored");
+}
+
+static int list(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
+{
+	(void)argc;
+	(void)argv;
+	if (c->g.partial)
+		return zk_fail(err, ZK_E_SERVER_UNFIT,
+		               "this server cannot show connections");
+	return graph_list(c, zk_zip_graph_conns(&c->g), fill, /* where */ NULL, err);
+}
+
 static int list_run(struct zk_app *app, void *opts, int argc, char **argv,
                     struct zk_error *err)
 {
-	struct conn_opts *o = opts;
-	struct graph_cmd c;
-	int r;
+	static const struct graph_verb verb = { .shape = &shape,
+		                                .reads = true,
+		                                .work = list };
 
-	(void)argc;
-	o->zeal.verify = true;
-	r = graph_open(app, &o->zeal, argv[0], o->graph, &c, err);
-	if (r == 0)
-		r = graph_begin(&c, &shape, err);
-	if (r == 0 && c.g.partial)
-		r = zk_fail(err, ZK_E_SERVER_UNFIT,
-		            "this server cannot show connections");
-	for (const struct zk_node *m = r == 0 ? zk_zip_graph_conns(&c.g) : NULL;
-	     m && r == 0; m = m->next) {
-		const zk_str e[4] = { zk_zip_text(m, "source.nodeId"),
-			              zk_zip_text(m, "source.portId"),
-			              zk_zip_text(m, "target.nodeId"),
-			              zk_zip_text(m, "target.portId") };
-
-		zk_row_str(&c.row, "state", zk_zip_text(m, "state"));
-		r = put_conn(&c, zk_zip_text(m, "id"), e, "stored", err);
-	}
-	if (r == 0)
-		r = zk_out_end(c.out, err);
-	graph_close(&c);
-	return r;
+	return graph_run(app, opts, &verb, argc, argv, err);
 }
 
 const struct zk_cmd zk_cmd_connection_list = {

@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/expr.h"
 #include "codec/jscan.h"
 #include "codec/jwrite.h"
 #include "rt/input.h"
 #include "rt/loop.h"
+#include "zip/workflow.h"
 
 #include "base/ban.h"
 
@@ -23,6 +25,8 @@ int graph_open(struct zk_app *app, const struct zeal_opts *o, const char *workfl
 	zk_row_init(&c->row);
 	r = zeal_open(app, o, /* patient */ false, &c->z, err);
 	zk_zip_graph_init(&c->g, c->z.zip, zk_str_of(workflow), zk_str_of(graph));
+	if (r == 0)
+		zk_zip_about(c->z.zip, workflow);
 	c->dry_run = app->common.dry_run;
 	c->g.verify = o->verify || c->dry_run;
 	c->g.compat_writes = c->z.compat_writes;
@@ -73,6 +77,91 @@ int graph_end(struct graph_cmd *c, int r, struct zk_error *err)
 		return r;
 	*err = late;
 	return -(int)late.code;
+}
+
+int graph_run(struct zk_app *app, struct graph_opts *o, const struct graph_verb *v,
+              int argc, char **argv, struct zk_error *err)
+{
+	struct graph_cmd c;
+	int r;
+
+	o->zeal.verify |= v->reads;
+	r = graph_open(app, &o->zeal, argv[0], o->graph, &c, err);
+	c.opts = o;
+	if (r == 0)
+		r = graph_begin(&c, v->shape, err);
+	if (r == 0)
+		r = v->work(&c, argc - 1, argv + 1, err);
+	r = graph_end(&c, r, err);
+	graph_close(&c);
+	if (r < 0)
+		return r;
+	return app->output.exit_status && !zk_out_rows(app->out) ? ZK_EXIT_NO
+	                                                         : ZK_EXIT_OK;
+}
+
+const struct zk_node *graph_find(const struct zk_node *first, zk_str id)
+{
+	while (first && !zk_str_eq(zk_zip_text(first, "id"), id))
+		first = first->next;
+	return first;
+}
+
+int graph_must_exist(const struct graph_cmd *c, const struct graph_part *part,
+                     const char *id, struct zk_error *err)
+{
+	if (!c->g.verify || graph_find(part->all(&c->g), zk_str_of(id)))
+		return 0;
+	return zk_fail(err, ZK_E_NOT_FOUND, "there is no %s '%s' in workflow '%.*s'",
+	               part->noun, id, ZK_STR_ARG(c->g.workflow));
+}
+
+int graph_delete(struct graph_cmd *c, const struct graph_part *part, char *const *ids,
+                 int n, struct zk_error *err)
+{
+	for (int i = 0; i < n; i++)
+		if (graph_must_exist(c, part, ids[i], err) < 0)
+			return -(int)err->code;
+	for (int i = 0; i < n; i++) {
+		zk_str id = zk_str_of(ids[i]);
+
+		if ((!c->dry_run && part->drop(&c->g, id, err) < 0) ||
+		    graph_status(c, id, ZK_STR_NULL, "deleted", err) < 0)
+			return -(int)err->code;
+	}
+	return 0;
+}
+
+int graph_list(struct graph_cmd *c, const struct zk_node *first,
+               void (*fill)(struct graph_cmd *c, const struct zk_node *n),
+               const char *where, struct zk_error *err)
+{
+	struct zk_expr_conf conf = { .grammar = ZK_EXPR_EVENT, .what = "--where" };
+	struct zk_expr *e = NULL;
+	int r = 0;
+
+	if (where && zk_expr_compile(zk_str_of(where), &conf, &e, err) < 0)
+		return -(int)err->code;
+	for (; first && r == 0; first = first->next) {
+		fill(c, first);
+		zk_str row = zk_row_end(&c->row);
+
+		if (!e || zk_expr_match(e, row))
+			r = zk_out_row(c->out, row, err);
+	}
+	zk_expr_free(e);
+	return r;
+}
+
+int graph_status(struct graph_cmd *c, zk_str id, zk_str title, const char *done,
+                 struct zk_error *err)
+{
+	if (id.n)
+		zk_row_str(&c->row, "id", id);
+	if (title.n)
+		zk_row_str(&c->row, "title", title);
+	zk_row_cstr(&c->row, "status", graph_word(c, done));
+	return zk_out_row(c->out, zk_row_end(&c->row), err);
 }
 
 /* One pair into an object that is being written. */

@@ -7,6 +7,8 @@
 #include "rt/out.h"
 #include "zip/graph.h"
 
+struct zk_node;
+
 /* Follows struct zeal_opts in the struct of a command. */
 #define GRAPH_ROW(type_, member)                                                 \
 	{                                                                        \
@@ -20,9 +22,56 @@ struct graph_cmd {
 	struct zk_zip_graph g;
 	struct zk_out *out;
 	struct zk_row row;
-	bool begun;   /* rows may be written */
-	bool dry_run; /* look, write nothing, say "would be …" */
+	bool begun;       /* rows may be written */
+	bool dry_run;     /* look, write nothing, say "would be …" */
+	const void *opts; /* of a command that graph_run runs */
 };
+
+/* ---- commands on the parts of a graph: node, connection, group ---- */
+
+/* First member of the struct of each of them, and its rows. */
+struct graph_opts {
+	struct zeal_opts zeal;
+	const char *graph;
+};
+#define GRAPH_ROWS ZEAL_ROWS, GRAPH_ROW(struct graph_opts, graph)
+
+struct graph_verb {
+	const struct zk_out_shape *shape;
+	bool reads; /* the state is needed, whatever --no-verify says */
+	/* The arguments are those behind the workflow. */
+	int (*work)(struct graph_cmd *c, int argc, char **argv, struct zk_error *err);
+};
+/* Opens, reads, works, ends the rows (those that were written are true, also after a failure):
+ * an exit status or a negative code. */
+int graph_run(struct zk_app *app, struct graph_opts *o, const struct graph_verb *v,
+              int argc, char **argv, struct zk_error *err);
+
+/* Parts that are named by their ids. */
+struct graph_part {
+	const char *noun; /* "node" */
+	const struct zk_node *(*all)(const struct zk_zip_graph *g);
+	int (*drop)(struct zk_zip_graph *g, zk_str id, struct zk_error *err);
+};
+/* The server answers 200 for what does not exist: 0, or -ZK_E_NOT_FOUND. */
+int graph_must_exist(const struct graph_cmd *c, const struct graph_part *part,
+                     const char *id, struct zk_error *err) ZK_MUST_USE;
+/* Looks for all of them, then deletes one after the other, a row for each. */
+int graph_delete(struct graph_cmd *c, const struct graph_part *part, char *const *ids,
+                 int n, struct zk_error *err) ZK_MUST_USE;
+
+/* The element of a list of the state with this id, or NULL. */
+const struct zk_node *graph_find(const struct zk_node *first, zk_str id);
+/* Prints a list: `fill` puts the members of an element into c->row. `where` is an expression over
+ * the rows, NULL = all. */
+int graph_list(struct graph_cmd *c, const struct zk_node *first,
+               void (*fill)(struct graph_cmd *c, const struct zk_node *n),
+               const char *where, struct zk_error *err) ZK_MUST_USE;
+/* The row of something that was changed; an empty id or title is left out. */
+int graph_status(struct graph_cmd *c, zk_str id, zk_str title, const char *done,
+                 struct zk_error *err) ZK_MUST_USE;
+
+/* ---- all of them ---- */
 
 /* Opens the session and prepares the graph; nothing is read yet. graph_close in any case. */
 int graph_open(struct zk_app *app, const struct zeal_opts *o, const char *workflow,

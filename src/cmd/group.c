@@ -10,13 +10,13 @@
 #include "base/ban.h"
 
 struct group_opts {
-	struct zeal_opts zeal;
-	const char *graph, *color, *description, *title;
+	struct graph_opts g;
+	const char *color, *description, *title;
 	struct zk_strlist nodes;
 };
 
 #define GROUP_ROWS                                                      \
-	ZEAL_ROWS, GRAPH_ROW(struct group_opts, graph),                 \
+	GRAPH_ROWS,                                                     \
 	        { .type = ZK_OPT_STR,                                   \
 		  .name = "color",                                      \
 		  .meta = "#RRGGBB",                                    \
@@ -30,9 +30,7 @@ struct group_opts {
 		.help = "what it is for"                                \
 	}
 
-static const struct zk_opt plain_rows[] = { ZEAL_ROWS,
-	                                    GRAPH_ROW(struct group_opts, graph),
-	                                    ZK_OPT_END };
+static const struct zk_opt plain_rows[] = { GRAPH_ROWS, ZK_OPT_END };
 static const struct zk_opt add_rows[] = { GROUP_ROWS, ZK_OPT_END };
 static const struct zk_opt update_rows[] = {
 	GROUP_ROWS,
@@ -81,17 +79,6 @@ static int check_nodes(const struct graph_cmd *c, char *const *ids, size_t n,
 	return 0;
 }
 
-static int put_status(struct graph_cmd *c, zk_str id, zk_str title, const char *status,
-                      struct zk_error *err)
-{
-	if (id.n)
-		zk_row_str(&c->row, "id", id);
-	if (title.n)
-		zk_row_str(&c->row, "title", title);
-	zk_row_cstr(&c->row, "status", graph_word(c, status));
-	return zk_out_row(c->out, zk_row_end(&c->row), err);
-}
-
 static void put_text(struct zk_jwrite *w, const char *name, zk_str text)
 {
 	if (!text.n)
@@ -109,36 +96,33 @@ static void put_list(struct zk_jwrite *w, char *const *ids, size_t n)
 	zk_jw_arr_end(w);
 }
 
-static int add_run(struct zk_app *app, void *opts, int argc, char **argv,
-                   struct zk_error *err)
+static int add(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
 {
-	struct group_opts *o = opts;
+	const struct group_opts *o = c->opts;
 	struct zk_buf members ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_buf id ZK_CLEANUP(zk_buf_done) = { 0 };
+	size_t n = (size_t)argc - 1;
 	struct zk_jwrite w;
-	struct graph_cmd c;
-	int r;
 
 	zk_buf_init(&members, 1u << 20);
 	zk_buf_init(&id, 65536);
 	zk_jwrite_init(&w, &members);
-	put_text(&w, "title", zk_str_of(argv[1]));
-	put_list(&w, argv + 2, (size_t)argc - 2);
+	put_text(&w, "title", zk_str_of(argv[0]));
+	put_list(&w, argv + 1, n);
 	put_text(&w, "color", zk_str_of(o->color));
 	put_text(&w, "description", zk_str_of(o->description));
-	r = graph_open(app, &o->zeal, argv[0], o->graph, &c, err);
-	if (r == 0)
-		r = graph_begin(&c, &shape, err);
-	if (r == 0)
-		r = check_nodes(&c, argv + 2, (size_t)argc - 2, err);
-	if (r == 0 && !c.dry_run)
-		r = zk_zip_add_group(&c.g, zk_buf_str(&members), &id, err);
-	if (r == 0)
-		r = put_status(&c, zk_buf_str(&id), zk_str_of(argv[1]), "added", err);
-	if (r == 0)
-		r = zk_out_end(c.out, err);
-	graph_close(&c);
-	return r;
+	if (check_nodes(c, argv + 1, n, err) < 0 ||
+	    (!c->dry_run && zk_zip_add_group(&c->g, zk_buf_str(&members), &id, err) < 0))
+		return -(int)err->code;
+	return graph_status(c, zk_buf_str(&id), zk_str_of(argv[0]), "added", err);
+}
+
+static int add_run(struct zk_app *app, void *opts, int argc, char **argv,
+                   struct zk_error *err)
+{
+	static const struct graph_verb verb = { .shape = &shape, .work = add };
+
+	return graph_run(app, opts, &verb, argc, argv, err);
 }
 
 const struct zk_cmd zk_cmd_group_add = {
@@ -158,20 +142,9 @@ const struct zk_cmd zk_cmd_group_add = {
 	.run = add_run,
 };
 
-static const struct zk_node *find(const struct graph_cmd *c, const char *id)
-{
-	const struct zk_node *m = zk_zip_graph_groups(&c->g);
-
-	while (m && !zk_str_eq(zk_zip_text(m, "id"), zk_str_of(id)))
-		m = m->next;
-	return m;
-}
-
-static int not_found(const struct graph_cmd *c, const char *id, struct zk_error *err)
-{
-	return zk_fail(err, ZK_E_NOT_FOUND, "there is no group '%s' in workflow '%.*s'",
-	               id, ZK_STR_ARG(c->g.workflow));
-}
+static const struct graph_part part = { .noun = "group",
+	                                .all = zk_zip_graph_groups,
+	                                .drop = zk_zip_delete_group };
 
 /* What it was, with what is to be changed. */
 static void merge(const struct group_opts *o, const struct zk_node *old, struct zk_buf *b)
@@ -198,44 +171,40 @@ static void merge(const struct group_opts *o, const struct zk_node *old, struct 
 }
 
 /* The server's own update evaporates [T 12]: made anew, then the old one goes. */
+static int update(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
+{
+	const struct group_opts *o = c->opts;
+	struct zk_buf members ZK_CLEANUP(zk_buf_done) = { 0 };
+	struct zk_buf id ZK_CLEANUP(zk_buf_done) = { 0 };
+	zk_str old = zk_str_of(argv[0]);
+
+	(void)argc;
+	zk_buf_init(&members, 1u << 20);
+	zk_buf_init(&id, 65536);
+	if (graph_must_exist(c, &part, argv[0], err) < 0 ||
+	    check_nodes(c, o->nodes.v, o->nodes.n, err) < 0)
+		return -(int)err->code;
+	merge(o, graph_find(zk_zip_graph_groups(&c->g), old), &members);
+	if (!c->dry_run && (zk_zip_delete_group(&c->g, old, err) < 0 ||
+	                    zk_zip_graph_read(&c->g, err) < 0 ||
+	                    zk_zip_add_group(&c->g, zk_buf_str(&members), &id, err) < 0))
+		return -(int)err->code;
+	return graph_status(c, zk_buf_str(&id), zk_str_of(o->title), "updated", err);
+}
+
 static int update_run(struct zk_app *app, void *opts, int argc, char **argv,
                       struct zk_error *err)
 {
-	struct group_opts *o = opts;
-	struct zk_buf members ZK_CLEANUP(zk_buf_done) = { 0 };
-	struct zk_buf id ZK_CLEANUP(zk_buf_done) = { 0 };
-	struct graph_cmd c;
-	int r;
+	static const struct graph_verb verb = { .shape = &shape,
+		                                .reads = true, /* what stays */
+		                                .work = update };
+	const struct group_opts *o = opts;
 
-	(void)argc;
 	if (!o->title && !o->color && !o->description && !o->nodes.n)
 		return zk_fail(
 		        err, ZK_E_USAGE,
 		        "say what changes: --title, --color, --description, --nodes");
-	o->zeal.verify = true; /* what stays must be read */
-	zk_buf_init(&members, 1u << 20);
-	zk_buf_init(&id, 65536);
-	r = graph_open(app, &o->zeal, argv[0], o->graph, &c, err);
-	if (r == 0)
-		r = graph_begin(&c, &shape, err);
-	if (r == 0 && !find(&c, argv[1]))
-		r = not_found(&c, argv[1], err);
-	if (r == 0)
-		r = check_nodes(&c, o->nodes.v, o->nodes.n, err);
-	if (r == 0 && !c.dry_run) {
-		merge(o, find(&c, argv[1]), &members);
-		r = zk_zip_delete_group(&c.g, zk_str_of(argv[1]), err);
-		if (r == 0)
-			r = zk_zip_graph_read(&c.g, err);
-		if (r == 0)
-			r = zk_zip_add_group(&c.g, zk_buf_str(&members), &id, err);
-	}
-	if (r == 0)
-		r = put_status(&c, zk_buf_str(&id), zk_str_of(o->title), "updated", err);
-	if (r == 0)
-		r = zk_out_end(c.out, err);
-	graph_close(&c);
-	return r;
+	return graph_run(app, opts, &verb, argc, argv, err);
 }
 
 const struct zk_cmd zk_cmd_group_update = {
@@ -258,29 +227,17 @@ const struct zk_cmd zk_cmd_group_update = {
 	.run = update_run,
 };
 
+static int delete_some(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
+{
+	return graph_delete(c, &part, argv, argc, err);
+}
+
 static int delete_run(struct zk_app *app, void *opts, int argc, char **argv,
                       struct zk_error *err)
 {
-	struct group_opts *o = opts;
-	struct graph_cmd c;
-	int r = graph_open(app, &o->zeal, argv[0], o->graph, &c, err);
+	static const struct graph_verb verb = { .shape = &shape, .work = delete_some };
 
-	if (r == 0)
-		r = graph_begin(&c, &shape, err);
-	for (int i = 1; r == 0 && c.g.verify && i < argc; i++)
-		if (!find(&c, argv[i]))
-			r = not_found(&c, argv[i], err);
-	for (int i = 1; r == 0 && i < argc; i++) {
-		if (!c.dry_run)
-			r = zk_zip_delete_group(&c.g, zk_str_of(argv[i]), err);
-		if (r == 0)
-			r = put_status(&c, zk_str_of(argv[i]), ZK_STR_NULL, "deleted",
-			               err);
-	}
-	if (r == 0)
-		r = zk_out_end(c.out, err);
-	graph_close(&c);
-	return r;
+	return graph_run(app, opts, &verb, argc, argv, err);
 }
 
 const struct zk_cmd zk_cmd_group_delete = {
@@ -301,7 +258,7 @@ const struct zk_cmd zk_cmd_group_delete = {
 	.run = delete_run,
 };
 
-static int put_group(struct graph_cmd *c, const struct zk_node *m, struct zk_error *err)
+static void fill(struct graph_cmd *c, const struct zk_node *m)
 {
 	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
 	const struct zk_node *ids = zk_zip_get_as(m, "nodeIds", ZK_J_ARRAY);
@@ -314,28 +271,23 @@ static int put_group(struct graph_cmd *c, const struct zk_node *m, struct zk_err
 		zk_zip_json(ids, &b);
 		zk_row_raw(&c->row, "nodes", zk_buf_str(&b));
 	}
-	return zk_out_row(c->out, zk_row_end(&c->row), err);
+}
+
+static int list(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
+{
+	(void)argc;
+	(void)argv;
+	return graph_list(c, zk_zip_graph_groups(&c->g), fill, /* where */ NULL, err);
 }
 
 static int list_run(struct zk_app *app, void *opts, int argc, char **argv,
                     struct zk_error *err)
 {
-	struct group_opts *o = opts;
-	struct graph_cmd c;
-	int r;
+	static const struct graph_verb verb = { .shape = &shape,
+		                                .reads = true,
+		                                .work = list };
 
-	(void)argc;
-	o->zeal.verify = true;
-	r = graph_open(app, &o->zeal, argv[0], o->graph, &c, err);
-	if (r == 0)
-		r = graph_begin(&c, &shape, err);
-	for (const struct zk_node *m = r == 0 ? zk_zip_graph_groups(&c.g) : NULL;
-	     m && r == 0; m = m->next)
-		r = put_group(&c, m, err);
-	if (r == 0)
-		r = zk_out_end(c.out, err);
-	graph_close(&c);
-	return r;
+	return graph_run(app, opts, &verb, argc, argv, err);
 }
 
 const struct zk_cmd zk_cmd_group_list = {

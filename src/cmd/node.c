@@ -13,17 +13,15 @@
 #define VALUES_MAX ((size_t)16 << 20)
 
 struct node_opts {
-	struct zeal_opts zeal;
-	const char *graph, *at;
+	struct graph_opts g;
+	const char *at, *where;
 	struct zk_strlist set;
 };
 
-static const struct zk_opt plain_rows[] = { ZEAL_ROWS, GRAPH_ROW(struct node_opts, graph),
-	                                    ZK_OPT_END };
+static const struct zk_opt plain_rows[] = { GRAPH_ROWS, ZK_OPT_END };
 
 static const struct zk_opt add_rows[] = {
-	ZEAL_ROWS,
-	GRAPH_ROW(struct node_opts, graph),
+	GRAPH_ROWS,
 	{ .type = ZK_OPT_STR,
 	  .name = "at",
 	  .meta = "X,Y",
@@ -63,22 +61,9 @@ const struct zk_cmd zk_cmd_node = {
 	.see = "man zk-workflow",
 };
 
-static int put_status(struct graph_cmd *c, zk_str id, const char *status,
-                      struct zk_error *err)
-{
-	zk_row_str(&c->row, "id", id);
-	zk_row_cstr(&c->row, "status", graph_word(c, status));
-	return zk_out_row(c->out, zk_row_end(&c->row), err);
-}
-
-/* The server answers 200 for what does not exist. */
-static int must_exist(struct graph_cmd *c, const char *id, struct zk_error *err)
-{
-	if (!c->g.verify || zk_zip_graph_node(&c->g, zk_str_of(id)))
-		return 0;
-	return zk_fail(err, ZK_E_NOT_FOUND, "there is no node '%s' in workflow '%.*s'",
-	               id, ZK_STR_ARG(c->g.workflow));
-}
+static const struct graph_part part = { .noun = "node",
+	                                .all = zk_zip_graph_nodes,
+	                                .drop = zk_zip_delete_node };
 
 /* ---- add ---- */
 
@@ -139,32 +124,30 @@ static int on_line(void *ctx, zk_str object, uint64_t line, struct zk_error *err
 	return 0;
 }
 
-static int add_run(struct zk_app *app, void *opts, int argc, char **argv,
-                   struct zk_error *err)
+static int add(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
 {
-	struct node_opts *o = opts;
+	const struct node_opts *o = c->opts;
 	struct zk_buf values ZK_CLEANUP(zk_buf_done) = { 0 };
-	struct zk_zip_new_node n = { .template = zk_str_of(argv[1]) };
-	struct graph_cmd c;
-	int r;
+	struct zk_zip_new_node n = { .template = zk_str_of(argv[0]) };
 
 	(void)argc;
+	if (strcmp(argv[0], "-") == 0)
+		return graph_lines(c->z.app, on_line, c, err);
 	zk_buf_init(&values, VALUES_MAX);
 	if (graph_position(o->at, &n.x, &n.y, err) < 0 ||
 	    graph_values(o->set.v, o->set.n, &values, err) < 0)
 		return -(int)err->code;
 	if (o->set.n)
 		n.values = zk_buf_str(&values);
-	r = graph_open(app, &o->zeal, argv[0], o->graph, &c, err);
-	if (r == 0)
-		r = graph_begin(&c, &shape, err);
-	if (r == 0 && strcmp(argv[1], "-") == 0)
-		r = graph_lines(app, on_line, &c, err);
-	else if (r == 0)
-		r = add_one(&c, &n, err);
-	r = graph_end(&c, r, err);
-	graph_close(&c);
-	return r;
+	return add_one(c, &n, err);
+}
+
+static int add_run(struct zk_app *app, void *opts, int argc, char **argv,
+                   struct zk_error *err)
+{
+	static const struct graph_verb verb = { .shape = &shape, .work = add };
+
+	return graph_run(app, opts, &verb, argc, argv, err);
 }
 
 const struct zk_cmd zk_cmd_node_add = {
@@ -194,35 +177,32 @@ const struct zk_cmd zk_cmd_node_add = {
 
 /* ---- set, move ---- */
 
-static int change(struct zk_app *app, struct node_opts *o, char **argv, zk_str values,
-                  zk_str pos, struct zk_error *err)
+static int change(struct graph_cmd *c, const char *id, zk_str values, zk_str pos,
+                  struct zk_error *err)
 {
-	struct graph_cmd c;
-	int r = graph_open(app, &o->zeal, argv[0], o->graph, &c, err);
+	if (graph_must_exist(c, &part, id, err) < 0 ||
+	    (!c->dry_run && zk_zip_set_node(&c->g, zk_str_of(id), values, pos, err) < 0))
+		return -(int)err->code;
+	return graph_status(c, zk_str_of(id), ZK_STR_NULL, pos.n ? "moved" : "changed",
+	                    err);
+}
 
-	if (r == 0)
-		r = graph_begin(&c, &shape, err);
-	if (r == 0)
-		r = must_exist(&c, argv[1], err);
-	if (r == 0 && !c.dry_run)
-		r = zk_zip_set_node(&c.g, zk_str_of(argv[1]), values, pos, err);
-	if (r == 0)
-		r = put_status(&c, zk_str_of(argv[1]), pos.n ? "moved" : "changed", err);
-	if (r == 0)
-		r = zk_out_end(c.out, err);
-	graph_close(&c);
-	return r;
+static int set(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
+{
+	struct zk_buf values ZK_CLEANUP(zk_buf_done) = { 0 };
+
+	zk_buf_init(&values, VALUES_MAX);
+	if (graph_values(argv + 1, (size_t)argc - 1, &values, err) < 0)
+		return -(int)err->code;
+	return change(c, argv[0], zk_buf_str(&values), ZK_STR_NULL, err);
 }
 
 static int set_run(struct zk_app *app, void *opts, int argc, char **argv,
                    struct zk_error *err)
 {
-	struct zk_buf values ZK_CLEANUP(zk_buf_done) = { 0 };
+	static const struct graph_verb verb = { .shape = &shape, .work = set };
 
-	zk_buf_init(&values, VALUES_MAX);
-	if (graph_values(argv + 2, (size_t)argc - 2, &values, err) < 0)
-		return -(int)err->code;
-	return change(app, opts, argv, zk_buf_str(&values), ZK_STR_NULL, err);
+	return graph_run(app, opts, &verb, argc, argv, err);
 }
 
 const struct zk_cmd zk_cmd_node_set = {
@@ -243,8 +223,7 @@ const struct zk_cmd zk_cmd_node_set = {
 	.run = set_run,
 };
 
-static int move_run(struct zk_app *app, void *opts, int argc, char **argv,
-                    struct zk_error *err)
+static int move(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
 {
 	struct zk_buf pos ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_jwrite w;
@@ -252,7 +231,7 @@ static int move_run(struct zk_app *app, void *opts, int argc, char **argv,
 
 	(void)argc;
 	zk_buf_init(&pos, 256);
-	if (graph_position(argv[2], &x, &y, err) < 0)
+	if (graph_position(argv[1], &x, &y, err) < 0)
 		return -(int)err->code;
 	zk_jwrite_init(&w, &pos);
 	zk_jw_obj(&w);
@@ -261,7 +240,15 @@ static int move_run(struct zk_app *app, void *opts, int argc, char **argv,
 	zk_jw_key(&w, "y");
 	zk_jw_double(&w, y);
 	zk_jw_obj_end(&w);
-	return change(app, opts, argv, ZK_STR_NULL, zk_buf_str(&pos), err);
+	return change(c, argv[0], ZK_STR_NULL, zk_buf_str(&pos), err);
+}
+
+static int move_run(struct zk_app *app, void *opts, int argc, char **argv,
+                    struct zk_error *err)
+{
+	static const struct graph_verb verb = { .shape = &shape, .work = move };
+
+	return graph_run(app, opts, &verb, argc, argv, err);
 }
 
 const struct zk_cmd zk_cmd_node_move = {
@@ -283,27 +270,17 @@ const struct zk_cmd zk_cmd_node_move = {
 
 /* ---- delete ---- */
 
+static int delete_some(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
+{
+	return graph_delete(c, &part, argv, argc, err);
+}
+
 static int delete_run(struct zk_app *app, void *opts, int argc, char **argv,
                       struct zk_error *err)
 {
-	struct node_opts *o = opts;
-	struct graph_cmd c;
-	int r = graph_open(app, &o->zeal, argv[0], o->graph, &c, err);
+	static const struct graph_verb verb = { .shape = &shape, .work = delete_some };
 
-	if (r == 0)
-		r = graph_begin(&c, &shape, err);
-	for (int i = 1; r == 0 && i < argc; i++)
-		r = must_exist(&c, argv[i], err);
-	for (int i = 1; r == 0 && i < argc; i++) {
-		if (!c.dry_run)
-			r = zk_zip_delete_node(&c.g, zk_str_of(argv[i]), err);
-		if (r == 0)
-			r = put_status(&c, zk_str_of(argv[i]), "deleted", err);
-	}
-	if (r == 0)
-		r = zk_out_end(c.out, err);
-	graph_close(&c);
-	return r;
+	return graph_run(app, opts, &verb, argc, argv, err);
 }
 
 const struct zk_cmd zk_cmd_node_delete = {
@@ -326,7 +303,20 @@ const struct zk_cmd zk_cmd_node_delete = {
 
 /* ---- list ---- */
 
-static int put_node(struct graph_cmd *c, const struct zk_node *n, struct zk_error *err)
+static const struct zk_opt list_rows[] = {
+	GRAPH_ROWS,
+	{ .type = ZK_OPT_STR,
+	  .name = "where",
+	  .meta = "EXPR",
+	  .flags = ZK_OPT_NO_CONF,
+	  .off = offsetof(struct node_opts, where),
+	  .help = "only those: template=acme/*, properties.skip>1",
+	  .text = "An expression over the row, as in --filter of zk events tail: = != < "
+	          "<= > >= ~ && || ! and parentheses; a name alone: it is there." },
+	ZK_OPT_END,
+};
+
+static void fill(struct graph_cmd *c, const struct zk_node *n)
 {
 	const struct zk_node *values = zk_zip_values_of(n);
 	const struct zk_node *key = zk_node_get(values, ZK_STR("zk.key"));
@@ -346,31 +336,25 @@ static int put_node(struct graph_cmd *c, const struct zk_node *n, struct zk_erro
 		zk_zip_json(values, &b);
 		zk_row_raw(&c->row, "properties", zk_buf_str(&b));
 	}
-	return zk_out_row(c->out, zk_row_end(&c->row), err);
+}
+
+static int list(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
+{
+	const struct node_opts *o = c->opts;
+
+	(void)argc;
+	(void)argv;
+	return graph_list(c, zk_zip_graph_nodes(&c->g), fill, o->where, err);
 }
 
 static int list_run(struct zk_app *app, void *opts, int argc, char **argv,
                     struct zk_error *err)
 {
-	struct node_opts *o = opts;
-	struct graph_cmd c;
-	int r;
+	static const struct graph_verb verb = { .shape = &shape,
+		                                .reads = true,
+		                                .work = list };
 
-	(void)argc;
-	o->zeal.verify = true; /* a list reads in any case */
-	r = graph_open(app, &o->zeal, argv[0], o->graph, &c, err);
-	if (r == 0)
-		r = graph_begin(&c, &shape, err);
-	for (const struct zk_node *n = r == 0 ? zk_zip_graph_nodes(&c.g) : NULL;
-	     n && r == 0; n = n->next)
-		r = put_node(&c, n, err);
-	if (r == 0)
-		r = zk_out_end(c.out, err);
-	graph_close(&c);
-	if (r < 0)
-		return r;
-	return app->output.exit_status && !zk_out_rows(app->out) ? ZK_EXIT_NO
-	                                                         : ZK_EXIT_OK;
+	return graph_run(app, opts, &verb, argc, argv, err);
 }
 
 const struct zk_cmd zk_cmd_node_list = {
@@ -379,12 +363,13 @@ const struct zk_cmd zk_cmd_node_list = {
 	.min_args = 1,
 	.max_args = 1,
 	.help = "list the nodes of a workflow",
-	.examples = "zk node list wf_1 --fields id,template",
+	.examples = "zk node list wf_1 --fields id,template\n"
+	            "zk node list wf_1 --where 'template=acme/* && properties.skip>1'",
 	.output = "a row per node: id, template, x, y, key, properties",
 	.exits = "0 · 1 none with --exit-status · 69 no such workflow · 75 · 77",
 	.see = "man zk-workflow",
 	.groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS,
-	.opts = plain_rows,
+	.opts = list_rows,
 	.opts_size = sizeof(struct node_opts),
 	.conf = "zeal",
 	.flags = ZK_CMD_READER,

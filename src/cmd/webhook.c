@@ -293,10 +293,13 @@ static const struct zk_out_shape list_shape = { .kind = ZK_OUT_LIST,
 	                                        .n_cols = ZK_ARRAY_LEN(list_cols),
 	                                        .open = true };
 
-static int list_run(struct zk_app *app, void *opts, int argc, char **argv,
-                    struct zk_error *err)
+/* Prints rows of `shape`: calls `fn` for each webhook of the namespace. */
+static int each_hook(struct zk_app *app, const struct list_opts *o,
+                     const struct zk_out_shape *shape,
+                     int (*fn)(struct zeal *z, const struct list_opts *o,
+                               const struct hook_list *one, struct zk_error *err),
+                     struct zk_error *err)
 {
-	const struct list_opts *o = opts;
 	struct zk_buf answer ZK_CLEANUP(zk_buf_done);
 	struct zk_out *out = zk_app_out(app, err);
 	struct hook_list one;
@@ -304,8 +307,6 @@ static int list_run(struct zk_app *app, void *opts, int argc, char **argv,
 	size_t pos = 0;
 	int r;
 
-	(void)argc;
-	(void)argv;
 	zk_buf_init(&answer, LIST_CAP);
 	if (!out)
 		return -(int)err->code;
@@ -313,15 +314,30 @@ static int list_run(struct zk_app *app, void *opts, int argc, char **argv,
 	if (r == 0)
 		r = list_call(&z, o->ns, &answer, err);
 	if (r == 0)
-		r = zk_out_begin(out, &list_shape, err);
+		r = zk_out_begin(out, shape, err);
 	while (r == 0 && hook_list_next(zk_buf_str(&answer), &pos, &one))
-		r = zk_out_row(out, one.json, err);
+		r = fn(&z, o, &one, err);
 	if (r == 0)
 		r = zk_out_end(out, err);
 	zeal_close(&z);
 	if (r < 0)
 		return r;
 	return app->output.exit_status && !zk_out_rows(out) ? ZK_EXIT_NO : ZK_EXIT_OK;
+}
+
+static int print_hook(struct zeal *z, const struct list_opts *o,
+                      const struct hook_list *one, struct zk_error *err)
+{
+	(void)o;
+	return zk_out_row(z->app->out, one->json, err);
+}
+
+static int list_run(struct zk_app *app, void *opts, int argc, char **argv,
+                    struct zk_error *err)
+{
+	(void)argc;
+	(void)argv;
+	return each_hook(app, opts, &list_shape, print_hook, err);
 }
 
 const struct zk_cmd zk_cmd_webhook_list = {
@@ -572,40 +588,26 @@ static bool url_fits(zk_str raw, const char *glob)
 	                 fnmatch(glob, zk_buf_cstring(&b), 0) == 0);
 }
 
+static int prune_hook(struct zeal *z, const struct list_opts *o,
+                      const struct hook_list *one, struct zk_error *err)
+{
+	return url_fits(one->url, o->url) ? delete_one(z, one->id, one->url, err) : 0;
+}
+
 static int prune_run(struct zk_app *app, void *opts, int argc, char **argv,
                      struct zk_error *err)
 {
 	const struct list_opts *o = opts;
-	struct zk_buf answer ZK_CLEANUP(zk_buf_done);
-	struct zk_out *out = zk_app_out(app, err);
-	struct hook_list one;
-	struct zeal z;
-	size_t pos = 0;
-	int r;
 
 	(void)argc;
 	(void)argv;
-	zk_buf_init(&answer, LIST_CAP);
-	if (!out)
-		return -(int)err->code;
 	if (!o->url && !app->common.yes && !app->common.dry_run) {
 		(void)zk_fail(err, ZK_E_USAGE,
 		              "this would delete every webhook of the namespace '%s'",
 		              o->ns);
 		return zk_err_hint(err, "name some with --url GLOB, or mean it: --yes");
 	}
-	r = zeal_open(app, &o->zeal, false, &z, err);
-	if (r == 0)
-		r = list_call(&z, o->ns, &answer, err);
-	if (r == 0)
-		r = zk_out_begin(out, &gone_shape, err);
-	while (r == 0 && hook_list_next(zk_buf_str(&answer), &pos, &one))
-		if (url_fits(one.url, o->url))
-			r = delete_one(&z, one.id, one.url, err);
-	if (r == 0)
-		r = zk_out_end(out, err);
-	zeal_close(&z);
-	return r;
+	return each_hook(app, o, &gone_shape, prune_hook, err);
 }
 
 const struct zk_cmd zk_cmd_webhook_prune = {
