@@ -43,6 +43,24 @@ int spool_open(struct zk_app *app, const char *dir, struct zk_spool **ret,
 	return r < 0 ? r : 1;
 }
 
+int spool_make(struct zk_app *app, bool own, struct zk_spool **ret, struct zk_error *err)
+{
+	const struct zk_spool_opts *o = &app->spool;
+	struct zk_spool_conf conf = { .max_bytes = o->max_bytes,
+		                      .when_full = (enum zk_spool_full)o->when_full };
+	struct zk_spool *sp = NULL;
+	ZK_CLEANUP(zk_freep)
+	char *dir = NULL;
+
+	if (zk_spool_place(app, o->spool, /* create */ true, &conf, &dir, err) < 0 ||
+	    zk_spool_open(&conf, &sp, err) < 0 || (own && zk_spool_own(sp, err) < 0)) {
+		zk_spool_close(sp);
+		return zk_wrap(err, "cannot use the spool");
+	}
+	*ret = sp;
+	return 0;
+}
+
 static bool is_number(const char *s)
 {
 	size_t n = 0;

@@ -34,6 +34,11 @@ struct spool_opts {
 int spool_open(struct zk_app *app, const char *dir, struct zk_spool **ret,
                struct zk_error *err) ZK_MUST_USE;
 
+/* Opens the spool of a command that sends (--spool and its limits), making it; `own`: what is
+ * appended is out of the reach of others (zk_spool_own). */
+int spool_make(struct zk_app *app, bool own, struct zk_spool **ret,
+               struct zk_error *err) ZK_MUST_USE;
+
 /* Arguments "ID...|TARGET...": all are ids (digits) or all are globs over "KIND:DEST". */
 struct spool_args {
 	int64_t *ids;

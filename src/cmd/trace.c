@@ -156,25 +156,6 @@ char *trace_spool_dir(struct zk_app *app, struct zk_error *err)
 	return NULL;
 }
 
-int trace_spool_open(struct zk_app *app, bool own, struct zk_spool **ret,
-                     struct zk_error *err)
-{
-	const struct zk_spool_opts *o = &app->spool;
-	struct zk_spool_conf conf = { .max_bytes = o->max_bytes,
-		                      .when_full = (enum zk_spool_full)o->when_full };
-	struct zk_spool *sp = NULL;
-	ZK_CLEANUP(zk_freep)
-	char *dir = NULL;
-
-	if (zk_spool_place(app, o->spool, /* create */ true, &conf, &dir, err) < 0 ||
-	    zk_spool_open(&conf, &sp, err) < 0 || (own && zk_spool_own(sp, err) < 0)) {
-		zk_spool_close(sp);
-		return zk_wrap(err, "cannot use the spool");
-	}
-	*ret = sp;
-	return 0;
-}
-
 int trace_spool_op(struct zk_app *app, struct zk_spool *sp, const char *base,
                    const char *session, enum trace_op op, zk_str body,
                    struct zk_error *err)
@@ -187,7 +168,7 @@ int trace_spool_op(struct zk_app *app, struct zk_spool *sp, const char *base,
 	struct zk_spool_put put = { .meta = zk_str_of(meta), .body = body };
 
 	if (!sp) {
-		if (trace_spool_open(app, false, &own, err) < 0)
+		if (spool_make(app, /* own */ false, &own, err) < 0)
 			return -(int)err->code;
 		sp = own;
 	}
@@ -203,17 +184,27 @@ int trace_spool_op(struct zk_app *app, struct zk_spool *sp, const char *base,
 	               : 0;
 }
 
-void trace_event_meta(zk_str mark, uint64_t seq, uint64_t line, struct zk_buf *meta,
-                      struct zk_buf *key)
+void trace_event_put(zk_str mark, uint64_t seq, uint64_t line, struct zk_buf *text,
+                     struct zk_spool_put *ret)
 {
-	zk_buf_clear(meta);
-	zk_buf_printf(meta, "{\"op\":\"event\",\"s\":\"%.*s\",\"n\":%llu",
+	size_t at = text->n;
+
+	zk_buf_printf(text, "{\"op\":\"event\",\"s\":\"%.*s\",\"n\":%llu",
 	              ZK_STR_ARG(mark), (unsigned long long)seq);
 	if (line)
-		zk_buf_printf(meta, ",\"line\":%llu", (unsigned long long)line);
-	zk_buf_char(meta, '}');
-	zk_buf_clear(key);
-	zk_buf_printf(key, "%.*s.%llu", ZK_STR_ARG(mark), (unsigned long long)seq);
+		zk_buf_printf(text, ",\"line\":%llu", (unsigned long long)line);
+	zk_buf_char(text, '}');
+	ret->meta = zk_str_n(text->p + at, text->n - at);
+	at = text->n;
+	trace_event_key(mark, seq, text);
+	ret->key = zk_str_n(text->p + at, text->n - at);
+}
+
+void trace_event_key(zk_str mark, uint64_t seq, struct zk_buf *b)
+{
+	zk_buf_add(b, mark);
+	zk_buf_char(b, '.');
+	zk_buf_u64(b, seq);
 }
 
 const struct zk_cmd zk_cmd_trace = {

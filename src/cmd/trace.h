@@ -67,17 +67,18 @@ void trace_dest(const char *base, const char *session, struct zk_buf *b);
 /* Its parts; the caller frees both. False when it is none. */
 bool trace_dest_parse(zk_str dest, char **base, char **session);
 
-/* Opens the spool of the command (--spool), making it. */
-int trace_spool_open(struct zk_app *app, bool own, struct zk_spool **ret,
-                     struct zk_error *err) ZK_MUST_USE;
-/* Its folder, made, without opening the spool; the caller frees. NULL with `err`. */
+/* The folder of the spool, made, without opening it; the caller frees. NULL with `err`. */
 char *trace_spool_dir(struct zk_app *app, struct zk_error *err);
 /* Appends one record that is no event. */
 int trace_spool_op(struct zk_app *app, struct zk_spool *sp, const char *base,
                    const char *session, enum trace_op op, zk_str body,
                    struct zk_error *err) ZK_MUST_USE;
-/* The meta and key of an event. */
-void trace_event_meta(zk_str mark, uint64_t seq, uint64_t line, struct zk_buf *meta,
-                      struct zk_buf *key);
+/* Meta and key of an event in the spool, appended to `text`, which must not move (it has room for
+ * TRACE_PUT_TEXT bytes). */
+#define TRACE_PUT_TEXT 256
+void trace_event_put(zk_str mark, uint64_t seq, uint64_t line, struct zk_buf *text,
+                     struct zk_spool_put *ret);
+/* The key alone, appended. */
+void trace_event_key(zk_str mark, uint64_t seq, struct zk_buf *b);
 
 #endif

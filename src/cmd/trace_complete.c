@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/cmds.h"
+#include "cmd/spool_cmd.h"
 #include "cmd/trace_emit.h"
 #include "codec/jscan.h"
 #include "codec/jwrite.h"
@@ -103,7 +104,7 @@ static bool is_spooled(struct zk_app *app, const char *base, const char *session
 	zk_buf_init(&dest, ZK_SPOOL_TEXT_MAX);
 	trace_dest(base, session, &dest);
 	if (found || !app->spool.enabled ||
-	    trace_spool_open(app, false, &sp, &ignored) < 0 ||
+	    spool_open(app, app->spool.spool, &sp, &ignored) <= 0 ||
 	    zk_spool_stats(sp, &v, &n, &ignored) < 0)
 		return found;
 	for (size_t i = 0; i < n; i++)
@@ -187,6 +188,8 @@ static int complete_run(struct zk_app *app, void *opts, int argc, char **argv,
 	zk_zip_sum_init(&sum);
 	zk_zip_sum_load(&sum, path);
 	r = zeal_open(app, &o->t.zeal, /* patient */ false, &z, err);
+	if (r == 0)
+		zk_zip_about(z.zip, sum.workflow);
 	if (r == 0)
 		r = complete(&z, o, session, &sum, err);
 	if (r == 0 && !app->common.dry_run)

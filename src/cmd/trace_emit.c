@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cmd/spool_cmd.h"
 #include "rt/loop.h"
 #include "zip/trace_event.h"
 #include "zip/trace_push.h"
@@ -95,6 +96,7 @@ struct trace_emit *trace_emit_new(struct zeal *z, const char *session)
 		.session = session,
 		.mark = e->mark,
 		.batch = 1,
+		.timeout_ms = z->app->http.request_timeout_ms,
 		.retry = { .max_retries = z->app->retry.retries,
 		           .base_ms = z->app->retry.base_ms,
 		           .cap_ms = z->app->retry.cap_ms,
@@ -164,27 +166,25 @@ static int spool(struct trace_emit *e, struct zk_error *err)
 	struct zk_spool *sp ZK_CLEANUP(zk_spool_closep)
 	= NULL;
 	struct zk_buf dest ZK_CLEANUP(zk_buf_done) = { 0 };
-	struct zk_buf meta ZK_CLEANUP(zk_buf_done) = { 0 };
-	struct zk_buf key ZK_CLEANUP(zk_buf_done) = { 0 };
+	struct zk_buf text ZK_CLEANUP(zk_buf_done) = { 0 };
 
 	if (!e->z->app->spool.enabled)
 		return zk_fail(err, ZK_E_HTTP_BUSY, "%zu events were not sent: %s", e->n,
 		               e->res.err.msg);
 	zk_buf_init(&dest, ZK_SPOOL_TEXT_MAX);
-	zk_buf_init(&meta, 1024);
-	zk_buf_init(&key, 1024);
+	zk_buf_init(&text, TRACE_PUT_TEXT);
+	(void)zk_buf_reserve(&text, TRACE_PUT_TEXT); /* within the cap */
 	trace_dest(zk_zip_base(e->z->zip), e->session, &dest);
-	if (trace_spool_open(e->z->app, false, &sp, err) < 0)
+	if (spool_make(e->z->app, /* own */ false, &sp, err) < 0)
 		return -(int)err->code;
 	struct zk_spool_target target = { .kind = ZK_STR("trace"),
 		                          .dest = zk_buf_str(&dest) };
 
 	for (size_t i = 0; i < e->n; i++) {
-		trace_event_meta(zk_str_of(e->mark), e->v[i].seq, 0, &meta, &key);
-		struct zk_spool_put put = { .key = zk_buf_str(&key),
-			                    .meta = zk_buf_str(&meta),
-			                    .body = zk_str_n(e->v[i].text, e->v[i].n) };
+		struct zk_spool_put put = { .body = zk_str_n(e->v[i].text, e->v[i].n) };
 
+		zk_buf_clear(&text);
+		trace_event_put(zk_str_of(e->mark), e->v[i].seq, 0, &text, &put);
 		if (zk_spool_append(sp, &target, &put, 1, err) < 0)
 			return -(int)err->code;
 		if (put.result == ZK_SPOOL_DROPPED)

@@ -153,6 +153,7 @@ static void use_mark(struct flush *f, zk_str mark)
 		.zip = f->z.zip,
 		.session = f->session,
 		.mark = f->mark,
+		.timeout_ms = f->job->app->http.request_timeout_ms,
 		.retry = { .max_retries = r->retries,
 		           .base_ms = r->base_ms,
 		           .cap_ms = r->cap_ms,

@@ -1,217 +1,195 @@
 /* `zk trace push`.
  * Layer: cmd. specs/zeal-zip.md §6.3, §6.4, §6.6; ux.md §8. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/cmds.h"
 #include "cmd/trace_push.h"
-#include "codec/jwrite.h"
-#include "rt/input.h"
 #include "rt/loop.h"
 #include "rt/out.h"
 #include "rt/progress.h"
-#include "rt/status.h"
-#include "rt/stop.h"
 #include "zip/trace_map.h"
+#include "zip/trace_run.h"
 
 #include "base/ban.h"
 
-#define MAX_LINE ZK_ZIP_EVENT_MAX
+/* ---- records that the spool is to keep -------------------------------------------------------- */
 
-/* ---- ends ------------------------------------------------------------------------------------- */
+struct rec {
+	struct zk_list entry;
+	uint64_t seq, line, offset;
+	const char *file;
+	size_t n;
+	bool in_doubt;
+	char text[];
+};
 
-static void stop_reading(struct push *s)
+static struct rec *rec_of(struct zk_list *e)
 {
-	if (!s->input_over)
-		zk_lines_close(ZK_TAKE(s->lines));
-	s->input_over = true;
-	if (s->sender)
-		zk_zip_push_flush(s->sender);
+	return ZK_LIST_ENTRY(e, struct rec, entry);
 }
 
-void push_fail(struct push *s, const struct zk_error *err)
+static struct rec *rec_new(const struct push *s, zk_str text,
+                           const struct zk_zip_batch_event *e)
 {
-	if (!s->err.code)
-		s->err = *err;
-	stop_reading(s);
+	struct rec *r = zk_alloc(sizeof(*r) + text.n);
+
+	*r = (struct rec){ .seq = e->seq,
+		           .line = e->line,
+		           .offset = e->offset,
+		           .file = s->file ? s->file : "-",
+		           .n = text.n };
+	zk_list_init(&r->entry);
+	memcpy(r->text, text.p, text.n);
+	return r;
 }
 
-void push_check_over(struct push *s)
+/* The key of an event in receipts, with its quotes. */
+static void receipt(struct push *s, const struct zk_recline *line, uint64_t seq,
+                    const char *result, const struct zk_zip_batch *b)
 {
-	if (s->checking || s->over || !s->input_over || s->settling ||
-	    (s->sender && zk_zip_push_waiting(s->sender)) ||
-	    !zk_list_is_empty(&s->unsent))
+	struct zk_buf key ZK_CLEANUP(zk_buf_done) = { 0 };
+
+	if (!ship_has_receipts(&s->ship))
 		return;
-	s->over = true;
-	if (s->stopping)
-		zk_stop_drained(s->stop);
-	else
-		zk_loop_quit(s->loop);
+	zk_buf_init(&key, TRACE_PUT_TEXT);
+	zk_buf_char(&key, '"');
+	trace_event_key(zk_str_of(s->mark), seq, &key);
+	zk_buf_char(&key, '"');
+	ship_receipt(&s->ship, &(struct ship_receipt){ .file = line->file,
+	                                               .line = line->number,
+	                                               .offset = line->offset,
+	                                               .key = zk_buf_str(&key),
+	                                               .result = result,
+	                                               .remote_id = zk_str_of(s->session),
+	                                               .attempts = b ? b->attempts : 0,
+	                                               .since_ms = b ? b->first_ms : 0 });
 }
 
-void push_pause(struct push *s)
+static struct zk_recline line_of(const struct rec *r)
 {
-	if (!s->lines)
-		return;
-	if (s->sender_full || s->spool_full)
-		zk_lines_pause(s->lines);
-	else
-		zk_lines_resume(s->lines);
+	return (struct zk_recline){ .file = r->file,
+		                    .number = r->line,
+		                    .offset = r->offset,
+		                    .text = zk_str_n(r->text, r->n) };
 }
 
-static void on_drain(void *ctx)
+static void rec_put(void *ctx, struct zk_list *e, struct zk_buf *text,
+                    struct zk_spool_put *ret)
+{
+	const struct push *s = ctx;
+	const struct rec *r = rec_of(e);
+
+	_Static_assert(TRACE_PUT_TEXT <= SHIP_PUT_TEXT, "there is room for it");
+	trace_event_put(zk_str_of(s->mark), r->seq, r->line, text, ret);
+	ret->body = zk_str_n(r->text, r->n);
+}
+
+static void rec_send(void *ctx, struct zk_list *e, int64_t spool_id)
 {
 	struct push *s = ctx;
+	struct rec *r = rec_of(e);
 
-	s->stopping = true;
-	zk_progress_state(s->progress, "draining");
-	/* Lines that were taken out of a pipe are nobody else's to send. */
-	if (s->lines)
-		zk_lines_finish(s->lines);
-	stop_reading(s);
-	push_check_over(s);
+	/* What may be there already is not sent by itself; --spool-only sends nothing. */
+	if (r->in_doubt || !s->sender) {
+		zk_list_push(&s->ship.unsent, e);
+		return;
+	}
+	struct zk_buf *room = zk_zip_push_room(s->sender);
+	struct zk_zip_batch_event be = { .at = room->n,
+		                         .seq = r->seq,
+		                         .line = r->line,
+		                         .offset = r->offset,
+		                         .spool_id = spool_id };
+
+	zk_buf_put(room, r->text, r->n);
+	s->safe_below = ZK_MIN(s->safe_below, r->seq);
+	free(r);
+	zk_zip_push_added(s->sender, &be);
 }
 
-static void on_flush(void *ctx, bool expired)
+static void rec_kept(void *ctx, struct zk_list *e, int64_t spool_id)
 {
 	struct push *s = ctx;
+	struct rec *r = rec_of(e);
+	struct zk_recline line = line_of(r);
 	struct zk_error err = { 0 };
 
-	(void)expired;
-	(void)zk_fail(&err, ZK_E_INTERRUPTED, "stopped before everything was sent");
-	if (s->sender)
-		zk_zip_push_abort(s->sender, &err);
-	push_settle(s, /* final */ true);
-	zk_stop_done(s->stop);
+	if (r->in_doubt && zk_spool_fail(s->ship.spool, &spool_id, 1,
+	                                 "it cannot be known whether it was stored",
+	                                 /* final */ true, &err) < 0)
+		ship_fail(&s->ship, &err);
+	receipt(s, &line, r->seq, "spooled", NULL);
+	free(r);
 }
 
-/* ---- receipts and rejects --------------------------------------------------------------------- */
-
-void push_receipt(struct push *s, uint64_t line, uint64_t offset, uint64_t seq,
-                  const char *result)
+static void rec_reject(void *ctx, struct zk_list *e, const char *code, zk_str reason)
 {
-	struct zk_buf *b = &s->receipts.b;
-	struct zk_jwrite w;
+	struct push *s = ctx;
+	struct rec *r = rec_of(e);
+	struct zk_recline line = line_of(r);
 
-	if (s->receipts.fd < 0)
-		return;
-	zk_jwrite_init(&w, b);
-	zk_jw_obj(&w);
-	zk_jw_key(&w, "line");
-	zk_jw_u64(&w, line);
-	zk_jw_key(&w, "offset");
-	zk_jw_u64(&w, offset);
-	zk_jw_key(&w, "key");
-	zk_jw_printf(&w, "%s.%llu", s->mark, (unsigned long long)seq);
-	zk_jw_key(&w, "result");
-	zk_jw_cstr(&w, result);
-	zk_jw_key(&w, "remote_id");
-	zk_jw_cstr(&w, s->session);
-	zk_jw_key(&w, "ms");
-	zk_jw_i64(&w, zk_loop_now_ms(s->loop) - s->start_ms);
-	zk_jw_obj_end(&w);
-	zk_buf_char(b, '\n');
-	push_settle_soon(s);
-}
-
-void push_reject(struct push *s, const struct zk_recline *line, const char *code,
-                 zk_str reason)
-{
-	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
-
-	s->rejected++;
-	if (!s->first_reject[0])
-		(void)snprintf(s->first_reject, sizeof(s->first_reject),
-		               "first rejected: %s:%llu: %.*s",
-		               strcmp(line->file, "-") == 0 ? "stdin" : line->file,
-		               (unsigned long long)line->number,
-		               (int)ZK_MIN(reason.n, (size_t)160), reason.p);
-	zk_recfile_reject(&s->rejects, line, code, reason);
-	zk_buf_init(&b, 65536);
-	zk_buf_printf(&b, "\"line\":%llu,\"offset\":%llu,\"code\":\"%s\",\"file\":",
-	              (unsigned long long)line->number, (unsigned long long)line->offset,
-	              code);
-	zk_buf_json_str(&b, zk_str_of(line->file));
-	zk_status_event(zk_app_status(s->app), "reject", zk_buf_str(&b));
-	push_settle_soon(s);
-}
-
-static void bad_line(struct push *s, const struct zk_recline *line,
-                     const struct zk_zip_event *e, struct zk_error *err)
-{
-	char code[16];
-
-	if (s->app->spool.on_error == 0) {
-		(void)zk_err_where(err, "%s:%llu (byte %llu)",
-		                   strcmp(line->file, "-") == 0 ? "stdin" : line->file,
-		                   (unsigned long long)line->number,
-		                   (unsigned long long)line->offset);
-		if (!err->hint[0])
-			(void)zk_err_hint(err,
-			                  "mend the line, or keep going: --on-error skip "
-			                  "--rejects bad.ndjson");
-		s->rejected++;
-		push_fail(s, err);
-		return;
-	}
-	if (s->checking) {
-		s->rejected++;
-		return;
-	}
-	ZK_CLEANUP(zk_freep)
-	char *reason = zk_asprintf("%s: %s", e->kind ? e->kind : "invalid", err->msg);
-
-	(void)snprintf(code, sizeof(code), "ZK%04d", (int)err->code);
-	push_reject(s, line, code, zk_str_of(reason));
+	ship_refuse(&s->ship, &line, 0, code, reason);
+	receipt(s, &line, r->seq, "rejected", NULL);
+	free(r);
 }
 
 /* ---- outcomes --------------------------------------------------------------------------------- */
 
-static void note_lost(struct push *s, const struct zk_error *err)
+static struct zk_recline line_in(const struct push *s, const struct zk_zip_batch *b,
+                                 size_t i)
 {
-	int old = (int)zk_code_exit((int)s->lost.code),
-	    new = (int)zk_code_exit((int)err->code);
-
-	if (!s->lost.code || (old != new &&zk_exit_worse(old, new) == new))
-		s->lost = *err;
-	if (!s->down && s->app->spool.enabled && !s->stopping)
-		zk_say("%s; events go to the spool until the server answers", err->msg);
-	s->down = true;
-}
-
-static void refused_event(struct push *s, const struct zk_zip_batch *b, size_t i,
-                          const struct zk_error *err)
-{
-	const struct zk_zip_batch_event *e = &b->v[i];
-	struct zk_recline line = { .file = s->file ? s->file : "-",
-		                   .number = e->line,
-		                   .offset = e->offset,
-		                   .text = zk_zip_batch_text(b, i) };
-	char code[16];
-
-	(void)snprintf(code, sizeof(code), "ZK%04d", (int)err->code);
-	push_reject(s, &line, code, zk_str_of(err->msg));
-	push_receipt(s, e->line, e->offset, e->seq, "rejected");
-	push_spool_done_id(s, e->spool_id);
+	return (struct zk_recline){ .file = s->file ? s->file : "-",
+		                    .number = b->v[i].line,
+		                    .offset = b->v[i].offset,
+		                    .text = zk_zip_batch_text(b, i) };
 }
 
 static void delivered(struct push *s, const struct zk_zip_batch *b, size_t from,
                       size_t to, const char *result)
 {
-	if (s->down)
-		zk_say("the server answers again");
-	s->down = false;
-	for (size_t i = from; i < to && (s->receipts.fd >= 0 || b->v[i].spool_id); i++) {
-		push_receipt(s, b->v[i].line, b->v[i].offset, b->v[i].seq, result);
-		push_spool_done_id(s, b->v[i].spool_id);
+	bool receipts = ship_has_receipts(&s->ship);
+
+	ship_answered(&s->ship);
+	s->ship.acked += to - from;
+	for (size_t i = from; i < to && (receipts || s->app->spool.durable); i++) {
+		struct zk_recline line = line_in(s, b, i);
+
+		receipt(s, &line, b->v[i].seq, result, b);
+		ship_forget(&s->ship, b->v[i].spool_id);
 	}
+}
+
+static void refused(struct push *s, const struct zk_zip_batch *b, size_t i,
+                    const struct zk_error *err)
+{
+	struct zk_recline line = line_in(s, b, i);
+	char code[16];
+
+	(void)snprintf(code, sizeof(code), "ZK%04d", (int)err->code);
+	ship_refuse(&s->ship, &line, b->v[i].spool_id, code, zk_str_of(err->msg));
+	receipt(s, &line, b->v[i].seq, "rejected", b);
+}
+
+static void unsent(struct push *s, const struct zk_zip_batch *b, size_t from, size_t to,
+                   bool in_doubt, const struct zk_error *err)
+{
+	ship_lost(&s->ship, err);
+	/* Without a spool what follows stays in the file. */
+	if (!s->app->spool.enabled)
+		ship_fail(&s->ship, &s->ship.lost);
+	for (size_t i = from; i < to; i++) {
+		struct rec *r = rec_new(s, zk_zip_batch_text(b, i), &b->v[i]);
+
+		r->in_doubt = in_doubt;
+		ship_unsent(&s->ship, &r->entry, b->v[i].spool_id);
+	}
+	if (in_doubt)
+		ship_fail(&s->ship, err);
 }
 
 /* Everything below the end of a batch that is settled is safe. */
@@ -225,7 +203,7 @@ static void note_settled(struct push *s, const struct zk_zip_batch *b, size_t n)
 	if (s->batch_settled < b->n)
 		return;
 	s->safe_below = b->v[b->n - 1].seq + 1;
-	push_settle_soon(s);
+	ship_settle_soon(&s->ship);
 }
 
 static void on_events(void *ctx, const struct zk_zip_batch *b, size_t from, size_t to,
@@ -235,34 +213,26 @@ static void on_events(void *ctx, const struct zk_zip_batch *b, size_t from, size
 
 	switch (what) {
 	case ZK_ZIP_EV_STORED:
-		s->sent += to - from;
 		delivered(s, b, from, to, "sent");
 		break;
 	case ZK_ZIP_EV_KNOWN:
-		s->sent += to - from;
-		s->known += to - from;
 		delivered(s, b, from, to, "known");
 		break;
 	case ZK_ZIP_EV_SKIPPED:
-		s->skipped += to - from;
-		s->doubtful += to - from;
 		delivered(s, b, from, to, "skipped");
+		s->ship.acked -= to - from;
+		s->ship.skipped += to - from;
 		break;
 	case ZK_ZIP_EV_REFUSED:
 		for (size_t i = from; i < to; i++)
-			refused_event(s, b, i, err);
+			refused(s, b, i, err);
 		break;
 	case ZK_ZIP_EV_UNSENT:
 	case ZK_ZIP_EV_IN_DOUBT:
-		note_lost(s, err);
-		for (size_t i = from; i < to; i++)
-			push_keep(s, zk_zip_batch_text(b, i), &b->v[i],
-			          what == ZK_ZIP_EV_IN_DOUBT);
-		if (what == ZK_ZIP_EV_IN_DOUBT)
-			push_fail(s, err);
+		unsent(s, b, from, to, what == ZK_ZIP_EV_IN_DOUBT, err);
 		break;
 	}
-	zk_progress_set(s->progress, s->sent, 0);
+	zk_progress_set(s->ship.progress, s->ship.acked, 0);
 	note_settled(s, b, to - from);
 }
 
@@ -270,205 +240,153 @@ static void on_wait(void *ctx, unsigned attempt, unsigned max, int64_t wait_ms,
                     const struct zk_error *err)
 {
 	struct push *s = ctx;
-	char text[700];
 
-	(void)snprintf(text, sizeof(text), "%s; attempt %u of %u in %.1f s", err->msg,
-	               attempt + 1, max + 1, (double)wait_ms / 1000);
-	zk_progress_wait(s->progress, text);
-	if (s->app->common.verbose)
-		zk_say("%s", text);
+	ship_waiting(&s->ship, attempt, max, wait_ms, err);
 }
 
-static void on_sender_pause(void *ctx, bool pause)
+static void on_pause(void *ctx, bool pause)
 {
 	struct push *s = ctx;
 
-	s->sender_full = pause;
-	push_pause(s);
+	ship_sender_pause(&s->ship, pause);
 }
 
 static void on_idle(void *ctx)
 {
-	push_check_over(ctx);
+	struct push *s = ctx;
+
+	ship_check_over(&s->ship);
+}
+
+static void flush(void *ctx)
+{
+	struct push *s = ctx;
+
+	if (s->sender)
+		zk_zip_push_flush(s->sender);
+}
+
+static void abort_all(void *ctx, const struct zk_error *err)
+{
+	struct push *s = ctx;
+
+	if (s->sender)
+		zk_zip_push_abort(s->sender, err);
+}
+
+static bool is_busy(void *ctx)
+{
+	const struct push *s = ctx;
+
+	return s->sender && zk_zip_push_waiting(s->sender);
+}
+
+static void settled(void *ctx)
+{
+	struct push *s = ctx;
+	struct zk_error err = { 0 };
+
+	if (!s->run || !zk_list_is_empty(&s->ship.unsent) ||
+	    (s->ship.lost.code && !s->app->spool.enabled))
+		return;
+	if (zk_zip_run_save(s->run, s->safe_below, &err) < 0)
+		ship_fail(&s->ship, &err);
 }
 
 /* ---- input ------------------------------------------------------------------------------------ */
 
-static void look_at(struct push *s, const struct zk_zip_event *e, size_t bytes)
+/* The event of a line is in `room` from be->at on. */
+static void taken(struct push *s, struct zk_buf *room, struct zk_zip_batch_event *be)
 {
-	zk_zip_sum_add(&s->sum, e);
-	s->mends += e->mends != 0;
-	if (bytes > ZK_ZIP_EVENT_BIG && !s->big_told) {
+	zk_str text = zk_str_n(room->p + be->at, room->n - be->at);
+
+	if (text.n > ZK_ZIP_EVENT_BIG && !s->big_told) {
 		s->big_told = true;
 		zk_say("an event has more than 1 MiB; servers are slow with such ones");
 	}
+	be->seq = s->seq++;
+	if (be->seq < s->skip_below) {
+		s->ship.skipped++;
+		room->n = be->at;
+	} else if (room != &s->scratch) {
+		zk_zip_push_added(s->sender, be);
+	} else {
+		struct rec *r = rec_new(s, text, be);
+
+		zk_list_push(s->sender ? &s->ship.fresh : &s->ship.unsent, &r->entry);
+		ship_settle_soon(&s->ship);
+	}
 }
 
-/* The event of a line is in `room` from `at` on. */
-static void taken(struct push *s, struct zk_buf *room, struct zk_zip_batch_event *e)
+static int on_line(void *ctx, const struct zk_recline *line, struct zk_error *err)
 {
-	if (s->seq < s->skip_below) {
-		room->n = e->at;
-		s->skipped++;
-		s->seq++;
-		return;
-	}
-	e->seq = s->seq++;
-	if (!s->sender) {
-		push_keep(s, zk_str_n(room->p + e->at, room->n - e->at), e, false);
-		room->n = e->at;
-		return;
-	}
-	if (s->app->spool.durable) {
-		zk_zip_push_hold(s->sender, true);
-		push_settle_soon(s);
-	}
-	zk_zip_push_added(s->sender, e);
-}
+	struct push *s = ctx;
+	/* Straight into the batch, unless the spool is to have it first. */
+	bool direct = s->sender && !s->app->spool.durable && !s->ship.checking;
+	struct zk_buf *room = direct ? zk_zip_push_room(s->sender) : &s->scratch;
+	struct zk_zip_event e;
+	zk_str text = line->text;
 
-static int take(struct push *s, zk_str text, struct zk_buf *room, struct zk_zip_event *e,
-                struct zk_error *err)
-{
+	s->file = line->file;
+	s->conf.now_ms = s->wall_ms + zk_loop_now_ms(s->ship.loop);
 	if (s->map) {
 		zk_buf_clear(&s->mapped);
 		if (zk_zip_map_apply(s->map, text, &s->mapped, err) < 0)
 			return -(int)err->code;
 		text = zk_buf_str(&s->mapped);
 	}
-	return zk_zip_event_take(&s->conf, text, s->seq, room, e, err);
-}
-
-static void one_line(struct push *s, const struct zk_recline *line, bool too_long)
-{
-	struct zk_buf *room =
-	        s->sender && !s->checking ? zk_zip_push_room(s->sender) : &s->scratch;
+	if (!direct)
+		zk_buf_clear(room);
 	struct zk_zip_batch_event be = { .at = room->n,
 		                         .line = line->number,
 		                         .offset = line->offset };
-	struct zk_error err = { 0 };
-	struct zk_zip_event e = { 0 };
-	int r;
 
-	s->read++;
-	s->file = line->file;
-	if (too_long)
-		r = zk_fail(&err, ZK_E_LIMIT, "the line is longer than 16 MiB");
-	else
-		r = take(s, line->text, room, &e, &err);
-	if (r < 0) {
-		bad_line(s, line, &e, &err);
-		return;
+	if (zk_zip_event_take(&s->conf, text, s->seq, room, &e, err) < 0) {
+		s->ship.kind = e.kind;
+		return -(int)err->code;
 	}
-	if (s->checking) {
-		room->n = be.at;
+	if (s->ship.checking) {
 		s->seq++;
-		return;
+		return 0;
 	}
-	look_at(s, &e, room->n - be.at);
+	zk_zip_sum_add(&s->sum, &e);
 	taken(s, room, &be);
-}
-
-static void on_line(void *ctx, const char *file, const struct zk_ndjson_line *line)
-{
-	struct push *s = ctx;
-
-	s->conf.now_ms = s->wall_ms + zk_loop_now_ms(s->loop);
-	one_line(s,
-	         &(struct zk_recline){ .file = file,
-	                               .number = line->number,
-	                               .offset = line->offset,
-	                               .text = line->text },
-	         line->too_long);
-}
-
-static void on_end(void *ctx, const struct zk_error *err)
-{
-	struct push *s = ctx;
-
-	if (err && !s->err.code)
-		s->err = *err;
-	stop_reading(s);
-	push_check_over(s);
-}
-
-static int open_lines(struct push *s, char *const *paths, size_t n, struct zk_error *err)
-{
-	struct zk_lines_conf conf = {
-		.paths = paths,
-		.n = n,
-		.max_line_bytes = MAX_LINE,
-		.ctx = s,
-		.on_line = on_line,
-		.on_end = on_end,
-	};
-
-	return zk_lines_open(s->loop, &conf, &s->lines, err);
-}
-
-/* Reads without sending; 0, or what is wrong with it. */
-static int check_pass(struct push *s, char *const *paths, size_t n, struct zk_error *err)
-{
-	s->checking = true;
-	if (open_lines(s, paths, n, err) < 0)
-		return -(int)err->code;
-	zk_loop_until(s->loop, &s->input_over);
-	if (s->err.code) {
-		*err = s->err;
-		return -(int)err->code;
-	}
 	return 0;
 }
 
-/* Bad lines of files are found before anything is sent; a pipe cannot be read twice. */
-static int check_files(struct push *s, struct zk_error *err)
+static void rewind_input(void *ctx)
 {
-	ZK_CLEANUP(zk_freep)
-	char **files = zk_alloc_array(s->n_paths, sizeof(*files));
-	struct stat st;
-	size_t n = 0;
+	struct push *s = ctx;
 
-	for (size_t i = 0; i < s->n_paths; i++) {
-		if (strcmp(s->paths[i], "-") == 0)
-			continue;
-		if (stat(s->paths[i], &st) < 0)
-			return zk_fail_errno(err, ZK_E_NO_INPUT, errno,
-			                     "cannot read '%s'", s->paths[i]);
-		if (S_ISREG(st.st_mode))
-			files[n++] = s->paths[i];
-	}
-	if (!n || s->app->spool.on_error != 0)
-		return 0;
-	int r = check_pass(s, files, n, err);
-
-	if (r == 0)
-		zk_lines_close(ZK_TAKE(s->lines));
-	if (r == 0)
-		s->read = s->rejected = s->seq = 0;
-	s->checking = s->input_over = s->checking && r < 0;
-	return r;
+	s->seq = 0;
 }
+
+static const struct ship_ops ops = {
+	.line = on_line,
+	.rewind = rewind_input,
+	.flush = flush,
+	.abort = abort_all,
+	.is_busy = is_busy,
+	.put = rec_put,
+	.send = rec_send,
+	.kept = rec_kept,
+	.reject = rec_reject,
+	.settled = settled,
+};
 
 /* ---- the run ---------------------------------------------------------------------------------- */
 
-static int start(struct push *s, struct zk_error *err)
+static void make_sender(struct push *s)
 {
 	const struct zk_retry_opts *r = &s->app->retry;
-	struct zk_stop_conf stop = { .ctx = s, .drain = on_drain, .flush = on_flush };
-	struct zk_progress_conf progress = {
-		.mode = s->app->common.progress,
-		.quiet = s->app->common.quiet,
-		.verbose = s->app->common.verbose > 0,
-		.title = s->session,
-		.unit = "events",
-		.status = zk_app_status(s->app),
-	};
-	struct zk_zip_push_conf sender = {
+	struct zk_zip_push_conf conf = {
 		.zip = s->z.zip,
 		.session = s->session,
 		.mark = s->mark,
 		.batch = (size_t)s->o->batch,
 		.every_ms = s->o->every_ms,
 		.ambiguous = (enum zk_zip_ambiguous)s->o->on_ambiguous,
+		.timeout_ms = s->app->http.request_timeout_ms,
 		.retry = { .max_retries = r->retries,
 		           .base_ms = r->base_ms,
 		           .cap_ms = r->cap_ms,
@@ -476,65 +394,34 @@ static int start(struct push *s, struct zk_error *err)
 		.look_first = s->skip_below > 0 || s->o->resume,
 		.ctx = s,
 		.on_events = on_events,
-		.on_pause = on_sender_pause,
+		.on_pause = on_pause,
 		.on_idle = on_idle,
 		.on_wait = on_wait,
 	};
 
-	if (s->app->spool.durable && push_spool_open(s, err) < 0)
-		return -(int)err->code;
-	s->stop = zk_app_stop(s->app, &stop, err);
-	if (!s->stop)
-		return -(int)err->code;
-	s->progress = zk_progress_new(s->loop, &progress);
+	trace_dest(zk_zip_base(s->z.zip), s->session, &s->dest);
+	s->ship.target = (struct zk_spool_target){ .kind = ZK_STR("trace"),
+		                                   .dest = zk_buf_str(&s->dest) };
 	if (!s->o->spool_only && !trace_is_local(s->session))
-		s->sender = zk_zip_push_new(s->loop, &sender);
-	return open_lines(s, s->paths, s->n_paths, err);
+		s->sender = zk_zip_push_new(s->ship.loop, &conf);
 }
 
-static void not_all_sent(struct push *s, struct zk_error *err)
-{
-	char n[32];
-
-	*err = s->lost;
-	if (s->spooled) {
-		(void)zk_wrap(err, "%s events are in the spool",
-		              zk_group_digits(s->spooled, n));
-		(void)zk_err_hint(err, "send them later: zk spool flush");
-	} else {
-		(void)zk_wrap(err, "%s events were not sent",
-		              zk_group_digits(s->rejected, n));
-	}
-}
-
-static void summary(struct push *s, const char *end, int status)
+static void summary(struct push *s, const char *end, int r, const struct zk_error *err)
 {
 	static const struct zk_zip_push_stats none;
 	const struct zk_zip_push_stats *st =
 	        s->sender ? zk_zip_push_stats(s->sender) : &none;
-	char text[256], more[400], a[32], b[32];
-	double seconds = (double)(zk_loop_now_ms(s->loop) - s->start_ms) / 1000;
-	struct zk_summary sum = {
-		.text = text,
-		.more = more,
-		.sums = { .read = s->read,
-		          .acked = s->sent,
-		          .rejected = s->rejected,
-		          .spooled = s->spooled,
-		          .skipped = s->skipped,
-		          .acked_word = "accepted" },
-		.exit = status,
-	};
+	char text[256], a[32], b[32];
+	struct ship_words w = { .text = text, .more = end, .acked_word = "accepted" };
 
 	(void)snprintf(text, sizeof(text),
 	               "session %s  execution %s  %s events, %llu batches, %s sent "
 	               "again, %.1f s",
 	               s->session ? s->session : "-", s->execution ? s->execution : "-",
-	               zk_group_digits(s->sent, a), (unsigned long long)st->batches,
-	               zk_group_digits(st->resent, b), seconds);
-	(void)snprintf(more, sizeof(more), "%s%s%s", end,
-	               s->first_reject[0] && end[0] ? "; " : "", s->first_reject);
-	zk_progress_summary(s->progress, &sum);
+	               zk_group_digits(s->ship.acked, a), (unsigned long long)st->batches,
+	               zk_group_digits(st->resent, b),
+	               (double)(zk_loop_now_ms(s->ship.loop) - s->ship.start_ms) / 1000);
+	ship_summary(&s->ship, r, err, &w);
 }
 
 /* The row of the result, when a form of output is asked for. */
@@ -554,11 +441,11 @@ static int print(struct push *s, const char *state, struct zk_error *err)
 	zk_row_cstr(&row, "session_id", s->session);
 	zk_row_cstr(&row, "execution_id", s->execution);
 	zk_row_cstr(&row, "state", state);
-	zk_row_u64(&row, "read", s->read);
-	zk_row_u64(&row, "accepted", s->sent);
-	zk_row_u64(&row, "rejected", s->rejected);
-	zk_row_u64(&row, "spooled", s->spooled);
-	zk_row_u64(&row, "skipped", s->skipped);
+	zk_row_u64(&row, "read", s->ship.read);
+	zk_row_u64(&row, "accepted", s->ship.acked);
+	zk_row_u64(&row, "rejected", s->ship.rejected);
+	zk_row_u64(&row, "spooled", s->ship.spooled);
+	zk_row_u64(&row, "skipped", s->ship.skipped);
 	if (zk_out_begin(out, &shape, err) < 0 ||
 	    zk_out_row(out, zk_row_end(&row), err) < 0 || zk_out_end(out, err) < 0)
 		return -(int)err->code;
@@ -567,7 +454,7 @@ static int print(struct push *s, const char *state, struct zk_error *err)
 
 static const char *end_word(const struct push *s)
 {
-	if (s->spooled)
+	if (s->ship.spooled)
 		return "session completes with the spool";
 	return zk_zip_sum_failed(&s->sum) ? "session completed, with failed nodes"
 	                                  : "session completed";
@@ -575,56 +462,21 @@ static const char *end_word(const struct push *s)
 
 static int conclude(struct push *s, struct zk_error *err)
 {
-	struct zk_sums sums = { .read = s->read,
-		                .acked = s->sent,
-		                .rejected = s->rejected,
-		                .spooled = s->spooled,
-		                .skipped = s->skipped };
-	int r = s->rejected ? ZK_EXIT_PARTIAL : ZK_EXIT_OK, status;
-	struct zk_error end = { 0 };
 	const char *state = "session open";
+	struct zk_error end = { 0 };
+	int r;
 
-	if (!s->err.code && !s->stopping && push_finish(s, &end) < 0)
-		s->err = end;
-	else if (!s->err.code && !s->stopping && s->completes)
-		state = end_word(s);
-	if (s->err.code)
-		*err = s->err;
-	else if (s->lost.code)
-		not_all_sent(s, err);
-	else if (zk_sums_check(&sums, err) == 0)
-		*err = (struct zk_error){ 0 };
-	if (!err->code && print(s, state, err) == 0)
-		*err = (struct zk_error){ 0 };
-	if (err->code)
+	if (!s->ship.err.code && !s->ship.stopping) {
+		if (push_finish(s, &end) < 0)
+			s->ship.err = end;
+		else if (s->completes)
+			state = end_word(s);
+	}
+	r = ship_result(&s->ship, err);
+	if (r >= 0 && print(s, state, err) < 0)
 		r = -(int)err->code;
-	status = err->code ? (int)zk_code_exit((int)err->code) : r;
-	summary(s, state, status);
+	summary(s, state, r, err);
 	return r;
-}
-
-static int dry_run(struct push *s, struct zk_error *err)
-{
-	int r = check_pass(s, s->paths, s->n_paths, err);
-
-	if (r < 0)
-		return r;
-	zk_say("dry run: %llu events would go to %s, %llu lines are rejected",
-	       (unsigned long long)(s->read - s->rejected), zk_zip_base(s->z.zip),
-	       (unsigned long long)s->rejected);
-	return s->rejected ? ZK_EXIT_PARTIAL : ZK_EXIT_OK;
-}
-
-static int open_files(struct push *s, struct zk_error *err)
-{
-	const struct zk_spool_opts *sp = &s->app->spool;
-
-	/* Receipts are proofs: those of earlier runs stay; so do rejects when one goes on. */
-	if (zk_recfile_open(&s->receipts, sp->receipts, O_APPEND, err) < 0 ||
-	    zk_recfile_open(&s->rejects, sp->rejects, s->o->resume ? O_APPEND : O_TRUNC,
-	                    err) < 0)
-		return -(int)err->code;
-	return 0;
 }
 
 static int work(struct push *s, struct zk_error *err)
@@ -632,36 +484,32 @@ static int work(struct push *s, struct zk_error *err)
 	int r = 0;
 
 	if (s->app->common.dry_run)
-		return dry_run(s, err);
+		return ship_dry_run(&s->ship, zk_zip_base(s->z.zip), err);
 	if (s->o->resume)
 		r = push_resume(s, err);
 	if (r == 0 && s->o->resume && !s->o->workflow && !s->o->t.session)
 		return 0;
 	if (r == 0)
-		r = check_files(s, err);
+		r = ship_check_files(&s->ship, err);
 	if (r == 0 && !s->session)
 		r = push_open(s, err);
-	if (r >= 0)
-		r = start(s, err);
 	if (r < 0)
 		return r;
-	push_check_over(s);
-	zk_loop_run(s->loop);
-	return conclude(s, err);
+	make_sender(s);
+	r = ship_run(&s->ship, s->session, err);
+	return r < 0 ? r : conclude(s, err);
 }
 
 static int check_options(const struct push *s, int argc, struct zk_error *err)
 {
-	const struct zk_spool_opts *sp = &s->app->spool;
 	const struct push_opts *o = s->o;
 	const char *session;
 
-	if (sp->on_error != 0 && !sp->rejects)
-		return zk_fail(err, ZK_E_USAGE, "--on-error skip needs --rejects FILE");
-	if ((sp->durable || o->spool_only) && !sp->enabled)
+	if (ship_check_options(&s->ship, err) < 0)
+		return -(int)err->code;
+	if (o->spool_only && !s->app->spool.enabled)
 		return zk_fail(err, ZK_E_USAGE,
-		               "--no-spool goes with neither --durable nor "
-		               "--spool-only");
+		               "--spool-only and --no-spool exclude each other");
 	if (o->workflow && o->t.session)
 		return zk_fail(
 		        err, ZK_E_USAGE,
@@ -677,10 +525,9 @@ static int check_options(const struct push *s, int argc, struct zk_error *err)
 static void push_init(struct push *s, struct zk_app *app, const struct push_opts *o)
 {
 	memset(s, 0, sizeof(*s));
+	ship_init(&s->ship, app, &ops, s);
 	s->app = app;
 	s->o = o;
-	s->receipts.fd = s->rejects.fd = -1;
-	zk_list_init(&s->unsent);
 	zk_zip_sum_init(&s->sum);
 	zk_buf_init(&s->mapped, 2 * ZK_ZIP_EVENT_MAX);
 	zk_buf_init(&s->scratch, 2 * ZK_ZIP_EVENT_MAX);
@@ -690,13 +537,9 @@ static void push_init(struct push *s, struct zk_app *app, const struct push_opts
 
 static void push_done(struct push *s)
 {
-	zk_lines_close(s->lines);
 	zk_zip_push_free(s->sender);
-	push_spool_close(s);
+	ship_done(&s->ship);
 	push_run_close(s);
-	zk_recfile_close(&s->receipts);
-	zk_recfile_close(&s->rejects);
-	zk_progress_free(s->progress);
 	zk_zip_map_free(s->map);
 	zk_zip_sum_done(&s->sum);
 	zk_buf_done(&s->mapped);
@@ -710,11 +553,10 @@ static void push_done(struct push *s)
 /* One input into one session. */
 static int push_once(struct push *s, int argc, char **argv, struct zk_error *err)
 {
-	static char *only_stdin[] = { (char *)"-" };
 	int r;
 
-	s->paths = argc ? argv : only_stdin;
-	s->n_paths = argc ? (size_t)argc : 1;
+	ship_inputs(&s->ship, argc, argv);
+	s->ship.keep_rejects = s->o->resume;
 	s->has_paths = argc > 0;
 	r = check_options(s, argc, err);
 	if (r == 0 && !s->o->workflow && !s->o->resume && !s->app->common.dry_run)
@@ -725,14 +567,10 @@ static int push_once(struct push *s, int argc, char **argv, struct zk_error *err
 	if (r >= 0)
 		r = zeal_open(s->app, &s->o->t.zeal, /* patient */ false, &s->z, err);
 	if (r >= 0)
-		r = open_files(s, err);
+		r = ship_open(&s->ship, err);
 	if (r < 0)
 		return r;
-	s->loop = zk_app_loop(s->app, err);
-	if (!s->loop)
-		return -(int)err->code;
-	s->start_ms = zk_loop_now_ms(s->loop);
-	s->wall_ms = zk_wall_us() / 1000 - s->start_ms;
+	s->wall_ms = zk_wall_us() / 1000 - s->ship.start_ms;
 	return work(s, err);
 }
 
@@ -747,7 +585,7 @@ static int push_run(struct zk_app *app, void *opts, int argc, char **argv,
 	do {
 		push_init(&s, app, opts);
 		r = push_once(&s, argc, argv, err);
-		more = r == 0 && s.resumed && !s.has_paths && !s.stopping;
+		more = r == 0 && s.resumed && !s.has_paths && !s.ship.stopping;
 		push_done(&s);
 	} while (more);
 	return r;

@@ -96,11 +96,12 @@ static char *source_text(const struct push *s)
 	struct zk_buf b;
 
 	zk_buf_init(&b, MAX_TEXT);
-	for (size_t i = 0; i < s->n_paths; i++) {
+	for (size_t i = 0; i < s->ship.n_paths; i++) {
 		struct stat st;
 		ZK_CLEANUP(zk_freep)
-		char *real =
-		        strcmp(s->paths[i], "-") ? realpath(s->paths[i], NULL) : NULL;
+		char *real = strcmp(s->ship.paths[i], "-")
+		                     ? realpath(s->ship.paths[i], NULL)
+		                     : NULL;
 
 		if (!real || stat(real, &st) < 0 || !S_ISREG(st.st_mode) ||
 		    strchr(real, '\n')) {
@@ -150,8 +151,8 @@ static int take_up(struct push *s, struct zk_error *err)
 	s->completes = h->completes;
 	s->skip_below = s->safe_below = zk_zip_run_seq(s->run);
 	(void)snprintf(s->mark, sizeof(s->mark), "%s", h->mark);
-	s->run_paths = split(h->source, &s->n_paths);
-	s->paths = s->run_paths;
+	s->run_paths = split(h->source, &s->ship.n_paths);
+	s->ship.paths = s->run_paths;
 	zk_say("going on with session %s after %llu events", s->session,
 	       (unsigned long long)s->skip_below);
 	return options_of(s, h->options, err) < 0 ? -(int)err->code : 1;
@@ -177,7 +178,7 @@ int push_resume(struct push *s, struct zk_error *err)
 static int open_local(struct push *s, zk_str body, struct zk_error *err)
 {
 	s->session = trace_make_id(TRACE_LOCAL);
-	return trace_spool_op(s->app, s->spool, zk_zip_base(s->z.zip), s->session,
+	return trace_spool_op(s->app, s->ship.spool, zk_zip_base(s->z.zip), s->session,
 	                      TRACE_OP_START, body, err);
 }
 
@@ -195,6 +196,7 @@ static int open_session(struct push *s, struct zk_error *err)
 	zk_buf_init(&id, 4096);
 	zk_zip_start_body(&st, &body);
 	s->completes = true;
+	zk_zip_about(s->z.zip, s->o->workflow);
 	if (s->o->spool_only)
 		return open_local(s, zk_buf_str(&body), err);
 	if (zk_zip_session_open(s->z.zip, zk_buf_str(&body), &id, err) == 0) {
@@ -204,7 +206,7 @@ static int open_session(struct push *s, struct zk_error *err)
 	if (!s->app->spool.enabled || zk_code_exit((int)err->code) != ZK_EXIT_TEMPFAIL)
 		return -(int)err->code;
 	zk_say("%s; the session goes to the spool", err->msg);
-	s->lost = *err;
+	s->ship.lost = *err;
 	*err = (struct zk_error){ 0 };
 	return open_local(s, zk_buf_str(&body), err);
 }
@@ -264,23 +266,23 @@ static int complete(struct push *s, struct zk_error *err)
 	zk_buf_init(&body, 8192);
 	zk_zip_sum_format(&s->sum, zk_wall_us() / 1000, &sum);
 	zk_zip_complete_body(status, zk_buf_str(&sum), NULL, NULL, &body);
-	if (!s->spooled && s->sender &&
+	if (!s->ship.spooled && s->sender &&
 	    zk_zip_session_complete(s->z.zip, s->session, zk_buf_str(&body), err) == 0)
 		return 0;
 	if (err->code &&
 	    (!s->app->spool.enabled || zk_code_exit((int)err->code) != ZK_EXIT_TEMPFAIL))
 		return -(int)err->code;
-	if (err->code && !s->lost.code)
-		s->lost = *err;
+	if (err->code && !s->ship.lost.code)
+		s->ship.lost = *err;
 	*err = (struct zk_error){ 0 };
-	return trace_spool_op(s->app, s->spool, zk_zip_base(s->z.zip), s->session,
+	return trace_spool_op(s->app, s->ship.spool, zk_zip_base(s->z.zip), s->session,
 	                      TRACE_OP_COMPLETE, zk_buf_str(&body), err);
 }
 
 int push_finish(struct push *s, struct zk_error *err)
 {
 	/* Without a spool, what was not sent is still in the file. */
-	if (s->lost.code && !s->app->spool.enabled)
+	if (s->ship.lost.code && !s->app->spool.enabled)
 		return 0;
 	if (s->completes) {
 		if (complete(s, err) < 0)

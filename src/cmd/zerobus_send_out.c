@@ -91,22 +91,12 @@ static void receipts(struct zb_send *s, const struct zk_zb_request *r, const cha
 
 static int open_spool(struct zb_send *s, struct zk_error *err)
 {
-	const struct zk_spool_opts *o = &s->app->spool;
-	struct zk_spool_conf conf = { .max_bytes = o->max_bytes,
-		                      .when_full = (enum zk_spool_full)o->when_full };
-	ZK_CLEANUP(zk_freep)
-	char *dir = NULL;
-
 	if (s->spool)
 		return 0;
 	s->dest = zk_zb_keep_dest(s->s.endpoint.host, zk_buf_cstring(&s->s.table));
 	s->target = (struct zk_spool_target){ .kind = ZK_STR("zerobus"),
 		                              .dest = zk_str_of(s->dest) };
-	if (zk_spool_place(s->app, o->spool, /* create */ true, &conf, &dir, err) < 0 ||
-	    zk_spool_open(&conf, &s->spool, err) < 0 ||
-	    (o->durable && zk_spool_own(s->spool, err) < 0))
-		return zk_wrap(err, "cannot use the spool");
-	return 0;
+	return spool_make(s->app, s->app->spool.durable, &s->spool, err);
 }
 
 static void settle_now(void *ctx)

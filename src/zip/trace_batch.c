@@ -42,6 +42,7 @@ void zk_zip_batch_clear(struct zk_zip_batch *b)
 	zk_buf_clear(&b->body);
 	begin(b);
 	b->n = 0;
+	b->attempts = 0;
 }
 
 void zk_zip_batch_added(struct zk_zip_batch *b, const struct zk_zip_batch_event *e,

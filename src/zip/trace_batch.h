@@ -28,7 +28,8 @@ struct zk_zip_batch {
 	        body; /* {"events":[ and the events so far, each with a comma behind it */
 	struct zk_zip_batch_event *v;
 	size_t n, room;
-	int64_t first_ms; /* when the first event came */
+	int64_t first_ms;  /* when the first event came */
+	unsigned attempts; /* requests that were made for it */
 };
 
 void zk_zip_batch_init(struct zk_zip_batch *b);

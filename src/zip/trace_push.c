@@ -11,6 +11,7 @@
 #include "base/rand.h"
 #include "codec/jscan.h"
 #include "rt/loop.h"
+#include "rt/metrics.h"
 #include "zip/fault.h"
 #include "zip/trace_event.h"
 #include "zip/trace_seen.h"
@@ -40,11 +41,12 @@ struct zk_zip_push {
 	unsigned stuck;  /* how often */
 	bool aside;      /* the event `stuck_at` waits until others went through */
 	struct zk_zip_seen seen;
-	struct zk_error cause; /* why it is read back */
+	struct zk_error cause;      /* why it is read back */
+	struct zk_error unreadable; /* the detail is no such; code 0 = it is */
 
 	struct zk_zip_call *call;
 	struct zk_timer *linger, *wait;
-	bool look_first, held, flush, paused, pumping, looking;
+	bool look_first, flush, paused, pumping, looking;
 	int64_t down_until_ms;
 	struct zk_error down;
 	struct zk_zip_push_stats stats;
@@ -55,6 +57,21 @@ static void send_next(struct zk_zip_push *p);
 static void look(struct zk_zip_push *p);
 
 /* ---- outcomes --------------------------------------------------------------------------------- */
+
+/* Counts events that are settled. */
+static void count(const struct zk_zip_push *p, size_t n, enum zk_zip_push_what what)
+{
+	static const char *const results[] = { "stored",  "known",  "skipped",
+		                               "refused", "unsent", "in_doubt" };
+	const char *labels[] = { "result", results[what], NULL };
+	struct zk_metrics *m = zk_zip_metrics(p->conf.zip);
+
+	if (m)
+		zk_counter_add(zk_metrics_counter(m, "zk_trace_events_total",
+		                                  "Trace events by what became of them.",
+		                                  labels),
+		               n);
+}
 
 /* Settles the events [from, to) that are not yet, in runs. */
 static void settle(struct zk_zip_push *p, size_t from, size_t to,
@@ -67,6 +84,7 @@ static void settle(struct zk_zip_push *p, size_t from, size_t to,
 			p->settled[end++] = true;
 		if (end > from) {
 			p->left -= end - from;
+			count(p, end - from, what);
 			p->conf.on_events(p->conf.ctx, &p->fly, from, end, what, err);
 		}
 		from = end + 1;
@@ -93,6 +111,7 @@ static void fill_unsent(struct zk_zip_push *p, const struct zk_error *err)
 {
 	if (!p->fill.n)
 		return;
+	count(p, p->fill.n, ZK_ZIP_EV_UNSENT);
 	p->conf.on_events(p->conf.ctx, &p->fill, 0, p->fill.n, ZK_ZIP_EV_UNSENT, err);
 	zk_zip_batch_clear(&p->fill);
 }
@@ -221,17 +240,36 @@ static void compare(struct zk_zip_push *p)
 	}
 }
 
+/* The reading begins, or begins anew. */
+static void on_restart(void *ctx)
+{
+	struct zk_zip_push *p = ctx;
+	uint64_t from = UINT64_MAX;
+
+	/* The first one, but for events that came back to be sent again. */
+	for (size_t i = 0; i < p->fly.n; i++)
+		from = ZK_MIN(from, p->fly.v[i].seq);
+	p->unreadable = (struct zk_error){ 0 };
+	zk_zip_seen_begin(&p->seen, zk_str_of(p->mark), from);
+}
+
+static void on_piece(void *ctx, zk_str piece)
+{
+	struct zk_zip_push *p = ctx;
+
+	if (!p->unreadable.code)
+		ZK_IGNORE(zk_zip_seen_put(&p->seen, piece, &p->unreadable) < 0);
+}
+
 static void on_detail(void *ctx, const struct zk_zip_end *end, struct zk_error *err)
 {
 	struct zk_zip_push *p = ctx;
-	struct zk_error bad = { 0 };
-	uint64_t from = p->fly.n ? p->fly.v[0].seq : 0;
 
+	(void)end;
 	p->call = NULL;
 	p->looking = false;
-	if (!err &&
-	    zk_zip_seen_read(&p->seen, end->body, zk_str_of(p->mark), from, &bad) < 0)
-		err = &bad;
+	if (!err && (p->unreadable.code || zk_zip_seen_end(&p->seen, &p->unreadable) < 0))
+		err = &p->unreadable;
 	if (!err) {
 		p->sent_before = p->look_first = false;
 		compare(p);
@@ -260,9 +298,12 @@ static void look(struct zk_zip_push *p)
 	struct zk_zip_req rq = { .class = ZK_ZIP_R0,
 		                 .method = "GET",
 		                 .route = "/executions/{session}",
-		                 .path = p->detail_path };
+		                 .path = p->detail_path,
+		                 .on_data = on_piece,
+		                 .restart = on_restart };
 	struct zk_error err = { 0 };
 
+	on_restart(p);
 	p->stats.looks++;
 	p->looking = true;
 	if (zk_zip_start(p->conf.zip, &rq, on_detail, p, &p->call, &err) < 0) {
@@ -337,6 +378,21 @@ static void stored(struct zk_zip_push *p)
 	send_next(p);
 }
 
+/* §1.2. */
+static int64_t timeout_of(const struct zk_zip_push *p)
+{
+	int64_t most = p->conf.timeout_ms;
+
+	return most > 0 ? most + (int64_t)(p->to - p->from) / 10 : most;
+}
+
+static bool timed_out(const struct zk_zip_push *p, const struct zk_zip_end *end)
+{
+	int64_t most = timeout_of(p);
+
+	return !end->status && most > 0 && end->total_us / 1000 >= most;
+}
+
 static void on_answer(void *ctx, const struct zk_zip_end *end, struct zk_error *err)
 {
 	struct zk_zip_push *p = ctx;
@@ -357,6 +413,8 @@ static void on_answer(void *ctx, const struct zk_zip_end *end, struct zk_error *
 	} else if (err == &bad || zk_zip_is_ambiguous(err)) {
 		p->cause = *err;
 		p->sent_before = true;
+		if (timed_out(p, end))
+			zk_zip_batch_size_bad(&p->size, p->to - p->from);
 		look(p);
 	} else {
 		give_up(p, err);
@@ -399,10 +457,10 @@ static void send_next(struct zk_zip_push *p)
 		.path = p->events_path,
 		.body = zk_zip_batch_body(&p->fly, p->from, p->to, &p->scratch),
 		.body_borrowed = true,
-		/* §1.2: 30 s and one for every 10,000 events. */
-		.timeout_ms = 0,
+		.timeout_ms = timeout_of(p),
 	};
 
+	p->fly.attempts++;
 	if (zk_zip_start(p->conf.zip, &rq, on_answer, p, &p->call, &err) < 0)
 		give_up(p, &err);
 }
@@ -446,8 +504,7 @@ static bool is_flying(const struct zk_zip_push *p)
 
 static void set_pause(struct zk_zip_push *p)
 {
-	bool pause =
-	        (is_flying(p) || p->held) && zk_zip_batch_is_full(&p->fill, &p->size);
+	bool pause = is_flying(p) && zk_zip_batch_is_full(&p->fill, &p->size);
 
 	if (pause == p->paused)
 		return;
@@ -462,9 +519,9 @@ static void pump(struct zk_zip_push *p)
 	if (p->pumping)
 		return;
 	p->pumping = true;
-	if (p->fill.n && !p->held && p->down_until_ms > now)
+	if (p->fill.n && p->down_until_ms > now)
 		fill_unsent(p, &p->down);
-	if (!is_flying(p) && p->fill.n && !p->held) {
+	if (!is_flying(p) && p->fill.n) {
 		if (p->flush || zk_zip_batch_is_full(&p->fill, &p->size) ||
 		    zk_zip_batch_is_due(&p->fill, &p->size, now))
 			take_off(p);
@@ -557,18 +614,6 @@ void zk_zip_push_added(struct zk_zip_push *p, const struct zk_zip_batch_event *e
 	if (p->fill.n > 1 && !zk_zip_batch_is_full(&p->fill, &p->size))
 		return;
 	pump(p);
-}
-
-struct zk_zip_batch *zk_zip_push_filling(struct zk_zip_push *p)
-{
-	return &p->fill;
-}
-
-void zk_zip_push_hold(struct zk_zip_push *p, bool hold)
-{
-	p->held = hold;
-	if (!hold)
-		pump(p);
 }
 
 void zk_zip_push_flush(struct zk_zip_push *p)

@@ -42,6 +42,7 @@ struct zk_zip_push_conf {
 	const char *mark; /* that the events carry */
 	size_t batch;     /* events; 0 = ZK_ZIP_BATCH_EVENTS */
 	int64_t every_ms;
+	int64_t timeout_ms; /* of a request, and 1 s on top for every 10,000 events; 0 = none */
 	enum zk_zip_ambiguous ambiguous;
 	struct zk_retry_conf retry; /* of reading back and sending again */
 	/* Some of the events were given to a server before: look first which ones it has. */
@@ -68,10 +69,6 @@ void zk_zip_push_free(struct zk_zip_push *p);
 /* Where the next event is to be appended. */
 struct zk_buf *zk_zip_push_room(struct zk_zip_push *p);
 void zk_zip_push_added(struct zk_zip_push *p, const struct zk_zip_batch_event *e);
-/* The batch that fills, to change spool ids of its events. */
-struct zk_zip_batch *zk_zip_push_filling(struct zk_zip_push *p);
-/* Holds the filling batch back (its events are not in the spool yet), and lets it go. */
-void zk_zip_push_hold(struct zk_zip_push *p, bool hold);
 /* From now on nothing waits for a batch to fill. */
 void zk_zip_push_flush(struct zk_zip_push *p);
 /* Gives up: everything ends as UNSENT with `err`, at once. */
