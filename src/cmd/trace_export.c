@@ -16,9 +16,9 @@
 
 #include "base/ban.h"
 
-#define MAX_ANSWER ((size_t)256 << 20)
-#define MAX_TEXT   4096 /* of an attribute */
-#define BLOCK      65536
+#define MAX_EVENT ((size_t)256 << 20) /* one event, or the head */
+#define MAX_TEXT  4096                /* of an attribute */
+#define BLOCK     65536
 
 enum format { FORMAT_NDJSON, FORMAT_CSV, FORMAT_OTLP };
 
@@ -30,6 +30,8 @@ struct export_opts {
 struct export
 {
 	const char *session;
+	int format;
+	bool begun; /* an answer came: what comes before the events is written */
 	struct zk_out *out;
 	struct zk_row row;
 	struct zk_buf b; /* of lines and spans */
@@ -239,36 +241,42 @@ static void put_session(struct export *x, zk_str head)
 
 /* ---- all of it -------------------------------------------------------------------------------- */
 
-static int walk(struct export *x, int format, zk_str body, struct zk_error *err)
+static int begin(struct export *x, struct zk_error *err)
+{
+	const zk_str pairs[] = { ZK_STR_INIT("service.name"), ZK_STR_INIT("zeal") };
+	struct zk_otlp_resource res = { .pairs = pairs, .n = 1 };
+	bool first = !x->begun;
+
+	x->begun = true;
+	if (first && x->format == FORMAT_OTLP)
+		zk_otlp_open(&x->b, &res);
+	return first && x->format == FORMAT_CSV ? zk_out_begin(x->out, &csv_shape, err)
+	                                        : 0;
+}
+
+static int on_event(void *ctx, zk_str event, struct zk_error *err)
 {
 	static int (*const each[])(void *, zk_str, struct zk_error *) = { on_line, on_csv,
 		                                                          on_span };
-	const zk_str pairs[] = { ZK_STR_INIT("service.name"), ZK_STR_INIT("zeal") };
-	struct zk_otlp_resource res = { .pairs = pairs, .n = 1 };
-	struct zk_zip_detail d;
+	struct export *x = ctx;
 
-	zk_zip_detail_init(&d);
-	d.ctx = x;
-	d.on_event = each[format];
-	if (format == FORMAT_OTLP)
-		zk_otlp_open(&x->b, &res);
-	int r = format == FORMAT_CSV ? zk_out_begin(x->out, &csv_shape, err) : 0;
+	return begin(x, err) < 0 ? -(int)err->code : each[x->format](x, event, err);
+}
 
-	if (r == 0)
-		r = zk_zip_detail_put(&d, body, err);
-	if (r == 0)
-		r = zk_zip_detail_end(&d, err);
-	if (r == 0 && format == FORMAT_OTLP) {
-		put_session(x, zk_buf_str(&d.head));
+static int end(struct export *x, zk_str head, struct zk_error *err)
+{
+	if (begin(x, err) < 0)
+		return -(int)err->code;
+	if (x->format == FORMAT_CSV)
+		return zk_out_end(x->out, err);
+	if (x->format == FORMAT_OTLP) {
+		put_session(x, head);
 		zk_otlp_close(&x->b);
 		zk_buf_char(&x->b, '\n');
-		r = flush(x, true, err);
+		if (flush(x, true, err) < 0)
+			return -(int)err->code;
 	}
-	if (r == 0)
-		r = format == FORMAT_CSV ? zk_out_end(x->out, err)
-		                         : zk_out_flush(x->out, err);
-	zk_zip_detail_done(&d);
-	return r;
+	return zk_out_flush(x->out, err);
 }
 
 static int export_run(struct zk_app *app, void *opts, int argc, char **argv,
@@ -278,22 +286,25 @@ static int export_run(struct zk_app *app, void *opts, int argc, char **argv,
 	struct zk_out_conf conf = { .fd = STDOUT_FILENO,
 		                    .format = o->format == FORMAT_CSV ? ZK_OUT_CSV
 		                                                      : ZK_OUT_NDJSON };
-	struct zk_buf body ZK_CLEANUP(zk_buf_done) = { 0 };
-	struct export x = { .session = argv[0] };
+	struct export x = { .session = argv[0], .format = o->format };
+	struct zk_zip_detail d;
 	struct zeal z = { 0 };
 
 	(void)argc;
-	zk_buf_init(&body, MAX_ANSWER);
-	zk_buf_init(&x.b, MAX_ANSWER);
+	zk_zip_detail_init(&d);
+	d.ctx = &x;
+	d.on_event = on_event;
+	zk_buf_init(&x.b, MAX_EVENT);
 	zk_row_init(&x.row);
 	int r = zk_out_new(&conf, &x.out, err);
 
 	if (r == 0)
 		r = zeal_open(app, &o->zeal, /* patient */ false, &z, err);
 	if (r == 0)
-		r = zk_zip_session_read(z.zip, argv[0], /* replay */ false, &body, err);
+		r = zk_zip_session_read(z.zip, argv[0], /* replay */ false, &d, err);
 	if (r == 0)
-		r = walk(&x, o->format, zk_buf_str(&body), err);
+		r = end(&x, zk_buf_str(&d.head), err);
+	zk_zip_detail_done(&d);
 	zeal_close(&z);
 	zk_out_free(x.out);
 	zk_row_done(&x.row);

@@ -231,9 +231,25 @@ static const struct zk_out_shape show_shape = { .kind = ZK_OUT_LIST,
 	                                        .n_cols = ZK_ARRAY_LEN(show_cols),
 	                                        .open = true };
 
+struct show {
+	struct zk_out *out;
+	struct zk_zip_detail d;
+	bool begun; /* an answer came: rows may be written */
+};
+
+static int begin(struct show *w, struct zk_error *err)
+{
+	int r = w->begun ? 0 : zk_out_begin(w->out, &show_shape, err);
+
+	w->begun = true;
+	return r;
+}
+
 static int show_event(void *ctx, zk_str event, struct zk_error *err)
 {
-	return zk_out_row(ctx, event, err);
+	struct show *w = ctx;
+
+	return begin(w, err) < 0 ? -(int)err->code : zk_out_row(w->out, event, err);
 }
 
 /* Members of the head but the events, without braces. */
@@ -254,51 +270,41 @@ static void head_members(zk_str head, struct zk_buf *b)
 	}
 }
 
-static int show(struct zk_out *out, zk_str body, struct zk_error *err)
+/* The events as they come, then what else the session says of itself. */
+static int show(struct show *w, struct zk_zip *zip, const char *session,
+                struct zk_error *err)
 {
 	struct zk_buf members ZK_CLEANUP(zk_buf_done) = { 0 };
-	struct zk_zip_detail d;
 
-	zk_zip_detail_init(&d);
-	d.ctx = out;
-	d.on_event = show_event;
-	int r = zk_zip_detail_put(&d, body, err);
-
-	if (r == 0)
-		r = zk_zip_detail_end(&d, err);
-	if (r == 0) {
-		zk_buf_init(&members, d.head.n + 16);
-		head_members(zk_buf_str(&d.head), &members);
-		zk_out_members(out, zk_buf_str(&members));
-	}
-	zk_zip_detail_done(&d);
-	return r;
+	if (zk_zip_session_read(zip, session, /* replay */ false, &w->d, err) < 0 ||
+	    begin(w, err) < 0)
+		return -(int)err->code;
+	zk_buf_init(&members, w->d.head.n + 16);
+	head_members(zk_buf_str(&w->d.head), &members);
+	zk_out_members(w->out, zk_buf_str(&members));
+	return zk_out_end(w->out, err);
 }
 
 static int show_run(struct zk_app *app, void *opts, int argc, char **argv,
                     struct zk_error *err)
 {
 	const struct trace_opts *o = opts;
-	struct zk_buf body ZK_CLEANUP(zk_buf_done) = { 0 };
-	struct zk_out *out = zk_app_out(app, err);
+	struct show w = { .out = zk_app_out(app, err) };
 	struct zeal z = { 0 };
 
 	(void)argc;
-	if (!out)
+	if (!w.out)
 		return -(int)err->code;
 	if (app->output.list_fields)
-		return zk_out_list_fields(out, &show_shape, err);
-	zk_buf_init(&body, MAX_ANSWER);
+		return zk_out_list_fields(w.out, &show_shape, err);
+	zk_zip_detail_init(&w.d);
+	w.d.ctx = &w;
+	w.d.on_event = show_event;
 	int r = zeal_open(app, &o->zeal, /* patient */ false, &z, err);
 
 	if (r == 0)
-		r = zk_zip_session_read(z.zip, argv[0], /* replay */ false, &body, err);
-	if (r == 0)
-		r = zk_out_begin(out, &show_shape, err);
-	if (r == 0)
-		r = show(out, zk_buf_str(&body), err);
-	if (r == 0)
-		r = zk_out_end(out, err);
+		r = show(&w, z.zip, argv[0], err);
+	zk_zip_detail_done(&w.d);
 	zeal_close(&z);
 	return r;
 }

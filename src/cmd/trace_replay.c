@@ -1,7 +1,7 @@
 /* `zk trace replay`: the events of a session in time.
  * Layer: cmd. specs/zeal-zip.md §6.7. */
-#include <stdlib.h>
-#include <string.h>
+#include <errno.h>
+#include <stdio.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -17,17 +17,12 @@
 
 #include "base/ban.h"
 
-#define MAX_ANSWER ((size_t)256 << 20)
+#define MAX_EVENT ((size_t)256 << 20)
 
 struct replay_opts {
 	struct zeal_opts zeal;
 	double speed;
 	bool to_events;
-};
-
-struct moment {
-	int64_t at_ms; /* since the first one */
-	zk_str event;
 };
 
 struct replay {
@@ -36,8 +31,10 @@ struct replay {
 	struct zk_out *out;
 	struct zk_row row;
 	struct zk_buf workflow; /* its id, raw */
-	struct moment *v;
-	size_t n, room;
+	/* The events, one after the other, each behind its length: the server would not wait as
+	 * long as they take, and nobody knows how many there are. */
+	FILE *events;
+	struct zk_buf event; /* the one that is played */
 	bool due;
 };
 
@@ -56,13 +53,31 @@ static int collect(void *ctx, zk_str event, struct zk_error *err)
 {
 	struct replay *p = ctx;
 
-	(void)err;
-	if (p->n == p->room) {
-		p->room = p->room ? 2 * p->room : 256;
-		p->v = zk_realloc(p->v, p->room * sizeof(*p->v));
-	}
-	p->v[p->n++] = (struct moment){ number(event, "relativeTime"), event };
-	return 0;
+	if (fwrite(&event.n, sizeof(event.n), 1, p->events) == 1 &&
+	    fwrite(event.p, 1, event.n, p->events) == event.n)
+		return 0;
+	return zk_fail_errno(err, ZK_E_OUTPUT, errno, "cannot keep the events");
+}
+
+/* The next event into p->event: 1, 0 at the end. */
+static int next(struct replay *p, struct zk_error *err)
+{
+	size_t n;
+	char *room;
+
+	if (fread(&n, sizeof(n), 1, p->events) != 1)
+		return ferror(p->events) ? zk_fail_errno(err, ZK_E_OUTPUT, errno,
+		                                         "cannot read the events again")
+		                         : 0;
+	zk_buf_clear(&p->event);
+	room = zk_buf_reserve(&p->event, n);
+	if (!room)
+		return zk_buf_check(&p->event, err);
+	if (fread(room, 1, n, p->events) != n)
+		return zk_fail_errno(err, ZK_E_OUTPUT, errno,
+		                     "cannot read the events again");
+	p->event.n = n;
+	return 1;
 }
 
 /* ---- --to-events ------------------------------------------------------------------------------ */
@@ -114,17 +129,19 @@ static zk_str runtime_event(struct replay *p, zk_str event)
 static int learn_workflow(struct replay *p, struct zk_zip *zip, const char *session,
                           struct zk_error *err)
 {
-	struct zk_buf body ZK_CLEANUP(zk_buf_done) = { 0 };
+	struct zk_zip_detail d;
 	struct zk_jval v;
 
-	zk_buf_init(&body, MAX_ANSWER);
-	if (zk_zip_session_read(zip, session, /* replay */ false, &body, err) < 0)
-		return -(int)err->code;
-	if (!zk_jscan_get(zk_buf_str(&body), ZK_STR("workflowId"), &v) ||
-	    v.type != ZK_J_STRING)
-		return zk_fail(err, ZK_E_PROTOCOL, "the execution names no workflow");
-	zk_buf_add(&p->workflow, v.raw);
-	return 0;
+	zk_zip_detail_init(&d);
+	int r = zk_zip_session_read(zip, session, /* replay */ false, &d, err);
+
+	if (r == 0 && (!zk_jscan_get(zk_buf_str(&d.head), ZK_STR("workflowId"), &v) ||
+	               v.type != ZK_J_STRING))
+		r = zk_fail(err, ZK_E_PROTOCOL, "the execution names no workflow");
+	if (r == 0)
+		zk_buf_add(&p->workflow, v.raw);
+	zk_zip_detail_done(&d);
+	return r;
 }
 
 /* ---- in time ---------------------------------------------------------------------------------- */
@@ -158,16 +175,21 @@ static int play(struct replay *p, struct zk_error *err)
 		                                   .open = true };
 	struct zk_timer *t = zk_timer_new(p->loop, on_due, p);
 	int64_t begin = zk_mono_ms();
-	int r = zk_out_begin(p->out, &shape, err);
+	int r = zk_out_begin(p->out, &shape, err), more = r == 0;
 
-	for (size_t i = 0; r == 0 && i < p->n && !zk_out_closed(p->out); i++) {
-		wait_for(p, t, begin, p->v[i].at_ms);
-		r = zk_out_row(p->out,
-		               p->o->to_events ? runtime_event(p, p->v[i].event)
-		                               : p->v[i].event,
+	while (more > 0 && !zk_out_closed(p->out)) {
+		zk_str event;
+
+		more = r = next(p, err);
+		if (r <= 0)
+			break;
+		event = zk_buf_str(&p->event);
+		wait_for(p, t, begin, number(event, "relativeTime"));
+		r = zk_out_row(p->out, p->o->to_events ? runtime_event(p, event) : event,
 		               err);
 		if (r == 0)
 			r = zk_out_flush(p->out, err);
+		more = r == 0;
 	}
 	zk_timer_free(t);
 	return r == 0 ? zk_out_end(p->out, err) : r;
@@ -176,25 +198,23 @@ static int play(struct replay *p, struct zk_error *err)
 static int replay(struct replay *p, struct zk_zip *zip, const char *session,
                   struct zk_error *err)
 {
-	struct zk_buf body ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_zip_detail d;
+	int r;
 
-	zk_buf_init(&body, MAX_ANSWER);
-	if ((p->o->to_events && learn_workflow(p, zip, session, err) < 0) ||
-	    zk_zip_session_read(zip, session, /* replay */ true, &body, err) < 0)
+	p->events = tmpfile();
+	if (!p->events)
+		return zk_fail_errno(err, ZK_E_CREATE, errno,
+		                     "cannot make a file for the events");
+	if (p->o->to_events && learn_workflow(p, zip, session, err) < 0)
 		return -(int)err->code;
 	zk_zip_detail_init(&d);
 	d.ctx = p;
 	d.on_event = collect;
-	/* In one piece, so that the events stay where they are. */
-	int r = zk_zip_detail_put(&d, zk_buf_str(&body), err);
-
-	if (r == 0)
-		r = zk_zip_detail_end(&d, err);
-	if (r == 0)
-		r = play(p, err);
+	r = zk_zip_session_read(zip, session, /* replay */ true, &d, err);
 	zk_zip_detail_done(&d);
-	return r;
+	if (r == 0 && fseek(p->events, 0, SEEK_SET) < 0)
+		r = zk_fail_errno(err, ZK_E_OUTPUT, errno, "cannot keep the events");
+	return r == 0 ? play(p, err) : r;
 }
 
 static int replay_run(struct zk_app *app, void *opts, int argc, char **argv,
@@ -206,6 +226,7 @@ static int replay_run(struct zk_app *app, void *opts, int argc, char **argv,
 	(void)argc;
 	zk_row_init(&p.row);
 	zk_buf_init(&p.workflow, 65536);
+	zk_buf_init(&p.event, MAX_EVENT);
 	p.out = zk_app_out(app, err);
 	int r = p.out ? zeal_open(app, &p.o->zeal, /* patient */ false, &z, err)
 	              : -(int)err->code;
@@ -217,7 +238,9 @@ static int replay_run(struct zk_app *app, void *opts, int argc, char **argv,
 	zeal_close(&z);
 	zk_row_done(&p.row);
 	zk_buf_done(&p.workflow);
-	free(p.v);
+	zk_buf_done(&p.event);
+	if (p.events)
+		(void)fclose(p.events); /* nobody needs it any more */
 	return r;
 }
 

@@ -157,6 +157,7 @@ static int start_run(struct zk_app *app, void *opts, int argc, char **argv,
 		zk_say("dry run: a session of workflow %s would begin at %s", o->workflow,
 		       zk_zip_base(z.zip));
 	} else if (r == 0) {
+		zk_zip_about(z.zip, o->workflow);
 		r = begin(&z, o, execution, &session, err);
 		if (r == 0)
 			remember(app, o, zk_buf_cstring(&session));

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/metrics.h"
 #include "rt/out.h"
 #include "rt/progress.h"
 #include "zip/memory.h"
@@ -109,6 +110,9 @@ int zeal_open(struct zk_app *app, const struct zeal_opts *o, bool patient, struc
 	if (!net)
 		return -(int)err->code;
 	conf.metrics = zk_app_metrics(app);
+	if (metrics_out_open(app, o->metrics_file, o->metrics_listen, &z->metrics, err) <
+	    0)
+		return -(int)err->code;
 	return zk_zip_new(net, &conf, &z->zip, err);
 }
 
@@ -116,8 +120,10 @@ void zeal_close(struct zeal *z)
 {
 	zk_zip_free(z->zip);
 	zk_zip_memory_close(z->memory);
+	metrics_out_close(z->metrics);
 	z->zip = NULL;
 	z->memory = NULL;
+	z->metrics = NULL;
 }
 
 struct zk_zip_memory *zeal_memory(struct zeal *z)

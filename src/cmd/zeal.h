@@ -13,11 +13,13 @@
 #include "conf/secret.h"
 #include "zip/api.h"
 
+struct metrics_out;
 struct zk_zip_memory;
 
 /* First member of the struct of every command of the family; .conf of the command is "zeal". */
 struct zeal_opts {
 	const char *base_url, *as_user, *client_id, *rate, *compat;
+	const char *metrics_file, *metrics_listen;
 	struct zk_secret token, api_key;
 	int server_kind; /* enum zk_zip_server */
 	bool verify;
@@ -81,6 +83,19 @@ extern const char *const zeal_servers[];
 		  .off = offsetof(struct zeal_opts, verify),                             \
 		  .group = "Server",                                                     \
 		  .help = "read back what was written, and look before it is written" }, \
+	        { .type = ZK_OPT_PATH,                                                   \
+		  .name = "metrics-file",                                                \
+		  .meta = "FILE",                                                        \
+		  .off = offsetof(struct zeal_opts, metrics_file),                       \
+		  .group = "Server",                                                     \
+		  .complete = "file",                                                    \
+		  .help = "write metrics for a Prometheus textfile collector here" },    \
+	        { .type = ZK_OPT_STR,                                                    \
+		  .name = "metrics-listen",                                              \
+		  .meta = "ADDR",                                                        \
+		  .off = offsetof(struct zeal_opts, metrics_listen),                     \
+		  .group = "Server",                                                     \
+		  .help = "answer GET /metrics at this address while it runs" },         \
 	{                                                                                \
 		.type = ZK_OPT_OPTARG, .name = "compat", .meta = "WHAT",                 \
 		.off = offsetof(struct zeal_opts, compat), .group = "Server",            \
@@ -96,6 +111,7 @@ struct zeal {
 	const struct zeal_opts *opts;
 	struct zk_zip *zip;
 	struct zk_zip_memory *memory; /* NULL until zeal_memory */
+	struct metrics_out *metrics;  /* NULL = nobody asked for them */
 	bool compat_writes;
 };
 

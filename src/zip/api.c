@@ -120,6 +120,7 @@ static void call_free(struct zk_zip_call *c)
 	free(c->route);
 	free(c->method);
 	free(c->body);
+	free(c->workflow);
 	free(c);
 }
 
@@ -137,12 +138,18 @@ void zk_zip_free(struct zk_zip *z)
 	free((char *)z->conf.client_id);
 	free(z->base);
 	free(z->origin);
+	free(z->workflow);
 	free(z);
 }
 
 struct zk_net *zk_zip_net(const struct zk_zip *z)
 {
 	return z->net;
+}
+
+struct zk_metrics *zk_zip_metrics(const struct zk_zip *z)
+{
+	return z->conf.metrics;
 }
 
 const char *zk_zip_base(const struct zk_zip *z)
@@ -168,6 +175,12 @@ enum zk_zip_server zk_zip_server(const struct zk_zip *z)
 void zk_zip_set_server(struct zk_zip *z, enum zk_zip_server kind)
 {
 	z->server = kind;
+}
+
+void zk_zip_about(struct zk_zip *z, const char *workflow)
+{
+	free(z->workflow);
+	z->workflow = copy(workflow);
 }
 
 int zk_zip_segment(struct zk_buf *path, const char *what, zk_str segment,
@@ -240,10 +253,26 @@ static void on_retry(void *ctx, unsigned retry, unsigned max, int64_t wait_ms,
 		c->z->conf.on_retry(c->z->conf.ctx, retry, max, wait_ms, err);
 }
 
+static bool on_data(void *ctx, zk_str piece)
+{
+	struct zk_zip_call *c = ctx;
+
+	c->req.on_data(c->ctx, piece);
+	return true;
+}
+
+static void on_restart(void *ctx)
+{
+	struct zk_zip_call *c = ctx;
+
+	c->req.restart(c->ctx);
+}
+
 static int send(struct zk_zip_call *c, struct zk_error *err)
 {
 	struct zk_zip *z = c->z;
 	bool writes = strcmp(c->method, "GET") != 0;
+	const char *attrs[] = { "zeal.workflow_id", c->workflow, NULL };
 	struct zk_send_conf conf = {
 		.http = {
 			.method = c->method,
@@ -259,7 +288,8 @@ static int send(struct zk_zip_call *c, struct zk_error *err)
 			.pool_idle_ms = writes ? WRITE_IDLE_MS : 0,
 			.target = "zeal",
 			.route = c->route,
-			.attrs = c->req.attrs,
+			.attrs = attrs[1] ? attrs : NULL,
+			.on_data = c->req.on_data ? on_data : NULL,
 			.flags = ZK_HTTP_DECODE | ZK_HTTP_FOLLOW | ZK_HTTP_FOLLOW_SAME |
 				 ZK_HTTP_TRUST_BUSY |
 				 (c->req.class == ZK_ZIP_R2 ? 0 : ZK_HTTP_IDEMPOTENT),
@@ -267,6 +297,7 @@ static int send(struct zk_zip_call *c, struct zk_error *err)
 		.retry = z->conf.retry,
 		.on_retry = on_retry,
 		.judge = zk_zip_judge,
+		.restart = c->req.restart ? on_restart : NULL,
 	};
 
 	if (c->req.once)
@@ -361,7 +392,9 @@ int zk_zip_start(struct zk_zip *z, const struct zk_zip_req *r, zk_zip_done_fn do
 	c->method = zk_strdup(r->method ? r->method : "GET");
 	c->url = zk_asprintf("%s%s%s", z->base, r->editor ? "/api" : "/api/zip",
 	                     r->path ? r->path : r->route);
-	c->req.route = c->req.path = c->req.method = NULL;
+	c->workflow = copy(r->workflow ? r->workflow : z->workflow);
+	c->req.route = c->req.path = c->req.method = c->req.workflow = NULL;
+	c->req.raw |= r->on_data != NULL;
 	if (r->body.n && !r->body_borrowed) {
 		c->body = zk_alloc(r->body.n);
 		memcpy(c->body, r->body.p, r->body.n);

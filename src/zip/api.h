@@ -77,6 +77,7 @@ int zk_zip_new(struct zk_net *net, const struct zk_zip_conf *conf, struct zk_zip
 /* Calls that run are cancelled. NULL is fine. */
 void zk_zip_free(struct zk_zip *z);
 struct zk_net *zk_zip_net(const struct zk_zip *z);
+struct zk_metrics *zk_zip_metrics(const struct zk_zip *z); /* NULL = none */
 /* "http://localhost:3000": without a slash at the end. */
 const char *zk_zip_base(const struct zk_zip *z);
 /* "http://localhost:3000" with the port always there and without a path: names the server. */
@@ -85,6 +86,9 @@ bool zk_zip_compat(const struct zk_zip *z);
 /* What is known of the server: that of the configuration, or what an answer showed. */
 enum zk_zip_server zk_zip_server(const struct zk_zip *z);
 void zk_zip_set_server(struct zk_zip *z, enum zk_zip_server kind);
+
+/* The workflow that calls are about from now on, for their spans (§10); NULL = none. */
+void zk_zip_about(struct zk_zip *z, const char *workflow);
 
 /* Appends "/" and the segment percent-encoded. 0, or -ZK_E_DATA for one that no path can carry:
  * empty, ".", "..", with U+0000. `what` names it in the message ("template id"). */
@@ -104,10 +108,16 @@ struct zk_zip_req {
 	bool editor;        /* below /api instead: the editor's own API (§11) */
 	bool raw;           /* the answer need not be a JSON object */
 	bool once;          /* no further attempts */
+	/* Instead of collecting the body of a good answer: each piece as it comes; it may cancel.
+	 * What was given is not repeated after a failure unless `restart` is there, which says
+	 * that it is void. Their ctx is that of `done`. */
+	void (*on_data)(void *ctx, zk_str piece);
+	void (*restart)(void *ctx);
 	int64_t timeout_ms; /* of each attempt; 0 = that of the net */
 	size_t max_body;    /* 0 = 256 MiB */
-	/* Of its span, as zk_http_conf.attrs; lives until zk_zip_start returned. NULL = none. */
-	const char *const *attrs;
+	/* Of its span: the workflow that it is about, lives until zk_zip_start returned; NULL =
+	 * that of zk_zip_about(). */
+	const char *workflow;
 };
 
 /* The end of a call. Slices and `call` are valid during the callback. */

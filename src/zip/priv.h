@@ -17,6 +17,7 @@ struct zk_zip {
 	char *base, *origin;
 	char *headers[ZK_ZIP_HEADERS]; /* ended by NULL */
 	char *token;
+	char *workflow; /* that calls are about, NULL = none */
 	struct zk_list calls;
 	struct zk_breaker breaker;
 	enum zk_zip_server server;
@@ -29,7 +30,7 @@ struct zk_zip_call {
 	struct zk_list link;
 	struct zk_zip *z;
 	struct zk_zip_req req; /* its texts are ours */
-	char *url, *route, *method, *body;
+	char *url, *route, *method, *body, *workflow;
 	struct zk_send *send;
 	struct zk_timer *timer; /* the wait before the start; NULL = none */
 	zk_zip_done_fn done;

@@ -23,25 +23,50 @@ enum member {
 	M_METADATA,
 	M_ERROR,
 	M_PREVIEW, /* stands for data when there is none */
-	M_COUNT
+	M_COUNT,
+	/* Inside of those. */
+	N_SIZE = M_COUNT,
+	N_DATA_TYPE,
+	N_CPU,
+	N_MEMORY,
+	N_CUSTOM,
+	N_CUSTOM_ZK,
+	N_CUSTOM_ERROR,
+	N_COUNT
 };
 
-#define NAME(text) ZK_STR_INIT(text)
-static const zk_str names[M_COUNT] = {
-	[M_TIMESTAMP] = NAME("timestamp"), [M_NODE] = NAME("nodeId"),
-	[M_PORT] = NAME("portId"),         [M_TYPE] = NAME("eventType"),
-	[M_DATA] = NAME("data"),           [M_DURATION] = NAME("duration"),
-	[M_METADATA] = NAME("metadata"),   [M_ERROR] = NAME("error"),
-	[M_PREVIEW] = NAME("preview"),
+/* Looked for in the one pass that checks the text; parents by place + 1. */
+#define WANT(text, in_)                                \
+	{                                              \
+		.name = ZK_STR_INIT(text), .in = (in_) \
+	}
+static const struct zk_jwant wanted[N_COUNT] = {
+	[M_TIMESTAMP] = WANT("timestamp", 0),
+	[M_NODE] = WANT("nodeId", 0),
+	[M_PORT] = WANT("portId", 0),
+	[M_TYPE] = WANT("eventType", 0),
+	[M_DATA] = WANT("data", 0),
+	[M_DURATION] = WANT("duration", 0),
+	[M_METADATA] = WANT("metadata", 0),
+	[M_ERROR] = WANT("error", 0),
+	[M_PREVIEW] = WANT("preview", 0),
+	[N_SIZE] = WANT("size", M_DATA + 1),
+	[N_DATA_TYPE] = WANT("type", M_DATA + 1),
+	[N_CPU] = WANT("cpuUsage", M_METADATA + 1),
+	[N_MEMORY] = WANT("memoryUsage", M_METADATA + 1),
+	[N_CUSTOM] = WANT("custom", M_METADATA + 1),
+	[N_CUSTOM_ZK] = WANT("zk", N_CUSTOM + 1),
+	[N_CUSTOM_ERROR] = WANT("error", N_CUSTOM + 1),
 };
 
 struct work {
 	const struct zk_zip_event_conf *conf;
 	struct zk_zip_event *ret;
 	struct zk_error *err;
-	struct zk_jwant want[M_COUNT];
+	struct zk_jwant want[N_COUNT];
 	struct zk_jscan js;
 	bool rebuild; /* members change, so the object is put together anew */
+	bool mending; /* what follows is set */
 	/* What a member becomes instead; p NULL = it stays. */
 	zk_str instead[M_COUNT];
 	bool drop[M_COUNT];
@@ -77,6 +102,17 @@ static int mended(struct work *w, unsigned what, const char *field, const char *
 	return 0;
 }
 
+/* Most events are right: only others pay for this. */
+static void mend(struct work *w)
+{
+	if (w->mending)
+		return;
+	memset(w->instead, 0, sizeof(w->instead));
+	memset(w->drop, 0, sizeof(w->drop));
+	memset(w->texts, 0, sizeof(w->texts));
+	w->mending = true;
+}
+
 static void replace(struct work *w, enum member m)
 {
 	w->instead[m] = zk_buf_str(&w->texts[m]);
@@ -85,9 +121,21 @@ static void replace(struct work *w, enum member m)
 
 static struct zk_buf *scratch(struct work *w, enum member m, size_t n)
 {
+	mend(w);
 	zk_buf_done(&w->texts[m]);
 	zk_buf_init(&w->texts[m], n + SCRATCH);
 	return &w->texts[m];
+}
+
+/* A number that no double needs to be made of to see that it is finite. */
+static bool is_plainly_finite(const struct zk_jval *v)
+{
+	if (v->type != ZK_J_NUMBER || v->raw.n > 300)
+		return false;
+	for (size_t i = 0; i < v->raw.n; i++)
+		if ((v->raw.p[i] | 0x20) == 'e')
+			return false;
+	return true;
 }
 
 static bool finite_number(const struct zk_jval *v, double *ret)
@@ -106,6 +154,7 @@ static int drop_null(struct work *w, enum member m, const char *name)
 {
 	if (w->want[m].val.type != ZK_J_NULL)
 		return 0;
+	mend(w);
 	w->want[m].val = (struct zk_jval){ 0 };
 	w->drop[m] = w->rebuild = true;
 	return mended(w, ZK_ZIP_NULL_DROPPED, name, "null");
@@ -347,6 +396,15 @@ static int check_data_members(struct work *w, zk_str data, bool *null, bool *has
 	return 0;
 }
 
+/* Both members once and of their types, as nearly always. */
+static bool data_is_right(struct work *w)
+{
+	const struct zk_jwant *size = &w->want[N_SIZE], *type = &w->want[N_DATA_TYPE];
+
+	return size->count == 1 && type->count == 1 && type->val.type == ZK_J_STRING &&
+	       finite_number(&size->val, &w->ret->size);
+}
+
 static int check_data(struct work *w)
 {
 	const struct zk_jval *data = &w->want[M_DATA].val;
@@ -357,6 +415,8 @@ static int check_data(struct work *w)
 	if (data->type != ZK_J_OBJECT)
 		return reject(w, "invalid_type", "data",
 		              data->type == ZK_J_NONE ? "is missing" : "not an object");
+	if (data_is_right(w))
+		return 0;
 	if (check_data_members(w, data->raw, &null, &has_size, &has_type) < 0)
 		return -(int)w->err->code;
 	return null || !has_size || !has_type
@@ -434,6 +494,27 @@ static void look_at_custom(struct work *w, zk_str metadata)
 	}
 }
 
+static bool is_none_or(const struct zk_jwant *want, enum zk_jtype type)
+{
+	return want->count == 0 || (want->count == 1 && want->val.type == type);
+}
+
+/* Every member at most once and of its type, as nearly always. */
+static bool metadata_is_right(struct work *w)
+{
+	const struct zk_jwant *cpu = &w->want[N_CPU], *memory = &w->want[N_MEMORY],
+	                      *custom = &w->want[N_CUSTOM];
+
+	if ((cpu->count && !(cpu->count == 1 && is_plainly_finite(&cpu->val))) ||
+	    (memory->count && !(memory->count == 1 && is_plainly_finite(&memory->val))) ||
+	    !is_none_or(custom, ZK_J_OBJECT))
+		return false;
+	w->custom = custom->count ? custom->val.raw : ZK_STR_NULL;
+	w->custom_has_zk = w->want[N_CUSTOM_ZK].count > 0;
+	w->custom_has_error = w->want[N_CUSTOM_ERROR].count > 0;
+	return true;
+}
+
 static int check_metadata(struct work *w)
 {
 	static const struct rule rules[] = {
@@ -449,9 +530,12 @@ static int check_metadata(struct work *w)
 		return 0;
 	if (v->type != ZK_J_OBJECT)
 		return reject(w, "invalid_type", "metadata", "not an object");
+	if (metadata_is_right(w))
+		return 0;
 	if (check_object(w, M_METADATA, rules, ZK_ARRAY_LEN(rules)) < 0)
 		return -(int)w->err->code;
-	look_at_custom(w, w->instead[M_METADATA].p ? w->instead[M_METADATA] : v->raw);
+	look_at_custom(w, w->mending && w->instead[M_METADATA].p ? w->instead[M_METADATA]
+	                                                         : v->raw);
 	return 0;
 }
 
@@ -554,15 +638,15 @@ static void put_metadata(struct work *w, uint64_t seq, zk_str metadata, zk_str e
 
 static zk_str value_of(const struct work *w, enum member m)
 {
-	if (w->instead[m].p)
+	if (w->mending && w->instead[m].p)
 		return w->instead[m];
-	return w->drop[m] ? ZK_STR_NULL : w->want[m].val.raw;
+	return w->mending && w->drop[m] ? ZK_STR_NULL : w->want[m].val.raw;
 }
 
 static bool is_known(zk_str key)
 {
 	for (size_t i = 0; i < M_COUNT; i++)
-		if (zk_jstr_eq(key, names[i]))
+		if (zk_jstr_eq(key, wanted[i].name))
 			return true;
 	return false;
 }
@@ -587,7 +671,8 @@ static void put_rebuilt(struct work *w, uint64_t seq, struct zk_buf *out)
 
 		if (!value.n && !meta)
 			continue;
-		zk_buf_printf(out, "%s\"%.*s\":", some ? "," : "", ZK_STR_ARG(names[i]));
+		zk_buf_printf(out, "%s\"%.*s\":", some ? "," : "",
+		              ZK_STR_ARG(wanted[i].name));
 		if (meta)
 			put_metadata(w, seq, value, error, out);
 		else
@@ -632,13 +717,12 @@ static void put_spliced(struct work *w, uint64_t seq, struct zk_buf *out)
 
 static int scan(struct work *w, zk_str line)
 {
-	for (size_t i = 0; i < M_COUNT; i++)
-		w->want[i].name = names[i];
+	memcpy(w->want, wanted, sizeof(wanted));
 	if (line.n > ZK_ZIP_EVENT_MAX) {
 		w->ret->kind = "limit";
 		return zk_fail(w->err, ZK_E_LIMIT, "the event is larger than 16 MiB");
 	}
-	if (zk_jscan(line, MAX_DEPTH, w->want, M_COUNT, &w->js) < 0) {
+	if (zk_jscan(line, MAX_DEPTH, w->want, N_COUNT, &w->js) < 0) {
 		w->ret->kind = w->js.code == ZK_E_LIMIT ? "limit" : "json_syntax";
 		return zk_jscan_fail(&w->js, w->err);
 	}
@@ -663,9 +747,14 @@ static int check(struct work *w)
 int zk_zip_event_take(const struct zk_zip_event_conf *conf, zk_str line, uint64_t seq,
                       struct zk_buf *out, struct zk_zip_event *ret, struct zk_error *err)
 {
-	struct work w = { .conf = conf, .ret = ret, .err = err };
+	struct work w; /* scan() and mend() set the rest */
 	size_t before = out->n;
 
+	w.conf = conf;
+	w.ret = ret;
+	w.err = err;
+	w.rebuild = w.mending = w.custom_has_zk = w.custom_has_error = false;
+	w.custom = ZK_STR_NULL;
 	*ret = (struct zk_zip_event){ 0 };
 	int r = scan(&w, line);
 
@@ -678,7 +767,7 @@ int zk_zip_event_take(const struct zk_zip_event_conf *conf, zk_str line, uint64_
 			put_spliced(&w, seq, out);
 		r = zk_buf_check(out, err);
 	}
-	if (w.rebuild)
+	if (w.mending)
 		for (size_t i = 0; i < M_COUNT; i++)
 			zk_buf_done(&w.texts[i]);
 	if (r < 0) {

@@ -6,20 +6,16 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "zip/trace_detail.h"
 #include "zip/trace_event.h"
 
 #include "base/ban.h"
 
 #define MAX_BITS (UINT64_C(64) << 20)
 
-struct reading {
-	struct zk_zip_seen *s;
-	zk_str mark;
-};
-
 void zk_zip_seen_done(struct zk_zip_seen *s)
 {
+	if (s->detail.ctx)
+		zk_zip_detail_done(&s->detail);
 	free(s->bits);
 	*s = (struct zk_zip_seen){ 0 };
 }
@@ -40,34 +36,39 @@ static void set(struct zk_zip_seen *s, uint64_t bit)
 
 static int on_event(void *ctx, zk_str event, struct zk_error *err)
 {
-	struct reading *r = ctx;
+	struct zk_zip_seen *s = ctx;
 	uint64_t seq;
 
-	if (!zk_zip_event_mark(event, r->mark, &seq) || seq < r->s->from)
+	if (!zk_zip_event_mark(event, s->mark, &seq) || seq < s->from)
 		return 0;
-	if (seq - r->s->from >= MAX_BITS)
+	if (seq - s->from >= MAX_BITS)
 		return zk_fail(err, ZK_E_LIMIT, "the execution holds too many events");
-	set(r->s, seq - r->s->from);
+	set(s, seq - s->from);
 	return 0;
 }
 
-int zk_zip_seen_read(struct zk_zip_seen *s, zk_str detail, zk_str mark, uint64_t from,
-                     struct zk_error *err)
+void zk_zip_seen_begin(struct zk_zip_seen *s, zk_str mark, uint64_t from)
 {
-	struct reading r = { .s = s, .mark = mark };
-	struct zk_zip_detail d;
-
 	zk_zip_seen_done(s);
+	s->mark = mark;
 	s->from = from;
-	zk_zip_detail_init(&d);
-	d.ctx = &r;
-	d.on_event = on_event;
-	int ret = zk_zip_detail_put(&d, detail, err);
+	zk_zip_detail_init(&s->detail);
+	s->detail.ctx = s;
+	s->detail.on_event = on_event;
+}
 
-	if (ret == 0)
-		ret = zk_zip_detail_end(&d, err);
-	zk_zip_detail_done(&d);
-	return ret;
+int zk_zip_seen_put(struct zk_zip_seen *s, zk_str chunk, struct zk_error *err)
+{
+	return zk_zip_detail_put(&s->detail, chunk, err);
+}
+
+int zk_zip_seen_end(struct zk_zip_seen *s, struct zk_error *err)
+{
+	int r = zk_zip_detail_end(&s->detail, err);
+
+	zk_zip_detail_done(&s->detail);
+	s->detail.ctx = NULL;
+	return r;
 }
 
 bool zk_zip_seen_has(const struct zk_zip_seen *s, uint64_t seq)

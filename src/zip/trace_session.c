@@ -9,6 +9,9 @@
 #include "base/mem.h"
 #include "codec/jscan.h"
 #include "codec/jwrite.h"
+#include "net/net.h"
+#include "rt/loop.h"
+#include "zip/trace_detail.h"
 #include "zip/trace_event.h"
 
 #include "base/ban.h"
@@ -206,19 +209,59 @@ int zk_zip_sessions_page(struct zk_zip *z, const struct zk_zip_sessions *q,
 	return zk_zip_call(z, &rq, body, NULL, err);
 }
 
-int zk_zip_session_read(struct zk_zip *z, const char *session, bool replay,
-                        struct zk_buf *body, struct zk_error *err)
+/* An answer on its way into a struct zk_zip_detail. */
+struct reading {
+	struct zk_zip_detail *d;
+	struct zk_zip_call *call;
+	struct zk_error *err;
+	int r;
+	bool over;
+};
+
+static void on_piece(void *ctx, zk_str piece)
 {
+	struct reading *g = ctx;
+
+	g->r = zk_zip_detail_put(g->d, piece, g->err);
+	if (g->r == 0)
+		return;
+	zk_zip_cancel(g->call);
+	g->over = true;
+}
+
+static void on_read(void *ctx, const struct zk_zip_end *end, struct zk_error *err)
+{
+	struct reading *g = ctx;
+
+	(void)end;
+	g->over = true;
+	if (err)
+		*g->err = *err;
+	g->r = err ? -(int)err->code : zk_zip_detail_end(g->d, g->err);
+}
+
+int zk_zip_session_read(struct zk_zip *z, const char *session, bool replay,
+                        struct zk_zip_detail *d, struct zk_error *err)
+{
+	struct zk_buf path ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_zip_req rq = { .class = ZK_ZIP_R0,
 		                 .route = replay ? "/executions/{session}/replay"
-		                                 : "/executions/{session}" };
+		                                 : "/executions/{session}",
+		                 .on_data = on_piece };
+	struct reading g = { .d = d, .err = err };
 
-	if (call_session(z, &rq, "/executions", session, replay ? "/replay" : "", body,
-	                 err) == 0)
-		return 0;
-	if (err->http_status == 404)
+	zk_buf_init(&path, MAX_PATH);
+	zk_buf_lit(&path, "/executions");
+	if (zk_zip_segment(&path, "session id", zk_str_of(session), err) < 0)
+		return -(int)err->code;
+	zk_buf_cstr(&path, replay ? "/replay" : "");
+	rq.path = zk_buf_cstring(&path);
+	if (zk_zip_start(z, &rq, on_read, &g, &g.call, err) < 0)
+		return -(int)err->code;
+	zk_loop_until(zk_net_loop(zk_zip_net(z)), &g.over);
+	if (g.r < 0 && err->http_status == 404)
 		(void)zk_err_hint(err,
 		                  "some servers show the details of the newest execution "
 		                  "only; see: zk trace list");
-	return -(int)err->code;
+	return g.r;
 }

@@ -44,8 +44,10 @@ struct zk_zip_sessions {
 int zk_zip_sessions_page(struct zk_zip *z, const struct zk_zip_sessions *q,
                          struct zk_buf *body, struct zk_error *err) ZK_MUST_USE;
 
-/* GET /executions/{session} or its replay. */
+/* GET /executions/{session} or its replay, given to `d` as it comes, and ended. 0, the failure of
+ * the call, or what `d` or its callback returned. */
+struct zk_zip_detail;
 int zk_zip_session_read(struct zk_zip *z, const char *session, bool replay,
-                        struct zk_buf *body, struct zk_error *err) ZK_MUST_USE;
+                        struct zk_zip_detail *d, struct zk_error *err) ZK_MUST_USE;
 
 #endif

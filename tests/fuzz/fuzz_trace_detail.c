@@ -58,7 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int a = feed(text, size, &whole), b = feed(text, 1, &pieces);
 
 	ZK_ASSERT(a == b && zk_str_eq(zk_buf_str(&whole), zk_buf_str(&pieces)));
-	if (zk_zip_seen_read(&seen, text, ZK_STR("m"), 0, &err) == 0)
+	zk_zip_seen_begin(&seen, ZK_STR("m"), 0);
+	if (zk_zip_seen_put(&seen, text, &err) == 0 && zk_zip_seen_end(&seen, &err) == 0)
 		(void)zk_zip_seen_has(&seen, 5);
 	zk_zip_seen_done(&seen);
 	if (zk_zip_run_parse(text, &run))

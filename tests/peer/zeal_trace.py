@@ -6,6 +6,7 @@ import pathlib
 import signal
 import sys
 import time
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import otlp  # noqa: E402
@@ -477,6 +478,39 @@ def test_stopped():
         r = s.zk("trace", "push", E5000, "--resume")
         zkt.equal((r.status, sorted(marks(session(s)["events"]))), (0, list(range(5000))),
                   "--resume FILE goes on", r.err)
+
+
+def test_observed():
+    """Metrics of §10, and spans that name the workflow."""
+    with zeal.Server("as-built") as s:
+        path, spans = zkt.tmp() + "/m.prom", zkt.tmp() + "/spans"
+        r = s.zk("trace", "push", E5000, "-w", "wf_7", "--metrics-file", path, "--otlp-file", spans)
+        text = pathlib.Path(path).read_text()
+        for line in ('zk_trace_events_total{result="stored"} 5000',
+                     'zk_requests_total{method="POST",route="/traces/{session}/events",status="200"} 5',
+                     'zk_requests_total{method="POST",route="/traces/sessions",status="200"} 1',
+                     "zk_active_connections 1"):
+            zkt.ok(line + "\n" in text, line, text if line + "\n" not in text else "", r.err)
+        zkt.equal(list(pathlib.Path(path).parent.iterdir()), [pathlib.Path(path)], "no half is left")
+        got = [x for t in pathlib.Path(spans).read_text().splitlines() for x in otlp.decode(t)]
+        calls = [x for x in got if "http.request.method" in x.attrs]
+        zkt.equal({x.attrs.get("zeal.workflow_id") for x in calls}, {"wf_7"},
+                  "spans of requests name the workflow")
+        p = s.process("trace", "push", "-w", "wf", "--metrics-listen", "127.0.0.1:0", stdin=zkt.PIPE)
+        zkt.wait_for(lambda: "metrics at http" in p.err, "the listener")
+        url = p.err.split("metrics at ")[1].split()[0]
+        p.stdin.write(pathlib.Path(E50).read_bytes())
+        p.stdin.flush()
+
+        def answer():
+            with urllib.request.urlopen(url, timeout=30 * zkt.SLOW) as a:
+                return a.read().decode()
+        zkt.wait_for(lambda: 'zk_trace_events_total{result="stored"} 50' in answer(),
+                     "GET /metrics while it runs")
+        p.stdin.close()
+        zkt.equal(p.wait(), 0, "it ends as ever", p.err)
+        r = s.zk("trace", "list", "--metrics-file", "/nonexistent/m")
+        zkt.equal(r.status, 73, "a file that cannot be made")
 
 
 def test_receipts_and_disk_full():

@@ -216,6 +216,11 @@ def test_nodes():
         zkt.equal([q["x"] for q in r.rows], list(range(20)), "NDJSON, in order", r)
         ids = [q["id"] for q in r.rows]
         zkt.equal(ids, [n["id"] for n in s.graph()["nodes"]][-20:], "their ids")
+        r = s.zk("node", "list", wf, "--where", "template=ns/* && properties.i>=18 && x!=19")
+        zkt.equal([q["id"] for q in r.rows], [ids[18]], "list --where", r)
+        r = s.zk("node", "list", wf, "--where", "key", "--exit-status")
+        zkt.equal((r.status, r.out), (1, ""), "of which there is none", r)
+        zkt.equal(s.zk("node", "list", wf, "--where", "x >").status, 64, "no expression")
         r = s.zk("connection", "add", wf, f"{ids[0]}.out", f"{ids[1]}.in")
         zkt.equal((r.status, r.rows[0]["id"]), (0, s.graph()["connections"][0]["id"]), "connection", r)
         zkt.equal(s.zk("connection", "add", wf, f"{ids[0]}.out", f"{ids[1]}.in").status, 69, "twice")
