@@ -247,10 +247,9 @@ static int run(struct zk_app *app, const struct apply_opts *o, bool only_show,
 	if (r == 0 && !exists && !only_show)
 		r = make_workflow(&j.c.z, w, &id, err);
 	j.c.g.workflow = zk_buf_str(&id);
-	if (id.n)
-		zk_zip_about(j.c.z.zip, zk_buf_cstring(&id));
 	j.c.g.graph = w->graph;
 	if (id.n) {
+		zk_zip_about(j.c.z.zip, zk_buf_cstring(&id));
 		zk_buf_lit(&member, "\"workflowId\":");
 		zk_buf_json_str(&member, zk_buf_str(&id));
 		if (j.c.out)
