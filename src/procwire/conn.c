@@ -7,15 +7,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "procwire/txq.h"
 #include "rt/loop.h"
+#include "rt/spin.h"
 
 #include "base/ban.h"
 
-#define READ_BYTES (256u * 1024)
+/* One read of long payloads; and of short frames: the peer works on the answers to some while
+ * the next are worked on here, instead of either waiting for the other's whole window. */
+#define READ_BYTES       (256u * 1024)
+#define READ_SHORT_BYTES (64u * 1024)
 /* What one wake-up reads at most, so that stdin and timers get their turn. */
-#define READS_MAX    4
+#define READS_MAX    16
 #define SOCKET_BYTES (1 << 20)
 
 struct zk_pw_conn {
@@ -36,6 +41,7 @@ struct zk_pw_conn {
 	bool started, busy, freed;
 	unsigned holds;
 	struct zk_timer *patience;
+	struct zk_spin spin;
 	struct zk_error why; /* of its end; no code = the peer closed */
 	struct zk_pw_conn_stats stats;
 };
@@ -56,6 +62,7 @@ static void release(void *ctx)
 }
 
 static void flush_deferred(void *ctx);
+static void read_more(void *ctx);
 static void tell_closed(void *ctx);
 
 static void close_fd(struct zk_pw_conn *c)
@@ -65,6 +72,7 @@ static void close_fd(struct zk_pw_conn *c)
 	zk_poll_free(ZK_TAKE(c->poll));
 	zk_timer_free(ZK_TAKE(c->patience));
 	zk_loop_forget(c->loop, flush_deferred, c);
+	zk_loop_forget(c->loop, read_more, c);
 	(void)close(c->fd);
 	c->fd = -1;
 }
@@ -353,33 +361,59 @@ static void take(struct zk_pw_conn *c, zk_str in)
 	}
 }
 
-/* True when more may be there. */
-static bool read_once(struct zk_pw_conn *c)
+enum got { NOTHING, ALL, MORE };
+
+/* MORE: more may be there. */
+static enum got read_once(struct zk_pw_conn *c)
 {
-	ssize_t n = recv(c->fd, c->rx, READ_BYTES, MSG_DONTWAIT);
+	size_t room = c->dec.left > READ_SHORT_BYTES ? READ_BYTES : READ_SHORT_BYTES;
+	ssize_t n = recv(c->fd, c->rx, room, MSG_DONTWAIT);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return false;
+		return NOTHING;
 	if (n <= 0) {
 		die(c, NULL);
-		return false;
+		return NOTHING;
 	}
 	c->stats.reads++;
 	take(c, zk_str_n(c->rx, (size_t)n));
-	return (size_t)n == READ_BYTES;
+	flush(c);
+	return (size_t)n == room ? MORE : ALL;
 }
 
-static void read_some(struct zk_pw_conn *c)
+/* True when the peer's next bytes came while it looked. */
+static bool look(struct zk_pw_conn *c)
 {
-	c->busy = true;
-	for (int i = 0; i < READS_MAX && c->fd >= 0 && !c->holds; i++) {
-		bool more = read_once(c);
+	int64_t begin, took = 0;
+	bool found = false;
 
-		flush(c);
-		if (!more)
-			break;
+	if (c->fd < 0 || c->holds || c->tx.bytes || !zk_spin_pays(&c->spin))
+		return false;
+	begin = zk_mono_us();
+	while (!found && c->fd >= 0 && took < ZK_SPIN_US) {
+		found = read_once(c) != NOTHING;
+		took = zk_mono_us() - begin;
 	}
+	zk_spin_looked(&c->spin, found ? took : -1);
+	return found;
+}
+
+static void read_more(void *ctx)
+{
+	struct zk_pw_conn *c = ctx;
+	int i = 0;
+
+	c->busy = true;
+	while (i < READS_MAX && c->fd >= 0 && !c->holds &&
+	       (read_once(c) == MORE || look(c)))
+		i++;
 	c->busy = false;
+	if (c->fd < 0)
+		return;
+	zk_spin_sleep(&c->spin, zk_mono_us());
+	/* Others get their turn, but there is no sleep. */
+	if (i == READS_MAX && !c->holds)
+		zk_loop_defer(c->loop, read_more, c);
 }
 
 static void on_ready(void *ctx, int events, int status)
@@ -392,8 +426,10 @@ static void on_ready(void *ctx, int events, int status)
 	}
 	if (events & ZK_POLL_OUT)
 		flush(c);
-	if (c->fd >= 0 && (events & ZK_POLL_IN) && !c->holds)
-		read_some(c);
+	if (c->fd >= 0 && (events & ZK_POLL_IN) && !c->holds) {
+		zk_spin_woken(&c->spin, zk_mono_us());
+		read_more(c);
+	}
 }
 
 /* ---- start ---- */

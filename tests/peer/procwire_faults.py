@@ -134,6 +134,13 @@ def alive(tag):
     return found
 
 
+def runs(pid):
+    """False also of a zombie, which waits for a process that is not ours."""
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    return False
+
+
 def ended(w, status, what, timeout_s=10):
     zkt.equal(w.wait(timeout_s), status, what)
     zkt.equal(w.files(), [], what + ": no socket file is left")
@@ -357,9 +364,9 @@ s.recv(1)
     parent.wait()
     begin = time.monotonic()
     zkt.wait_for(lambda: not alive(tag), "the commands to end", 10)
-    zkt.wait_for(lambda: not os.path.exists(f"/proc/{worker}"), "the worker to end", 10)
+    zkt.wait_for(lambda: not runs(worker), "the worker to end", 10)
     took = time.monotonic() - begin
-    zkt.ok(took < 1 * max(zkt.SLOW, 1) or os.getloadavg()[0] > 4, "within a second", took)
+    zkt.ok(took < 1 * max(zkt.SLOW, 1), "within a second", took)
     zkt.note(f"{took * 1000:.0f} ms, load {os.getloadavg()[0]:.1f}")
     zkt.equal([f for f in os.listdir(folder) if f.startswith("procwire-")], [], "no socket file")
 
