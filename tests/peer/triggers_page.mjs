@@ -140,6 +140,7 @@ try {
   await main();
 } catch (e) {
   ok(false, "no exception", e.stack);
+  console.error(e.stack);
 }
 rmSync(folder, { recursive: true, force: true });
 console.log(`1..${count}`);
