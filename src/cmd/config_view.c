@@ -22,6 +22,7 @@ struct view {
 	const struct config_view *in;
 	struct zk_map seen; /* keys that have been written */
 	struct zk_row row;
+	zk_str key; /* of the row that is being written */
 	size_t n;
 };
 
@@ -140,7 +141,7 @@ static void bound_to(const struct config_view *v, const struct zk_conf_table *t,
 
 static int put_value(struct view *w, const struct zk_conf_table *t,
                      const struct zk_opt *row, const struct zk_value *val, bool counts,
-                     zk_str key, struct zk_error *err)
+                     struct zk_error *err)
 {
 	ZK_CLEANUP(zk_buf_done)
 	struct zk_buf text = { .cap = TEXT_MAX };
@@ -165,7 +166,7 @@ static int put_value(struct view *w, const struct zk_conf_table *t,
 		zk_buf_lit(&note, "overridden");
 	else if (row->type == ZK_OPT_SECRET_REF)
 		bound_to(w->in, t, &note);
-	zk_row_str(&w->row, "key", key);
+	zk_row_str(&w->row, "key", w->key);
 	zk_row_str(&w->row, "value", zk_buf_str(&text));
 	zk_row_str(&w->row, "origin", zk_buf_str(&origin));
 	zk_row_cstr(&w->row, "profile", val->profile);
@@ -205,15 +206,16 @@ static int put_row(struct view *w, const struct zk_conf_table *t,
 	    zk_map_get(&w->seen, zk_buf_str(&key)))
 		return 0;
 	zk_map_set(&w->seen, zk_buf_str(&key), w);
+	w->key = zk_buf_str(&key);
 	n = zk_conf_values(w->in->conf, row, t->prefix, vals);
 	win = zk_conf_winner(vals, n);
 	if (!is_shown(w->in, win))
 		return 0;
 	if (win)
-		r = put_value(w, t, row, win, true, zk_buf_str(&key), err);
+		r = put_value(w, t, row, win, true, err);
 	for (size_t i = n; r == 0 && w->in->losers && i-- > 0;)
 		if (&vals[i] != win && vals[i].from != ZK_FROM_DEFAULT)
-			r = put_value(w, t, row, &vals[i], false, zk_buf_str(&key), err);
+			r = put_value(w, t, row, &vals[i], false, err);
 	return r;
 }
 

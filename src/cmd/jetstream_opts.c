@@ -172,10 +172,14 @@ int jet_hydrator(struct zk_app *app, const struct jet_opts *o, const struct jet_
 	return 0;
 }
 
-int jet_source(struct zk_app *app, const struct jet_opts *o, const struct jet_input *in,
-               const struct zk_jet_place *place, const struct zk_jet_source_hooks *hooks,
-               struct zk_jet_source **ret, struct zk_error *err)
+struct zk_jet_source *jet_source(struct zk_app *app, const struct jet_opts *o,
+                                 const struct jet_input *in,
+                                 const struct zk_jet_place *place,
+                                 const struct zk_jet_source_hooks *hooks,
+                                 struct zk_error *err)
 {
+	struct zk_jet_source *source = NULL;
+	int r;
 	struct zk_jet_file_source_conf file = { .path = o->from,
 		                                .pace = in->pace,
 		                                .skip = place->seq };
@@ -199,14 +203,16 @@ int jet_source(struct zk_app *app, const struct jet_opts *o, const struct jet_in
 	struct zk_loop *loop = zk_app_loop(app, err);
 
 	if (!net || !loop)
-		return -(int)err->code;
+		return NULL;
 	if (in->since.kind != ZK_JET_POS_NONE)
 		file.skip = 0;
 	if (o->from)
-		return zk_jet_file_source_new(loop, &file, hooks, ret, err);
-	if (o->zstd == ZK_JET_ZSTD_ON && o->wire == ZK_JET_WIRE_1 && !o->dictionary)
-		return zk_fail(
-		        err, ZK_E_CONFIG,
-		        "--zstd on with the first wire needs --zstd-dictionary FILE");
-	return zk_jet_ws_source_new(net, &ws, hooks, zk_app_metrics(app), ret, err);
+		r = zk_jet_file_source_new(loop, &file, hooks, &source, err);
+	else if (o->zstd == ZK_JET_ZSTD_ON && o->wire == ZK_JET_WIRE_1 && !o->dictionary)
+		r = zk_fail(err, ZK_E_CONFIG,
+		            "--zstd on with the first wire needs --zstd-dictionary FILE");
+	else
+		r = zk_jet_ws_source_new(net, &ws, hooks, zk_app_metrics(app), &source,
+		                         err);
+	return r < 0 ? NULL : source;
 }

@@ -382,9 +382,11 @@ int jet_hydrator(struct zk_app *app, const struct jet_opts *o, const struct jet_
                  const struct zk_jet_hydrator_conf *hooks, struct zk_jet_hydrator **ret,
                  struct zk_error *err) ZK_MUST_USE;
 /* The source: a file, or the hosts. `place` is the stored position (may be empty), `skip` of a
- * file the events that are stored already. */
-int jet_source(struct zk_app *app, const struct jet_opts *o, const struct jet_input *in,
-               const struct zk_jet_place *place, const struct zk_jet_source_hooks *hooks,
-               struct zk_jet_source **ret, struct zk_error *err) ZK_MUST_USE;
+ * file the events that are stored already. NULL with `err`. */
+struct zk_jet_source *jet_source(struct zk_app *app, const struct jet_opts *o,
+                                 const struct jet_input *in,
+                                 const struct zk_jet_place *place,
+                                 const struct zk_jet_source_hooks *hooks,
+                                 struct zk_error *err) ZK_MUST_USE;
 
 #endif

@@ -383,15 +383,15 @@ static int make_source(struct run *r, struct zk_error *err)
 	struct zk_jet_place place = { 0 };
 	char *source =
 	        r->o->jet.from ? zk_jet_file_label(r->o->jet.from) : zk_strdup("host");
-	int x;
 
 	if (r->store)
 		(void)zk_jet_store_place(r->store, source, &place);
 	free(source);
-	x = jet_source(r->app, &r->o->jet, &r->in, &place, &hooks, &r->source, err);
-	if (x == 0)
-		zk_jet_pipe_attach(r->pipe, r->source);
-	return x;
+	r->source = jet_source(r->app, &r->o->jet, &r->in, &place, &hooks, err);
+	if (!r->source)
+		return -(int)err->code;
+	zk_jet_pipe_attach(r->pipe, r->source);
+	return 0;
 }
 
 static void announce(struct run *r)

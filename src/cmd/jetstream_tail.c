@@ -170,7 +170,8 @@ static int start(struct tail *t, struct zk_error *err)
 		return -(int)err->code;
 	zk_jet_pipe_use(t->pipe, t->hydrator, NULL, NULL);
 	hooks = zk_jet_pipe_hooks(t->pipe);
-	if (jet_source(t->app, &t->o->jet, &t->in, &nowhere, &hooks, &t->source, err) < 0)
+	t->source = jet_source(t->app, &t->o->jet, &t->in, &nowhere, &hooks, err);
+	if (!t->source)
 		return -(int)err->code;
 	zk_jet_pipe_attach(t->pipe, t->source);
 	return 0;

@@ -272,7 +272,7 @@ static void on_ready(void *ctx)
 		                            &err);
 	if (err.code)
 		keep_error(c, &err);
-	if (err.code || m->kind == ZK_PW_NONE) {
+	if (!m || err.code || m->kind == ZK_PW_NONE) {
 		/* What is written before the end of the turn arrives before the end. */
 		c->done = true;
 		if (c->call)

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/list.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "cmd/cmds.h"
@@ -16,6 +15,7 @@
 #include "rt/loop.h"
 #include "rt/progress.h"
 #include "rt/stop.h"
+#include "rt/work.h"
 #include "triggers/follow.h"
 #include "triggers/sign.h"
 #define ZK_LOGGER "triggers"
@@ -27,12 +27,18 @@
 #define MAX_BODY    (8 * 1024 * 1024)
 #define FORWARD_MS  30000
 
+struct work;
+
 struct item {
-	struct zk_list entry;
+	struct zk_task task;
+	struct work *w;
 	char *id, *type;
 	char *json;
 	size_t n;
 	int64_t start_us;
+	struct zk_child *child;
+	struct zk_http *http;
+	struct zk_send *ack;
 };
 
 struct work {
@@ -42,26 +48,14 @@ struct work {
 	struct zk_out *out;
 	struct zk_trig_follow *follow;
 	struct zk_stop *stop;
-	struct zk_list waiting;
-	size_t n_waiting;
-	struct item *item; /* the one being worked on */
-	struct zk_child *child;
-	struct zk_http *http;
-	struct zk_send *ack;
+	struct zk_work *work;
 	struct zk_error err; /* why it ended, code 0 = by a signal */
 	bool stopping, closed;
 };
 
-static void next(struct work *w);
-
-static void item_free(struct item *i)
+static struct item *item_of(struct zk_task *t)
 {
-	if (!i)
-		return;
-	free(i->id);
-	free(i->type);
-	free(i->json);
-	free(i);
+	return ZK_CONTAINER_OF(t, struct item, task);
 }
 
 static void finish(struct work *w, const struct zk_error *err)
@@ -71,124 +65,120 @@ static void finish(struct work *w, const struct zk_error *err)
 	zk_loop_quit(w->loop);
 }
 
-static void report(struct work *w, const char *what, const char *why)
+static void report(const struct item *i, const char *what, const char *why)
 {
-	double ms = (double)(zk_mono_us() - w->item->start_us) / 1000.0;
+	double ms = (double)(zk_mono_us() - i->start_us) / 1000.0;
 
-	if (w->conf->report)
-		zk_say("%-12s %s %s %.0f ms%s%s", what, w->item->type, w->item->id, ms,
+	if (i->w->conf->report)
+		zk_say("%-12s %s %s %.0f ms%s%s", what, i->type, i->id, ms,
 		       why[0] ? "  " : "", why);
 }
 
-static void item_over(struct work *w)
+/* An event that fails stays pending at the server, which has the schedule: no retry here. */
+static void item_over(struct item *i)
 {
-	item_free(ZK_TAKE(w->item));
-	if (w->stopping)
-		zk_stop_drained(w->stop);
-	else
-		next(w);
+	zk_work_end(&i->task, NULL);
 }
 
 /* ---- acknowledging ------------------------------------------------------------------------ */
 
 static void on_acked(void *ctx, const struct zk_http_res *res, struct zk_error *err)
 {
-	struct work *w = ctx;
+	struct item *i = ctx;
 
-	(void)res;
-	w->ack = NULL;
+	i->ack = NULL;
 	if (err && err->http_status != 404) {
-		zk_trig_explain(&w->s->client, res->body, err);
+		zk_trig_explain(&i->w->s->client, res->body, err);
 		zk_log_error(ZK_LOG_WARN, ZK_LOGGER, "not acknowledged, it stays pending",
 		             err);
 	}
-	item_over(w);
+	item_over(i);
 }
 
-static void acknowledge(struct work *w)
+static void acknowledge(struct item *i)
 {
 	struct zk_error err = { 0 };
 	char path[96];
 
-	if (!w->conf->ack) {
-		item_over(w);
+	if (!i->w->conf->ack) {
+		item_over(i);
 		return;
 	}
-	(void)snprintf(path, sizeof(path), "/api/ack/%.40s", w->item->id);
+	(void)snprintf(path, sizeof(path), "/api/ack/%.40s", i->id);
 	struct zk_trig_request rq = { .method = "POST",
 		                      .path = path,
 		                      .repeatable = true };
 
-	if (zk_trig_start(&w->s->client, &rq, on_acked, w, &w->ack, &err) < 0)
-		finish(w, &err);
+	if (zk_trig_start(&i->w->s->client, &rq, on_acked, i, &i->ack, &err) < 0)
+		finish(i->w, &err);
 }
 
 /* ---- a command ---------------------------------------------------------------------------- */
 
 static void on_child_exit(void *ctx, const struct zk_child_result *res)
 {
-	struct work *w = ctx;
+	struct item *i = ctx;
 	char why[64] = "";
 
-	w->child = NULL;
+	i->child = NULL;
 	if (res->status == 0) {
-		report(w, "done", "");
-		acknowledge(w);
+		report(i, "done", "");
+		acknowledge(i);
 		return;
 	}
 	(void)snprintf(why, sizeof(why), "exit %d, stays pending", res->status);
-	report(w, "failed", why);
-	item_over(w);
+	report(i, "failed", why);
+	item_over(i);
 }
 
-static void run_command(struct work *w)
+static void run_command(struct item *i)
 {
 	struct zk_error err = { 0 };
 	ZK_CLEANUP(zk_freep)
-	char *id = zk_asprintf("ZK_EVENT_ID=%s", w->item->id);
+	char *id = zk_asprintf("ZK_EVENT_ID=%s", i->id);
 	ZK_CLEANUP(zk_freep)
-	char *type = zk_asprintf("ZK_EVENT_TYPE=%s", w->item->type);
+	char *type = zk_asprintf("ZK_EVENT_TYPE=%s", i->type);
 	const char *env[] = { id, type, NULL };
 	struct zk_child_conf conf = {
-		.ctx = w,
-		.shell = w->conf->exec,
+		.ctx = i,
+		.shell = i->w->conf->exec,
 		.env = env,
-		.input = zk_str_n(w->item->json, w->item->n),
+		.input = zk_str_n(i->json, i->n),
 		.out = ZK_CHILD_INHERIT,
 		.err = ZK_CHILD_INHERIT,
-		.timeout_ms = w->conf->exec_timeout_ms,
+		.timeout_ms = i->w->conf->exec_timeout_ms,
 		.on_exit = on_child_exit,
 	};
 
-	if (zk_child_start(w->loop, &conf, &w->child, &err) < 0)
-		finish(w, &err);
+	if (zk_child_start(i->w->loop, &conf, &i->child, &err) < 0)
+		finish(i->w, &err);
 }
 
 /* ---- forwarding --------------------------------------------------------------------------- */
 
 static void on_forwarded(void *ctx, const struct zk_http_res *res, struct zk_error *err)
 {
-	struct work *w = ctx;
+	struct item *i = ctx;
 	char what[16];
 
-	w->http = NULL;
+	i->http = NULL;
 	if (err) {
-		report(w, "failed", err->msg);
-		item_over(w);
+		report(i, "failed", err->msg);
+		item_over(i);
 		return;
 	}
 	(void)snprintf(what, sizeof(what), "%d", res->status);
-	report(w, what, res->status < 300 ? "" : "stays pending");
+	report(i, what, res->status < 300 ? "" : "stays pending");
 	if (res->status >= 200 && res->status < 300)
-		acknowledge(w);
+		acknowledge(i);
 	else
-		item_over(w);
+		item_over(i);
 }
 
 /* The same body that a delivery has (§8.1), made from the inbox object. */
-static bool make_body(struct work *w, struct zk_buf *b)
+static bool make_body(const struct item *i, struct zk_buf *b)
 {
-	zk_str json = zk_str_n(w->item->json, w->item->n);
+	zk_str json = zk_str_n(i->json, i->n);
 	struct zk_jwant want[] = { { .name = ZK_STR_INIT("payload") },
 		                   { .name = ZK_STR_INIT("created_at") },
 		                   { .name = ZK_STR_INIT("type") } };
@@ -196,8 +186,7 @@ static bool make_body(struct work *w, struct zk_buf *b)
 
 	if (zk_jscan(json, 512, want, ZK_ARRAY_LEN(want), &js) < 0)
 		return false;
-	zk_buf_printf(b, "{\"id\":\"%s\",\"event_id\":\"%s\",\"type\":", w->item->id,
-	              w->item->id);
+	zk_buf_printf(b, "{\"id\":\"%s\",\"event_id\":\"%s\",\"type\":", i->id, i->id);
 	zk_buf_add(b, want[2].val.raw);
 	zk_buf_lit(b, ",\"timestamp\":");
 	zk_buf_add(b, want[1].val.raw);
@@ -207,7 +196,7 @@ static bool make_body(struct work *w, struct zk_buf *b)
 	return !b->failed;
 }
 
-static void forward(struct work *w)
+static void forward(struct item *i)
 {
 	struct zk_buf body ZK_CLEANUP(zk_buf_done);
 	struct zk_buf id ZK_CLEANUP(zk_buf_done);
@@ -220,74 +209,115 @@ static void forward(struct work *w)
 	zk_buf_init(&id, 256);
 	zk_buf_init(&at, 64);
 	zk_buf_init(&sig, 256);
-	if (!make_body(w, &body)) {
-		report(w, "failed", "the event cannot be read");
-		item_over(w);
+	if (!make_body(i, &body)) {
+		report(i, "failed", "the event cannot be read");
+		item_over(i);
 		return;
 	}
-	zk_buf_printf(&id, "webhook-id: %s", w->item->id);
+	zk_buf_printf(&id, "webhook-id: %s", i->id);
 	zk_buf_printf(&at, "webhook-timestamp: %lld", (long long)now_s);
 	zk_buf_lit(&sig, "webhook-signature: ");
-	zk_trig_sign(w->conf->secret, zk_str_of(w->item->id), now_s, zk_buf_str(&body),
+	zk_trig_sign(i->w->conf->secret, zk_str_of(i->id), now_s, zk_buf_str(&body),
 	             &sig);
 	const char *headers[] = { zk_buf_cstring(&id), zk_buf_cstring(&at),
 		                  zk_buf_cstring(&sig), "X-Delivery-Attempt: 1", NULL };
 	struct zk_http_conf conf = {
 		.method = "POST",
-		.url = w->conf->forward,
+		.url = i->w->conf->forward,
 		.headers = headers,
 		.body = zk_buf_str(&body),
 		.content_type = "application/json",
-		.ctx = w,
+		.ctx = i,
 		.max_body = 65536,
 		.timeout_ms = FORWARD_MS,
 		.flags = ZK_HTTP_ANY_STATUS | ZK_HTTP_TRUNCATE,
 	};
 
-	if (zk_http_start(w->s->client.net, &conf, on_forwarded, &w->http, &err) < 0)
-		finish(w, &err);
+	if (zk_http_start(i->w->s->client.net, &conf, on_forwarded, &i->http, &err) < 0)
+		finish(i->w, &err);
 }
 
 /* ---- one after the other ------------------------------------------------------------------ */
 
-static void begin(struct work *w)
+/* False: it ended, nobody reads on. */
+static bool print_item(struct item *i)
 {
+	struct work *w = i->w;
 	struct zk_error err = { 0 };
 
-	w->item->start_us = zk_mono_us();
-	if (w->conf->print) {
-		if (zk_out_row(w->out, zk_str_n(w->item->json, w->item->n), &err) < 0 ||
-		    zk_out_flush(w->out, &err) < 0) {
-			finish(w, &err);
-			return;
-		}
-		if (zk_out_closed(w->out)) {
-			/* Nobody read it: it is not acknowledged. */
-			w->closed = true;
-			finish(w, NULL);
-			return;
-		}
+	if (zk_out_row(w->out, zk_str_n(i->json, i->n), &err) < 0 ||
+	    zk_out_flush(w->out, &err) < 0) {
+		finish(w, &err);
+		return false;
 	}
-	if (w->conf->exec)
-		run_command(w);
-	else if (w->conf->forward)
-		forward(w);
-	else
-		acknowledge(w);
+	if (zk_out_closed(w->out)) {
+		/* Nobody read it: it is not acknowledged. */
+		w->closed = true;
+		finish(w, NULL);
+		return false;
+	}
+	return true;
 }
 
-static void next(struct work *w)
+static void start_item(void *ctx, struct zk_task *t)
 {
-	if (w->item || w->stopping)
-		return;
-	struct zk_list *e = zk_list_pop(&w->waiting);
+	struct work *w = ctx;
+	struct item *i = item_of(t);
 
-	if (!e)
+	if (w->stopping) {
+		item_over(i);
 		return;
-	if (--w->n_waiting == MAX_WAITING / 2)
+	}
+	i->start_us = zk_mono_us();
+	if (w->conf->print && !print_item(i))
+		return;
+	if (w->conf->exec)
+		run_command(i);
+	else if (w->conf->forward)
+		forward(i);
+	else
+		acknowledge(i);
+}
+
+static void cancel_item(void *ctx, struct zk_task *t)
+{
+	struct item *i = item_of(t);
+
+	(void)ctx;
+	if (i->child)
+		zk_child_free(ZK_TAKE(i->child));
+	if (i->http)
+		zk_http_cancel(ZK_TAKE(i->http));
+	if (i->ack)
+		zk_send_cancel(ZK_TAKE(i->ack));
+}
+
+static void on_over(void *ctx, struct zk_task *t, const struct zk_error *err)
+{
+	struct item *i = item_of(t);
+
+	(void)ctx;
+	(void)err;
+	free(i->id);
+	free(i->type);
+	free(i->json);
+	free(i);
+}
+
+static void on_room(void *ctx)
+{
+	struct work *w = ctx;
+
+	if (!w->stopping)
 		zk_trig_follow_pause(w->follow, false);
-	w->item = ZK_LIST_ENTRY(e, struct item, entry);
-	begin(w);
+}
+
+static void on_idle(void *ctx)
+{
+	struct work *w = ctx;
+
+	if (w->stopping)
+		zk_stop_drained(w->stop);
 }
 
 static void on_event(void *ctx, zk_str id, zk_str type, zk_str json)
@@ -295,14 +325,13 @@ static void on_event(void *ctx, zk_str id, zk_str type, zk_str json)
 	struct work *w = ctx;
 	struct item *i = zk_new0(struct item);
 
+	i->w = w;
 	i->id = zk_strndup(id.p, id.n);
 	i->type = zk_strndup(type.p ? type.p : "", type.n);
 	i->json = zk_strndup(json.p, json.n);
 	i->n = json.n;
-	zk_list_push(&w->waiting, &i->entry);
-	if (++w->n_waiting >= MAX_WAITING)
+	if (!zk_work_push(w->work, &i->task, (zk_str){ 0 }))
 		zk_trig_follow_pause(w->follow, true);
-	next(w);
 }
 
 static void on_state(void *ctx, const char *state, int64_t wait_ms,
@@ -329,7 +358,7 @@ static void on_drain(void *ctx)
 
 	w->stopping = true;
 	zk_trig_follow_pause(w->follow, true);
-	if (!w->item)
+	if (!zk_work_count(w->work))
 		zk_stop_drained(w->stop);
 }
 
@@ -344,15 +373,7 @@ static void on_flush(void *ctx, bool expired)
 static void work_done(struct work *w)
 {
 	zk_trig_follow_free(w->follow);
-	if (w->child)
-		zk_child_free(w->child);
-	if (w->http)
-		zk_http_cancel(w->http);
-	if (w->ack)
-		zk_send_cancel(w->ack);
-	item_free(w->item);
-	for (struct zk_list *e; (e = zk_list_pop(&w->waiting)) != NULL;)
-		item_free(ZK_LIST_ENTRY(e, struct item, entry));
+	zk_work_free(w->work);
 }
 
 static int start(struct work *w, struct zk_error *err)
@@ -360,6 +381,16 @@ static int start(struct work *w, struct zk_error *err)
 	static const struct zk_out_shape shape = { .kind = ZK_OUT_STREAM,
 		                                   .noun = "events",
 		                                   .open = true };
+	struct zk_work_conf work = {
+		.ctx = w,
+		.jobs = 1,
+		.high = MAX_WAITING,
+		.start = start_item,
+		.cancel = cancel_item,
+		.over = on_over,
+		.on_room = on_room,
+		.on_idle = on_idle,
+	};
 	struct zk_stop_conf stop = { .ctx = w, .drain = on_drain, .flush = on_flush };
 	struct zk_trig_follow_conf follow = {
 		.client = &w->s->client,
@@ -379,6 +410,7 @@ static int start(struct work *w, struct zk_error *err)
 	w->stop = zk_app_stop(w->s->app, &stop, err);
 	if (!w->stop)
 		return -(int)err->code;
+	w->work = zk_work_new(w->loop, &work);
 	w->follow = zk_trig_follow_new(w->loop, &follow);
 	return 0;
 }
@@ -389,7 +421,6 @@ int trig_work(struct trig_session *s, const struct trig_work_conf *conf,
 	struct work w = { .s = s, .conf = conf };
 	int r;
 
-	zk_list_init(&w.waiting);
 	r = start(&w, err);
 	if (r == 0) {
 		zk_loop_run(w.loop);

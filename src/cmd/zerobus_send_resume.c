@@ -42,6 +42,7 @@ static void add_row(struct ranges *r, uint64_t row)
 		r->room = r->room ? 2 * r->room : 16;
 		r->v = zk_realloc(r->v, r->room * sizeof(*r->v));
 	}
+	ZK_ASSERT(r->v);
 	r->v[r->n++] = (struct range){ row, row + 1 };
 }
 

@@ -139,9 +139,8 @@ void zb_show_reject(struct zb_send *s, const char *source, uint64_t row, uint64_
 	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_jwrite w;
 
-	if (strncmp(s->last_reason, err->msg, sizeof(s->last_reason) - 1) == 0) {
-		s->folded++;
-	} else if (s->shown < SAID_ROWS) {
+	if (s->shown < SAID_ROWS &&
+	    strncmp(s->last_reason, err->msg, sizeof(s->last_reason) - 1) != 0) {
 		s->shown++;
 		(void)snprintf(s->last_reason, sizeof(s->last_reason), "%.199s",
 		               err->msg);

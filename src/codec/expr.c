@@ -318,7 +318,7 @@ static bool compile_regex(struct parser *p, struct zk_expr_test *t, size_t at)
 		return fail(p, at, why);
 	}
 	if (!p->e->res)
-		p->e->res = zk_alloc_array(RES_MAX, sizeof(*p->e->res));
+		p->e->res = zk_alloc_array(RES_MAX, sizeof(regex_t *));
 	p->e->res[p->e->n_res++] = re;
 	t->re = re;
 	return true;

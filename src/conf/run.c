@@ -158,7 +158,7 @@ int zk_run(char *const *argv, zk_str input, int64_t timeout_ms, struct zk_buf *o
            struct zk_error *err)
 {
 	int64_t until = zk_mono_ms() + timeout_ms;
-	struct child c;
+	struct child c = { .in = -1, .out = -1 };
 	bool ok;
 	int status;
 

@@ -93,30 +93,36 @@ bool zk_jet_did_ok(zk_str s)
 
 /* ---- making it ---- */
 
-static int add_did(struct zk_map *set, char ***list, size_t *n, zk_str did,
-                   const char *option, struct zk_error *err)
+/* Where the accounts of an option go: a set, and a list when the upstream is told. */
+struct dids {
+	const char *option;
+	struct zk_map *set;
+	char ***list;
+	size_t *n;
+};
+
+static int add_did(const struct dids *d, zk_str did, struct zk_error *err)
 {
 	char *text;
 
 	if (!zk_jet_did_ok(did))
-		return zk_fail(err, ZK_E_USAGE, "%s: '%.*s' is not a DID", option,
+		return zk_fail(err, ZK_E_USAGE, "%s: '%.*s' is not a DID", d->option,
 		               (int)ZK_MIN(did.n, (size_t)80), did.p);
-	if (zk_map_get(set, did))
+	if (zk_map_get(d->set, did))
 		return 0;
-	if (list && *n == ZK_JET_DIDS_MAX)
-		return zk_fail(err, ZK_E_USAGE, "%s: more than %d accounts", option,
+	if (d->list && *d->n == ZK_JET_DIDS_MAX)
+		return zk_fail(err, ZK_E_USAGE, "%s: more than %d accounts", d->option,
 		               ZK_JET_DIDS_MAX);
-	(void)zk_map_set(set, did, set);
-	if (!list)
+	(void)zk_map_set(d->set, did, d->set);
+	if (!d->list)
 		return 0;
 	text = zk_strndup(did.p, did.n);
-	*list = zk_realloc(*list, (*n + 1) * sizeof(**list));
-	(*list)[(*n)++] = text;
+	*d->list = zk_realloc(*d->list, (*d->n + 1) * sizeof(char *));
+	(*d->list)[(*d->n)++] = text;
 	return 0;
 }
 
-static int add_file(struct zk_map *set, char ***list, size_t *n, const char *path,
-                    const char *option, struct zk_error *err)
+static int add_file(const struct dids *d, const char *path, struct zk_error *err)
 {
 	struct zk_buf b ZK_CLEANUP(zk_buf_done);
 	FILE *f = fopen(path, "re");
@@ -126,34 +132,34 @@ static int add_file(struct zk_map *set, char ***list, size_t *n, const char *pat
 
 	zk_buf_init(&b, FILE_MAX);
 	if (!f)
-		return zk_fail(err, ZK_E_NO_INPUT, "%s: cannot read '%s'", option, path);
+		return zk_fail(err, ZK_E_NO_INPUT, "%s: cannot read '%s'", d->option,
+		               path);
 	while (!b.failed && zk_buf_reserve(&b, 65536) &&
 	       (got = fread(b.p + b.n, 1, 65536, f)) > 0)
 		b.n += got;
 	(void)fclose(f); /* only read */
 	rest = zk_buf_str(&b);
 	if (b.failed)
-		return zk_fail(err, ZK_E_USAGE, "%s: '%s' is larger than 4 MiB", option,
-		               path);
+		return zk_fail(err, ZK_E_USAGE, "%s: '%s' is larger than 4 MiB",
+		               d->option, path);
 	while (r == 0 && rest.n) {
 		zk_str line;
 
 		rest = zk_str_cut(rest, '\n', &line);
 		line = zk_str_trim(line);
 		if (line.n && line.p[0] != '#')
-			r = add_did(set, list, n, line, option, err);
+			r = add_did(d, line, err);
 	}
 	return r;
 }
 
-static int add_dids(struct zk_map *set, char ***list, size_t *n, char *const *v,
-                    size_t n_v, const char *option, struct zk_error *err)
+static int add_dids(const struct dids *d, char *const *v, size_t n, struct zk_error *err)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < n_v && r == 0; i++)
-		r = v[i][0] == '@' ? add_file(set, list, n, v[i] + 1, option, err)
-		                   : add_did(set, list, n, zk_str_of(v[i]), option, err);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = v[i][0] == '@' ? add_file(d, v[i] + 1, err)
+		                   : add_did(d, zk_str_of(v[i]), err);
 	return r;
 }
 
@@ -216,6 +222,10 @@ static int set_shard(struct zk_jet_filter *f, const char *text, struct zk_error 
 int zk_jet_filter_init(struct zk_jet_filter *f, const struct zk_jet_filter_conf *c,
                        struct zk_error *err)
 {
+	const struct dids wanted = {
+		.option = "--did", .set = &f->did_set, .list = &f->dids, .n = &f->n_dids
+	};
+	const struct dids unwanted = { .option = "--exclude-did", .set = &f->exclude };
 	static const char *const kinds[] = { "commit", "identity", "account",
 		                             "sync",   "other",    NULL };
 	static const char *const ops[] = {
@@ -229,11 +239,9 @@ int zk_jet_filter_init(struct zk_jet_filter *f, const struct zk_jet_filter_conf 
 	f->shards = 1;
 	r = add_collections(f, c, err);
 	if (r == 0)
-		r = add_dids(&f->did_set, &f->dids, &f->n_dids, c->dids, c->n_dids,
-		             "--did", err);
+		r = add_dids(&wanted, c->dids, c->n_dids, err);
 	if (r == 0)
-		r = add_dids(&f->exclude, NULL, NULL, c->exclude, c->n_exclude,
-		             "--exclude-did", err);
+		r = add_dids(&unwanted, c->exclude, c->n_exclude, err);
 	if (r == 0)
 		r = add_bits(&f->kinds, c->kinds, c->n_kinds, kinds, "--kind", err);
 	if (r == 0)

@@ -64,7 +64,7 @@ static void go(struct zk_jet_follower *f);
 
 static int open_positions(struct zk_jet_follower *f)
 {
-	struct zk_stmt *st;
+	struct zk_stmt *st = NULL;
 	int r = zk_jet_ledger_open(f->dir, &f->positions, &f->err);
 
 	if (r == 0)
@@ -199,14 +199,13 @@ static void put_row(struct zk_jet_follower *f, struct zk_buf *text)
 static int read_rows(struct zk_jet_follower *f)
 {
 	struct zk_buf text ZK_CLEANUP(zk_buf_done);
-	int r;
 
 	zk_buf_init(&text, 1u << 20);
 	zk_buf_clear(&f->batch.bytes);
 	f->batch.n = 0;
 	zk_bind_i64(f->read, 1, f->next_row);
 	while (f->batch.n < ROWS_MAX && f->batch.bytes.n < BYTES_MAX &&
-	       (r = zk_stmt_step(f->read, &f->err)) == 1) {
+	       zk_stmt_step(f->read, &f->err) == 1) {
 		f->next_row = zk_col_i64(f->read, 0);
 		put_row(f, &text);
 	}

@@ -312,7 +312,8 @@ static void split(struct zk_jet_hydrator *h, struct batch *b)
 		p->h = h;
 		p->posts = b->posts;
 		p->n = to - from;
-		memcpy(p->v, b->v + from, p->n * sizeof(*p->v));
+		for (size_t k = 0; k < p->n; k++)
+			p->v[k] = b->v[from + k];
 		zk_list_init(&p->link);
 		zk_list_push(&h->halves, &p->link);
 	}

@@ -18,10 +18,12 @@ static const char *const hydration_names[] = { [ZK_JET_HYDRATION_NONE] = "none",
 
 bool zk_jet_hit_rate(int64_t hits, int64_t misses, double *ret)
 {
+	int64_t thousandths;
+
 	if (hits + misses <= 0)
 		return false;
-	/* Three decimals. */
-	*ret = (double)((hits * 2000 + hits + misses) / (2 * (hits + misses))) / 1000.0;
+	thousandths = (hits * 2000 + hits + misses) / (2 * (hits + misses));
+	*ret = (double)thousandths / 1000.0;
 	return true;
 }
 

@@ -322,12 +322,10 @@ static void op_resume(struct zk_jet_source *b)
 	if (!s->paused)
 		return;
 	s->paused = false;
-	if (s->db && s->rest.n)
-		drain_rows(s);
-	else if (s->db && !s->ended && !zk_lane_jobs(s->lane))
-		drain_rows(s);
-	else if (!s->db)
+	if (!s->db)
 		go_on(s);
+	else if (s->rest.n || (!s->ended && !zk_lane_jobs(s->lane)))
+		drain_rows(s);
 }
 
 static void op_finish(struct zk_jet_source *b)

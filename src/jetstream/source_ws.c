@@ -306,6 +306,7 @@ static void op_refilter(struct zk_jet_source *b)
 	}
 	for (size_t i = 0; i < s->n_hosts; i++)
 		s->hosts[i].tried = false;
+	ZK_ASSERT(s->n_hosts);
 	s->host = (s->host + s->n_hosts - 1) % s->n_hosts; /* the same one again */
 	zk_jet_ws_next(s, "reload", false);
 }

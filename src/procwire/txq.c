@@ -208,6 +208,8 @@ static void written(struct zk_pw_txq *q, size_t n)
 	q->bytes -= n;
 	while (n) {
 		struct zk_pw_seg *s = q->head;
+
+		ZK_ASSERT(s);
 		size_t part = ZK_MIN(n, s->n - s->at);
 
 		s->at += part;

@@ -251,7 +251,7 @@ int zk_input_open(struct zk_loop *loop, const struct zk_input_conf *conf,
                   struct zk_input **ret, struct zk_error *err)
 {
 	struct zk_input *in = zk_new0(struct zk_input);
-	struct stat st;
+	struct stat st = { 0 };
 
 	in->conf = *conf;
 	in->loop = loop;
@@ -307,7 +307,7 @@ int zk_input_all(struct zk_loop *loop, const char *path, struct zk_buf *b,
 	struct zk_input_conf conf = {
 		.path = path, .ctx = &w, .on_data = on_whole_data, .on_end = on_whole_end
 	};
-	struct zk_input *in;
+	struct zk_input *in = NULL;
 
 	if (zk_input_open(loop, &conf, &in, err) < 0)
 		return -(int)err->code;

@@ -33,13 +33,11 @@ static void miss(struct zk_spin *s)
 
 void zk_spin_looked(struct zk_spin *s, int64_t took_us)
 {
-	if (took_us < 0) {
-		miss(s);
-	} else if (took_us <= SOON_US) {
+	if (took_us >= 0 && took_us <= SOON_US) {
 		s->late = 0;
 		s->need = need(s) / 2 > NEED_MIN ? need(s) / 2 : NEED_MIN;
 		s->luck = s->need;
-	} else if (++s->late >= LATE_MAX) {
+	} else if (took_us < 0 || ++s->late >= LATE_MAX) {
 		miss(s);
 	}
 }

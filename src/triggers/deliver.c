@@ -433,6 +433,7 @@ static void drop_late(struct target *t)
 		if (is_leased(a))
 			return;
 		unwait(a);
+		ZK_ASSERT(t->waiting.next != &a->entry);
 		zk_trig_attempt_free(a);
 		t->d->need_claim = true;
 	}

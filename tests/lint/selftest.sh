@@ -9,7 +9,6 @@ set -euo pipefail
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 unset TEST_QUICK
-export TEST_TIDY=1
 export ZK=$tree/bin/zk
 
 # usage: file PATH: writes stdin there, below the tree.
