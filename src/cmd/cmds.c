@@ -26,6 +26,8 @@ const struct zk_cmd *const zk_cmds[] = {
 	&zk_cmd_trace_replay,
 	&zk_cmd_events,
 	&zk_cmd_events_tail,
+	&zk_cmd_events_emit,
+	&zk_cmd_events_visual,
 	&zk_cmd_webhook,
 	&zk_cmd_webhook_listen,
 	&zk_cmd_webhook_register,

@@ -62,6 +62,7 @@ struct tail {
 	struct zk_stop *stop;
 	struct zk_out *out; /* NULL with --exec and --forward */
 	struct hook_work *work;
+	struct events_ops_opts ops_opts;
 	struct events_ops *ops;
 	struct events_line *line; /* of a terminal, NULL = rows */
 	struct zk_zip_watch *watch;
@@ -543,7 +544,7 @@ static int start(struct tail *t, struct zk_error *err)
 {
 	struct zk_stop_conf stop = { .ctx = t, .drain = on_drain, .flush = on_flush };
 	struct events_ops_conf ops = {
-		.opts = &t->o->ops, .ctx = t, .emit = on_emit, .enough = on_enough
+		.opts = &t->ops_opts, .ctx = t, .emit = on_emit, .enough = on_enough
 	};
 	struct zk_queue_conf queue = { .ctx = t,
 		                       .on_items = on_queue_items,
@@ -557,6 +558,8 @@ static int start(struct tail *t, struct zk_error *err)
 	if (!t->loop)
 		return -(int)err->code;
 	ops.loop = queue.loop = t->loop;
+	t->ops_opts = t->o->ops;
+	t->ops_opts.key = t->o->work.key;
 	zk_queue_init(&t->queue, &queue);
 	if (events_ops_new(&ops, &t->ops, err) < 0)
 		return -(int)err->code;

@@ -37,8 +37,7 @@ static void on_unfit(void *ctx)
 	zeal_remember_server(z);
 }
 
-/* "10/s", "600/m", "1000/h", "10". */
-static int parse_rate(const char *text, double *ret, struct zk_error *err)
+int zeal_parse_rate(const char *text, double *ret, struct zk_error *err)
 {
 	zk_str number, unit;
 	double per = 1;
@@ -100,7 +99,7 @@ int zeal_open(struct zk_app *app, const struct zeal_opts *o, bool patient, struc
 	*z = (struct zeal){ .app = app, .opts = o };
 	zk_buf_init_secret(&token, ZK_SECRET_MAX + 1);
 	zk_buf_init_secret(&key, ZK_SECRET_MAX + 1);
-	if (parse_rate(o->rate, &conf.rate, err) < 0 ||
+	if (zeal_parse_rate(o->rate, &conf.rate, err) < 0 ||
 	    parse_compat(o->compat, &conf.compat, &z->compat_writes, err) < 0 ||
 	    load(&o->token, &token, err) < 0 || load(&o->api_key, &key, err) < 0)
 		return -(int)err->code;

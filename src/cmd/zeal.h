@@ -127,6 +127,8 @@ struct zk_zip_memory *zeal_memory(struct zeal *z);
  * asking the server. */
 int zeal_know_server(struct zeal *z, struct zk_error *err) ZK_MUST_USE;
 void zeal_remember_server(struct zeal *z);
+/* "10/s", "600/m", "1000/h", "10" as a number per second; NULL leaves `*ret`. */
+int zeal_parse_rate(const char *text, double *ret, struct zk_error *err) ZK_MUST_USE;
 /* Prints one object as the result. */
 int zeal_print(struct zk_app *app, zk_str object, struct zk_error *err);
 

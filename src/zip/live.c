@@ -14,13 +14,14 @@
 
 #include "base/ban.h"
 
-#define CONNECT_MS 10000
-#define ANSWER_MS  5000
-#define TICK_MS    1000
-#define GOOD_MS    30000 /* live so long: the backoff begins anew */
-#define FLOOR_MS   100   /* the shortest wait: no busy loop */
-#define CLOSE_MS   1000
-#define MAX_OUT    1000000
+#define CONNECT_MS  10000
+#define ANSWER_MS   5000
+#define TICK_MS     1000
+#define TICK_MIN_MS 50
+#define GOOD_MS     30000 /* live so long: the backoff begins anew */
+#define FLOOR_MS    100   /* the shortest wait: no busy loop */
+#define CLOSE_MS    1000
+#define MAX_OUT     1000000
 
 enum zk_zip_live_state zk_zip_live_state(const struct zk_zip_live *l)
 {
@@ -198,7 +199,13 @@ static void link_upgraded(void *ctx)
 
 static void link_end(void *ctx, const struct zk_error *err)
 {
-	zk_zip_live_drop(ctx, err);
+	struct zk_zip_live *l = ctx;
+	struct zk_error e = *err;
+
+	/* A connection that was there is worth another one, however it ended. */
+	if (l->opened || l->state > ZK_ZIP_CONNECTING)
+		e.retryable = true;
+	zk_zip_live_drop(l, &e);
 }
 
 static void connect_now(struct zk_zip_live *l)
@@ -267,6 +274,15 @@ static void no_answer(struct zk_zip_live *l)
 	                      "the server does not answer on the socket");
 }
 
+/* Often enough for the pongs of a paused reader. */
+static int64_t tick_ms(const struct zk_zip_live *l)
+{
+	return l->has_socket ? ZK_MIN((int64_t)TICK_MS,
+	                              ZK_MAX(l->socket.open.ping_interval_ms / 2,
+	                                     (int64_t)TICK_MIN_MS))
+	                     : TICK_MS;
+}
+
 static void on_timer(void *ctx)
 {
 	struct zk_zip_live *l = ctx;
@@ -290,7 +306,7 @@ static void on_timer(void *ctx)
 			zk_zip_live_auth(l); /* a workflow that is waited for */
 		break;
 	case ZK_ZIP_LIVE:
-		zk_timer_start(l->timer, TICK_MS, 0);
+		zk_timer_start(l->timer, tick_ms(l), 0);
 		if (l->has_socket)
 			zk_zip_socket_tick(&l->socket, l->paused,
 			                   zk_loop_now_ms(l->loop));
@@ -312,7 +328,7 @@ void zk_zip_live_set_live(struct zk_zip_live *l)
 		                       .reconnects = l->attempts };
 	bool again = l->lost_us != 0;
 
-	zk_zip_live_set_state(l, ZK_ZIP_LIVE, TICK_MS);
+	zk_zip_live_set_state(l, ZK_ZIP_LIVE, tick_ms(l));
 	l->live_ms = zk_loop_now_ms(l->loop);
 	l->lost_us = 0;
 	zk_info("live", "url=%s carrier=%s", l->url, zk_zip_live_carrier(l));

@@ -83,6 +83,7 @@ static void opened(struct zk_zip_socket *s, zk_str data)
 		return;
 	}
 	s->state = ZK_ZIP_SOCKET_JOINING;
+	s->ponged_ms = s->heard_ms;
 	s->conf.on_open(s->conf.ctx, &s->open);
 	if (s->state != ZK_ZIP_SOCKET_JOINING)
 		return;
@@ -256,16 +257,19 @@ void zk_zip_socket_binary(struct zk_zip_socket *s, zk_str bytes, int64_t now_ms)
 
 void zk_zip_socket_tick(struct zk_zip_socket *s, bool paused, int64_t now_ms)
 {
+	int64_t late = paused ? 0 : s->open.ping_timeout_ms / 2;
+
 	if (s->state != ZK_ZIP_SOCKET_JOINING && s->state != ZK_ZIP_SOCKET_JOINED)
 		return;
-	if (!paused) {
-		if (now_ms - s->heard_ms >=
-		    s->open.ping_interval_ms + s->open.ping_timeout_ms)
-			end_with(s, ZK_E_TRANSFER, true, "the server is silent");
+	if (paused) {
+		s->heard_ms = now_ms;
+	} else if (now_ms - s->heard_ms >=
+	           s->open.ping_interval_ms + s->open.ping_timeout_ms) {
+		end_with(s, ZK_E_TRANSFER, true, "the server is silent");
 		return;
 	}
-	s->heard_ms = now_ms;
-	if (now_ms - s->ponged_ms < s->open.ping_interval_ms)
+	/* A ping that waits behind what is not read yet. */
+	if (now_ms - s->ponged_ms < s->open.ping_interval_ms + late)
 		return;
 	s->ponged_ms = now_ms;
 	send(s, ZK_STR("3"));

@@ -73,7 +73,8 @@ void zk_zip_socket_text(struct zk_zip_socket *s, zk_str text, int64_t now_ms);
 void zk_zip_socket_binary(struct zk_zip_socket *s, zk_str bytes, int64_t now_ms);
 /* To be called now and then (once a second will do): finds out that the server is silent. While
  * the owner does not read (`paused`) silence means nothing, and pongs go out unasked, so that the
- * server does not give up on us. */
+ * server does not give up on us; also when a ping is late, because it stands behind much that is
+ * not read yet. */
 void zk_zip_socket_tick(struct zk_zip_socket *s, bool paused, int64_t now_ms);
 
 /* Emits an event: `args` are JSON texts joined by commas; `n` binary messages follow it. With

@@ -283,6 +283,10 @@ Test(zip_socket, heartbeat)
 	join(&p);
 	text(&p, "2");
 	cr_expect_str_eq(zk_buf_cstring(&p.sent), "3");
+	zk_zip_socket_tick(&p.s, false, 34999);
+	cr_expect_str_eq(zk_buf_cstring(&p.sent), "3");
+	zk_zip_socket_tick(&p.s, false, 35000);
+	cr_expect_str_eq(zk_buf_cstring(&p.sent), "3|3", "the ping may wait behind much");
 	zk_zip_socket_tick(&p.s, false, 44999);
 	cr_expect_eq(p.ended, 0);
 	zk_zip_socket_text(&p.s, ZK_STR("2"), 44999);
