@@ -112,6 +112,7 @@ const struct zk_cmd *const zk_cmds[] = {
 	&zk_cmd_jetstream_archive_list,
 	&zk_cmd_jetstream_archive_push,
 	&zk_cmd_jetstream_archive_verify,
+	&zk_cmd_jetstream_repair,
 	&zk_cmd_procwire,
 	&zk_cmd_procwire_worker,
 	&zk_cmd_procwire_call,

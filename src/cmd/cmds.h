@@ -47,6 +47,7 @@ extern const struct zk_cmd zk_cmd_jetstream_archive;
 extern const struct zk_cmd zk_cmd_jetstream_archive_list;
 extern const struct zk_cmd zk_cmd_jetstream_archive_push;
 extern const struct zk_cmd zk_cmd_jetstream_archive_verify;
+extern const struct zk_cmd zk_cmd_jetstream_repair;
 extern const struct zk_cmd zk_cmd_jetstream_run;
 extern const struct zk_cmd zk_cmd_jetstream_tail;
 extern const struct zk_cmd zk_cmd_jetstream_query;

@@ -7,6 +7,10 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "jetstream/session.h"
+
+#define ZK_LOGGER "jetstream"
+#include "base/log.h"
 
 #include "base/ban.h"
 
@@ -169,6 +173,44 @@ int jet_hydrator(struct zk_app *app, const struct jet_opts *o, const struct jet_
 		                                 .poison_ttl_ms = POISON_MS };
 	conf.filter = &in->filter;
 	*ret = zk_jet_hydrator_new(net, &conf, zk_app_metrics(app));
+	return 0;
+}
+
+static void on_sessions(void *ctx, const struct zk_error *err)
+{
+	(void)ctx;
+	if (err)
+		zk_log_error(ZK_LOG_WARN, ZK_LOGGER,
+		             "no session; the public API is asked instead", err);
+}
+
+int jet_sessions(struct zk_app *app, const struct jet_opts *o,
+                 struct zk_jet_sessions **ret, struct zk_error *err)
+{
+	struct zk_net *net = zk_app_net(app, err);
+	struct zk_buf password ZK_CLEANUP(zk_buf_done);
+	struct zk_buf secret ZK_CLEANUP(zk_buf_done);
+	struct zk_jet_sessions_conf conf = { .pds = o->pds, .graze_url = o->graze_url };
+
+	*ret = NULL;
+	zk_buf_init_secret(&password, ZK_SECRET_MAX);
+	zk_buf_init_secret(&secret, ZK_SECRET_MAX);
+	if (!net)
+		return -(int)err->code;
+	if (o->graze_secret.kind != ZK_SECRET_NONE) {
+		if (zk_secret_load(&o->graze_secret, &secret, err) < 0)
+			return -(int)err->code;
+		conf.graze_secret = zk_buf_cstring(&secret);
+	} else if (o->identifier) {
+		if (zk_secret_load(&o->password, &password, err) < 0)
+			return -(int)err->code;
+		conf.identifier = o->identifier;
+		conf.password = zk_buf_cstring(&password);
+	} else {
+		return 0;
+	}
+	*ret = zk_jet_sessions_new(net, &conf);
+	zk_jet_sessions_start(*ret, on_sessions, NULL);
 	return 0;
 }
 

@@ -198,6 +198,146 @@ extern const char *const jet_wires[], *const jet_zstds[], *const jet_shapes[],
 		.group = JET_G_FILTER, .help = "accounts whose hash modulo N is I"       \
 	}
 
+/* Where profiles and posts are looked up. */
+#define JET_API_ROWS                                                                   \
+	{ .type = ZK_OPT_URL,                                                          \
+	  .name = "api-url",                                                           \
+	  .meta = "URL",                                                               \
+	  .def = "https://public.api.bsky.app",                                        \
+	  JET_OFF(api_url),                                                            \
+	  .conf = "jetstream.api.url",                                                 \
+	  .flags = ZK_OPT_ENDPOINT,                                                    \
+	  .group = JET_G_HYDR,                                                         \
+	  .help = "where profiles and posts are looked up" },                          \
+	        { .type = ZK_OPT_FLOAT,                                                \
+		  .name = "api-rps",                                                   \
+		  .meta = "N",                                                         \
+		  .def = "10",                                                         \
+		  JET_OFF(api_rps),                                                    \
+		  .conf = "jetstream.api.rps",                                         \
+		  .group = JET_G_HYDR,                                                 \
+		  .help = "requests a second" },                                       \
+	        { .type = ZK_OPT_UINT,                                                 \
+		  .name = "api-requests",                                              \
+		  .meta = "N",                                                         \
+		  .def = "6",                                                          \
+		  .min = 1,                                                            \
+		  .max = 100,                                                          \
+		  JET_OFF(api_requests),                                               \
+		  .conf = "jetstream.hydrate.max_requests",                            \
+		  .group = JET_G_HYDR,                                                 \
+		  .help = "requests at a time" },                                      \
+	        { .type = ZK_OPT_DURATION,                                             \
+		  .name = "api-linger",                                                \
+		  .meta = "D",                                                         \
+		  .def = "20ms",                                                       \
+		  JET_OFF(linger_ms),                                                  \
+		  .conf = "jetstream.hydrate.linger",                                  \
+		  .group = JET_G_HYDR,                                                 \
+		  .help = "how long a request waits for more ids" },                   \
+	        { .type = ZK_OPT_DURATION,                                             \
+		  .name = "api-timeout",                                               \
+		  .meta = "D",                                                         \
+		  .def = "10s",                                                        \
+		  JET_OFF(api_timeout_ms),                                             \
+		  .conf = "jetstream.api.timeout",                                     \
+		  .group = JET_G_HYDR,                                                 \
+		  .help = "time of one request" },                                     \
+	        { .type = ZK_OPT_UINT,                                                 \
+		  .name = "users-cache",                                               \
+		  .meta = "N",                                                         \
+		  .def = "50000",                                                      \
+		  .min = 1,                                                            \
+		  .max = 100000000,                                                    \
+		  JET_OFF(users_cache),                                                \
+		  .conf = "jetstream.hydrate.users_cache",                             \
+		  .group = JET_G_HYDR,                                                 \
+		  .help = "profiles that are remembered" },                            \
+	        { .type = ZK_OPT_UINT,                                                 \
+		  .name = "posts-cache",                                               \
+		  .meta = "N",                                                         \
+		  .def = "40000",                                                      \
+		  .min = 1,                                                            \
+		  .max = 100000000,                                                    \
+		  JET_OFF(posts_cache),                                                \
+		  .conf = "jetstream.hydrate.posts_cache",                             \
+		  .group = JET_G_HYDR,                                                 \
+		  .help = "posts that are remembered" },                               \
+	        { .type = ZK_OPT_SIZE,                                                 \
+		  .name = "users-cache-bytes",                                         \
+		  .meta = "SIZE",                                                      \
+		  .def = "64MiB",                                                      \
+		  JET_OFF(users_cache_bytes),                                          \
+		  .conf = "jetstream.hydrate.users_cache_bytes",                       \
+		  .group = JET_G_HYDR,                                                 \
+		  .help = "memory of them" },                                          \
+	        { .type = ZK_OPT_SIZE,                                                 \
+		  .name = "posts-cache-bytes",                                         \
+		  .meta = "SIZE",                                                      \
+		  .def = "64MiB",                                                      \
+		  JET_OFF(posts_cache_bytes),                                          \
+		  .conf = "jetstream.hydrate.posts_cache_bytes",                       \
+		  .group = JET_G_HYDR,                                                 \
+		  .help = "memory of them" },                                          \
+	        { .type = ZK_OPT_DURATION,                                             \
+		  .name = "user-ttl",                                                  \
+		  .meta = "D",                                                         \
+		  .def = "1h",                                                         \
+		  JET_OFF(user_ttl_ms),                                                \
+		  .conf = "jetstream.hydrate.user_ttl",                                \
+		  .group = JET_G_HYDR,                                                 \
+		  .help = "how long a profile is good" },                              \
+	        { .type = ZK_OPT_DURATION,                                             \
+		  .name = "post-ttl",                                                  \
+		  .meta = "D",                                                         \
+		  .def = "5m",                                                         \
+		  JET_OFF(post_ttl_ms),                                                \
+		  .conf = "jetstream.hydrate.post_ttl",                                \
+		  .group = JET_G_HYDR,                                                 \
+		  .help = "how long a post is good" },                                 \
+	        { .type = ZK_OPT_DURATION,                                             \
+		  .name = "negative-ttl",                                              \
+		  .meta = "D",                                                         \
+		  .def = "10m",                                                        \
+		  JET_OFF(negative_ttl_ms),                                            \
+		  .conf = "jetstream.hydrate.negative_ttl",                            \
+		  .group = JET_G_HYDR,                                                 \
+		  .help = "how long an absent one is remembered" },                    \
+	        { .type = ZK_OPT_STR,                                                  \
+		  .name = "login-identifier",                                          \
+		  .meta = "HANDLE",                                                    \
+		  JET_OFF(identifier),                                                 \
+		  .conf = "jetstream.api.login.identifier",                            \
+		  .group = JET_G_HYDR,                                                 \
+		  .help = "account whose app password asks the API" },                 \
+	        { .type = ZK_OPT_SECRET_REF,                                           \
+		  .name = "login-password",                                            \
+		  JET_OFF(password),                                                   \
+		  .conf = "jetstream.api.login.password",                              \
+		  .group = JET_G_HYDR,                                                 \
+		  .help = "its app password" },                                        \
+	        { .type = ZK_OPT_URL,                                                  \
+		  .name = "login-pds",                                                 \
+		  .meta = "URL",                                                       \
+		  .def = "https://bsky.social",                                        \
+		  JET_OFF(pds),                                                        \
+		  .conf = "jetstream.api.login.pds",                                   \
+		  .group = JET_G_HYDR,                                                 \
+		  .help = "server of the account" },                                   \
+	        { .type = ZK_OPT_URL,                                                  \
+		  .name = "graze-url",                                                 \
+		  .meta = "URL",                                                       \
+		  .def = "https://api.graze.social",                                   \
+		  JET_OFF(graze_url),                                                  \
+		  .conf = "jetstream.api.graze.url",                                   \
+		  .group = JET_G_HYDR,                                                 \
+		  .help = "credential service that gives sessions" },                  \
+	{                                                                              \
+		.type = ZK_OPT_SECRET_REF, .name = "graze-secret",                     \
+		JET_OFF(graze_secret), .conf = "jetstream.api.graze.secret",           \
+		.group = JET_G_HYDR, .help = "its secret; without one it is not asked" \
+	}
+
 #define JET_HYDRATE_ROWS(default_what)                                                   \
 	{ .type = ZK_OPT_LIST,                                                           \
 	  .name = "hydrate",                                                             \
@@ -216,144 +356,7 @@ extern const char *const jet_wires[], *const jet_zstds[], *const jet_shapes[],
 		  .conf = "jetstream.hydrate.deadline",                                  \
 		  .group = JET_G_HYDR,                                                   \
 		  .help = "longest time one event waits; none: as long as it takes" },   \
-	        { .type = ZK_OPT_URL,                                                    \
-		  .name = "api-url",                                                     \
-		  .meta = "URL",                                                         \
-		  .def = "https://public.api.bsky.app",                                  \
-		  JET_OFF(api_url),                                                      \
-		  .conf = "jetstream.api.url",                                           \
-		  .flags = ZK_OPT_ENDPOINT,                                              \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "where profiles and posts are looked up" },                    \
-	        { .type = ZK_OPT_FLOAT,                                                  \
-		  .name = "api-rps",                                                     \
-		  .meta = "N",                                                           \
-		  .def = "10",                                                           \
-		  JET_OFF(api_rps),                                                      \
-		  .conf = "jetstream.api.rps",                                           \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "requests a second" },                                         \
-	        { .type = ZK_OPT_UINT,                                                   \
-		  .name = "api-requests",                                                \
-		  .meta = "N",                                                           \
-		  .def = "6",                                                            \
-		  .min = 1,                                                              \
-		  .max = 100,                                                            \
-		  JET_OFF(api_requests),                                                 \
-		  .conf = "jetstream.hydrate.max_requests",                              \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "requests at a time" },                                        \
-	        { .type = ZK_OPT_DURATION,                                               \
-		  .name = "api-linger",                                                  \
-		  .meta = "D",                                                           \
-		  .def = "20ms",                                                         \
-		  JET_OFF(linger_ms),                                                    \
-		  .conf = "jetstream.hydrate.linger",                                    \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "how long a request waits for more ids" },                     \
-	        { .type = ZK_OPT_DURATION,                                               \
-		  .name = "api-timeout",                                                 \
-		  .meta = "D",                                                           \
-		  .def = "10s",                                                          \
-		  JET_OFF(api_timeout_ms),                                               \
-		  .conf = "jetstream.api.timeout",                                       \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "time of one request" },                                       \
-	        { .type = ZK_OPT_UINT,                                                   \
-		  .name = "users-cache",                                                 \
-		  .meta = "N",                                                           \
-		  .def = "50000",                                                        \
-		  .min = 1,                                                              \
-		  .max = 100000000,                                                      \
-		  JET_OFF(users_cache),                                                  \
-		  .conf = "jetstream.hydrate.users_cache",                               \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "profiles that are remembered" },                              \
-	        { .type = ZK_OPT_UINT,                                                   \
-		  .name = "posts-cache",                                                 \
-		  .meta = "N",                                                           \
-		  .def = "40000",                                                        \
-		  .min = 1,                                                              \
-		  .max = 100000000,                                                      \
-		  JET_OFF(posts_cache),                                                  \
-		  .conf = "jetstream.hydrate.posts_cache",                               \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "posts that are remembered" },                                 \
-	        { .type = ZK_OPT_SIZE,                                                   \
-		  .name = "users-cache-bytes",                                           \
-		  .meta = "SIZE",                                                        \
-		  .def = "64MiB",                                                        \
-		  JET_OFF(users_cache_bytes),                                            \
-		  .conf = "jetstream.hydrate.users_cache_bytes",                         \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "memory of them" },                                            \
-	        { .type = ZK_OPT_SIZE,                                                   \
-		  .name = "posts-cache-bytes",                                           \
-		  .meta = "SIZE",                                                        \
-		  .def = "64MiB",                                                        \
-		  JET_OFF(posts_cache_bytes),                                            \
-		  .conf = "jetstream.hydrate.posts_cache_bytes",                         \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "memory of them" },                                            \
-	        { .type = ZK_OPT_DURATION,                                               \
-		  .name = "user-ttl",                                                    \
-		  .meta = "D",                                                           \
-		  .def = "1h",                                                           \
-		  JET_OFF(user_ttl_ms),                                                  \
-		  .conf = "jetstream.hydrate.user_ttl",                                  \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "how long a profile is good" },                                \
-	        { .type = ZK_OPT_DURATION,                                               \
-		  .name = "post-ttl",                                                    \
-		  .meta = "D",                                                           \
-		  .def = "5m",                                                           \
-		  JET_OFF(post_ttl_ms),                                                  \
-		  .conf = "jetstream.hydrate.post_ttl",                                  \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "how long a post is good" },                                   \
-	        { .type = ZK_OPT_DURATION,                                               \
-		  .name = "negative-ttl",                                                \
-		  .meta = "D",                                                           \
-		  .def = "10m",                                                          \
-		  JET_OFF(negative_ttl_ms),                                              \
-		  .conf = "jetstream.hydrate.negative_ttl",                              \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "how long an absent one is remembered" },                      \
-	        { .type = ZK_OPT_STR,                                                    \
-		  .name = "login-identifier",                                            \
-		  .meta = "HANDLE",                                                      \
-		  JET_OFF(identifier),                                                   \
-		  .conf = "jetstream.api.login.identifier",                              \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "account whose app password asks the API" },                   \
-	        { .type = ZK_OPT_SECRET_REF,                                             \
-		  .name = "login-password",                                              \
-		  JET_OFF(password),                                                     \
-		  .conf = "jetstream.api.login.password",                                \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "its app password" },                                          \
-	        { .type = ZK_OPT_URL,                                                    \
-		  .name = "login-pds",                                                   \
-		  .meta = "URL",                                                         \
-		  .def = "https://bsky.social",                                          \
-		  JET_OFF(pds),                                                          \
-		  .conf = "jetstream.api.login.pds",                                     \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "server of the account" },                                     \
-	        { .type = ZK_OPT_URL,                                                    \
-		  .name = "graze-url",                                                   \
-		  .meta = "URL",                                                         \
-		  .def = "https://api.graze.social",                                     \
-		  JET_OFF(graze_url),                                                    \
-		  .conf = "jetstream.api.graze.url",                                     \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "credential service that gives sessions" },                    \
-	        { .type = ZK_OPT_SECRET_REF,                                             \
-		  .name = "graze-secret",                                                \
-		  JET_OFF(graze_secret),                                                 \
-		  .conf = "jetstream.api.graze.secret",                                  \
-		  .group = JET_G_HYDR,                                                   \
-		  .help = "its secret; without one it is not asked" },                   \
+	        JET_API_ROWS,                                                            \
 	{                                                                                \
 		.type = ZK_OPT_ENUM, .name = "envelope", .meta = "FORM", .def = "zk",    \
 		.values = zk_jet_envelope_names, JET_OFF(envelope), .group = JET_G_HYDR, \
@@ -381,6 +384,10 @@ void jet_input_done(struct jet_input *i);
 int jet_hydrator(struct zk_app *app, const struct jet_opts *o, const struct jet_input *in,
                  const struct zk_jet_hydrator_conf *hooks, struct zk_jet_hydrator **ret,
                  struct zk_error *err) ZK_MUST_USE;
+/* The sessions of a login or of the credential service; NULL without either. What fails at the start
+ * is logged, and the public API asked instead. */
+int jet_sessions(struct zk_app *app, const struct jet_opts *o,
+                 struct zk_jet_sessions **ret, struct zk_error *err) ZK_MUST_USE;
 /* The source: a file, or the hosts. `place` is the stored position (may be empty), `skip` of a
  * file the events that are stored already. NULL with `err`. */
 struct zk_jet_source *jet_source(struct zk_app *app, const struct jet_opts *o,

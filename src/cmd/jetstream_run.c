@@ -328,46 +328,13 @@ static struct zk_jet_pipe *make_pipe(struct run *r)
 	return zk_jet_pipe_new(&conf);
 }
 
-static void on_sessions(void *ctx, const struct zk_error *err)
-{
-	(void)ctx;
-	if (err)
-		zk_log_error(ZK_LOG_WARN, ZK_LOGGER,
-		             "no session; the public API is asked instead", err);
-}
-
-static int make_sessions(struct run *r, struct zk_error *err)
-{
-	const struct jet_opts *o = &r->o->jet;
-	struct zk_buf password ZK_CLEANUP(zk_buf_done);
-	struct zk_buf secret ZK_CLEANUP(zk_buf_done);
-	struct zk_jet_sessions_conf conf = { .pds = o->pds, .graze_url = o->graze_url };
-
-	zk_buf_init_secret(&password, ZK_SECRET_MAX);
-	zk_buf_init_secret(&secret, ZK_SECRET_MAX);
-	if (o->graze_secret.kind != ZK_SECRET_NONE) {
-		if (zk_secret_load(&o->graze_secret, &secret, err) < 0)
-			return -(int)err->code;
-		conf.graze_secret = zk_buf_cstring(&secret);
-	} else if (o->identifier) {
-		if (zk_secret_load(&o->password, &password, err) < 0)
-			return -(int)err->code;
-		conf.identifier = o->identifier;
-		conf.password = zk_buf_cstring(&password);
-	} else {
-		return 0;
-	}
-	r->sessions = zk_jet_sessions_new(r->net, &conf);
-	zk_jet_sessions_start(r->sessions, on_sessions, r);
-	return 0;
-}
-
 static int make_hydrator(struct run *r, struct zk_error *err)
 {
 	struct zk_jet_hydrator_conf conf = { .ctx = r->pipe,
 		                             .on_ready = zk_jet_pipe_ready };
 
-	if (r->in.hydrates && !r->in.cached_only && make_sessions(r, err) < 0)
+	if (r->in.hydrates && !r->in.cached_only &&
+	    jet_sessions(r->app, &r->o->jet, &r->sessions, err) < 0)
 		return -(int)err->code;
 	conf.api.sessions = r->sessions;
 	if (jet_hydrator(r->app, &r->o->jet, &r->in, &conf, &r->hydrator, err) < 0)

@@ -1,7 +1,7 @@
 // specs/jetstream.md §15.2, §23.14 and around: the archive in an S3 bucket. TAP.
 import { createHash } from "node:crypto";
 import { access, startS3 } from "./s3_lib.mjs";
-import { base, equal, execFileSync, existsSync, fakeHost, fixtures, folder, join, main, ok, readFileSync, readdirSync, rows, Run, run,
+import { base, equal, execFileSync, existsSync, fakeApi, fakeHost, fixtures, folder, join, main, ok, readFileSync, readdirSync, rows, Run, run,
   same, storeDir, stored, until, writeFileSync } from "./jetstream_lib.mjs";
 
 const fx = fixtures();
@@ -242,6 +242,63 @@ const tests = {
     r.p.kill("SIGUSR2");
     await finish({ r, host, url, dir }, "14 down and back");
     ok(same(await archived(s3), lines), "14 down and back: each event once");
+    await s3.close();
+  },
+
+  // What the API did not give when it was down is there after `repair`, as if it had been up; files
+  // that are packed, and those that the bucket has, included.
+  async repair() {
+    const file = join(fx.dir, "events.ndjson"), profiles = fx.json("profiles.json"), posts = fx.json("posts.json");
+    const go = (dir, api, ...more) => run("run", "--from", file, ...all, "--store", dir, ...base, "--api-url", api.url, "--api-rps", "1000",
+      "--hydrate-deadline", "none", "--rotate-bytes", "1MiB", ...more);
+    const good = await fakeApi({ profiles, posts }), dir = storeDir(), want = storeDir();
+    await go(want, good, "--compress", "none");
+    let n = 0;
+    const bad = await fakeApi({ profiles, posts, fault: () => n++ >= 2 ? { status: 503, body: {} } : null });
+    await go(dir, bad, "--keep-plain");
+    const s3 = await startS3(place()), push = ["archive", "push", "--store", dir, ...bucket(s3), "--s3-keep-local", "-o", "ndjson"];
+    let r = await run(...push);
+    equal(r.code, 0, "11.5 the files with holes are archived", r.err);
+    const before = JSON.stringify(rows(dir));
+
+    const api = ["--api-url", bad.url, "--api-rps", "1000"];
+    r = await run("repair", "--store", dir, "--dry-run", "-o", "ndjson", ...api);
+    const holes = r.lines().map(l => JSON.parse(l)).reduce((a, f) => a + f.rows, 0);
+    ok(r.code === 0 && holes > 200, "11.5 repair --dry-run counts", r.code, r.out, r.err);
+    r = await run("repair", "--store", dir, ...api);
+    equal(r.code, 75, "11.5 while the API fails: 75", r.err, r.out);
+    const same_meta = JSON.parse(before), now = rows(dir);
+    ok(now.every((x, i) => x.message === same_meta[i].message && x.created_at === same_meta[i].created_at), "11.5 and no event is touched");
+
+    // Only the packed forms now; the live file stays as it is.
+    const plain = sealedOf(dir).filter(f => f.endsWith(".db") && existsSync(join(dir, f + ".zst")));
+    ok(plain.length >= 1, "11.5 there are packed files", readdirSync(dir));
+    r = await run("repair", "--store", dir, "--api-url", good.url, "--api-rps", "1000", "-o", "ndjson");
+    ok(r.code === 0 && r.lines().map(l => JSON.parse(l)).reduce((a, f) => a + f.again, 0) === 0, "11.5 with the API back: 0", r.code, r.out, r.err);
+    const pick = d => { const un = new Map(); let at = 0;
+      return rows(d).map(x => [x.message, x.hydration, x.operation && x.operation !== "delete" ? JSON.parse(x.message_metadata) : null]); };
+    const a = pick(dir), b = pick(want);
+    const off = a.findIndex((x, i) => !same(x, b[i]));
+    ok(a.length === 2000 && off < 0, "11.5 every row is as if the API had never been down", off, a[off], b[off]);
+    const reasons = d => rows(d, "SELECT DISTINCT reason FROM zk_unresolved ORDER BY 1").map(x => x.reason);
+    equal([...new Set(reasons(dir))], [...new Set(reasons(want))], "11.5 and lacks what it would lack anyway");
+    ok(plain.every(f => execFileSync("sqlite3", ["-readonly", join(dir, f), "PRAGMA journal_mode"]).toString().trim() === "delete"), "11.5 sealed files are sealed again");
+
+    r = await run(...push);
+    ok(r.code === 0 && r.lines().length === plain.length, "11.5 repaired files are archived again", r.code, r.out, r.err);
+    r = await run("archive", "verify", "--store", dir, ...bucket(s3), "--full");
+    equal(r.code, 0, "11.5 and the bucket has them", r.out, r.err);
+
+    const dir2 = storeDir();
+    n = 0;
+    await go(dir2, bad);
+    const forms = sealedOf(dir2).sort();
+    r = await run("repair", "--store", dir2, "--api-url", good.url, "--api-rps", "1000", "-o", "ndjson");
+    ok(r.code === 0 && r.lines().some(l => forms.includes(JSON.parse(l).file + ".zst")), "11.5 files that are packed only", r.code, r.out, r.err, forms);
+    equal(sealedOf(dir2).sort(), forms, "11.5 are packed again");
+    r = await run("query", "--store", dir2, "--sql", "SELECT count(*) AS n FROM zk_unresolved WHERE reason <> 'not_found'", "--all", "-o", "ndjson");
+    ok(r.lines().length >= 2 && r.lines().every(l => JSON.parse(l).n === 0), "11.5 and complete", r.out, r.err);
+    for (const x of [good, bad]) x.close();
     await s3.close();
   },
 
