@@ -94,21 +94,23 @@ def test_each_event_once():
 
 
 def test_rotation_is_heard():
+    """The median of five: one may meet a moment in which the machine does something else."""
     a, b = pair()
+    took = []
     with a, b:
         org = a.org()
         there = on(b, org)
-        zkt.equal(there.api("GET", "/api/keys").status, 200, "B knows the key")
-        r = org.api("POST", "/api/keys/rotate", {})
-        start = time.monotonic()
-        zkt.equal(r.status, 200, "rotated on A")
-        zkt.equal(org.api("GET", "/api/keys").status, 401, "A refuses the old key at once")
-        zkt.wait_for(lambda: there.api("GET", "/api/keys").status == 401, "B to refuse it", 5)
-        ms = (time.monotonic() - start) * 1000
-        zkt.ok(ms < 100 * zkt.SLOW * 3, f"B refuses it after {ms:.0f} ms")
-        new = on(b, org)
-        new.key = r.json["api_key"]
-        zkt.equal(new.api("GET", "/api/keys").status, 200, "B takes the new one")
+        for _ in range(5):
+            zkt.equal(there.api("GET", "/api/keys").status, 200, "B knows the key")
+            r = org.api("POST", "/api/keys/rotate", {})
+            start = time.monotonic()
+            zkt.equal(r.status, 200, "rotated on A")
+            zkt.equal(org.api("GET", "/api/keys").status, 401, "A refuses the old key at once")
+            zkt.wait_for(lambda: there.api("GET", "/api/keys").status == 401, "B to refuse it", 5)
+            took.append(round((time.monotonic() - start) * 1000))
+            org.key = there.key = r.json["api_key"]
+        zkt.ok(sorted(took)[2] < 100 * zkt.SLOW, f"B refuses them after {took} ms")
+        zkt.equal(there.api("GET", "/api/keys").status, 200, "B takes the new one")
 
 
 def send_many(servers, org, n):
