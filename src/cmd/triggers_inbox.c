@@ -76,15 +76,6 @@ static const struct zk_opt inbox_rows[] = {
 	ZK_OPT_END,
 };
 
-static const struct zk_out_col inbox_cols[] = {
-	{ .name = "id", .flags = ZK_COL_WHOLE },
-	{ .name = "type" },
-	{ .name = "status" },
-	{ .name = "attempts", .flags = ZK_COL_RIGHT },
-	{ .name = "created_at" },
-	{ .name = "payload" },
-};
-
 static int make_query(const struct inbox_opts *o, struct zk_buf *b, struct zk_error *err)
 {
 	struct zk_buf since ZK_CLEANUP(zk_buf_done);
@@ -176,8 +167,8 @@ static int list(struct trig_session *s, const char *query, struct zk_error *err)
 {
 	static const struct zk_out_shape shape = { .kind = ZK_OUT_LIST,
 		                                   .noun = "events",
-		                                   .cols = inbox_cols,
-		                                   .n_cols = ZK_ARRAY_LEN(inbox_cols),
+		                                   .cols = trig_event_cols,
+		                                   .n_cols = TRIG_EVENT_COLS,
 		                                   .open = true };
 	struct listing l = { .s = s, .query = query, .out = zk_app_out(s->app, err) };
 

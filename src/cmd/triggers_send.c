@@ -307,9 +307,9 @@ static void summary(struct send *s, int r, const struct zk_error *err)
 		.title = s->o->trig.url, .text = text, .more = more, .acked_word = "sent"
 	};
 
-	(void)snprintf(text, sizeof(text), "%s events in %.1f s (%.0f events/s)",
-	               zk_group_digits(s->ship.acked, a), seconds,
-	               seconds > 0 ? (double)s->ship.acked / seconds : 0);
+	(void)snprintf(text, sizeof(text), "%s event%s in %.1f s (%.0f/s)",
+	               zk_group_digits(s->ship.acked, a), s->ship.acked == 1 ? "" : "s",
+	               seconds, seconds > 0 ? (double)s->ship.acked / seconds : 0);
 	(void)snprintf(more, sizeof(more), "duplicates %s among those sent",
 	               zk_group_digits(s->duplicates, b));
 	ship_summary(&s->ship, r, err, &w);

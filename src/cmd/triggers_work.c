@@ -27,6 +27,15 @@
 #define MAX_BODY    (8 * 1024 * 1024)
 #define FORWARD_MS  30000
 
+const struct zk_out_col trig_event_cols[TRIG_EVENT_COLS] = {
+	{ .name = "id", .flags = ZK_COL_WHOLE },
+	{ .name = "type" },
+	{ .name = "status" },
+	{ .name = "attempts", .flags = ZK_COL_RIGHT },
+	{ .name = "created_at" },
+	{ .name = "payload" },
+};
+
 struct work;
 
 struct item {
@@ -380,6 +389,8 @@ static int start(struct work *w, struct zk_error *err)
 {
 	static const struct zk_out_shape shape = { .kind = ZK_OUT_STREAM,
 		                                   .noun = "events",
+		                                   .cols = trig_event_cols,
+		                                   .n_cols = TRIG_EVENT_COLS,
 		                                   .open = true };
 	struct zk_work_conf work = {
 		.ctx = w,

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "cmd/triggers_client.h"
+#include "rt/out.h"
 
 struct trig_work_conf {
 	const char *query, *after; /* as zk_trig_follow_conf */
@@ -19,6 +20,10 @@ struct trig_work_conf {
 	bool report; /* one line per event on stderr */
 	int64_t exec_timeout_ms; /* 0 = none */
 };
+
+/* What a table shows of an event. */
+#define TRIG_EVENT_COLS 6
+extern const struct zk_out_col trig_event_cols[TRIG_EVENT_COLS];
 
 /* Until a signal or a lasting failure. Returns an exit status or a negative code. */
 int trig_work(struct trig_session *s, const struct trig_work_conf *conf,
