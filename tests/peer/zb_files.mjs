@@ -1,0 +1,325 @@
+// What `zk zerobus` writes to and reads from files: debug files (specs/zerobus.md §16, numbers 22 to
+// 26 of §23), rejects and spools that are replayed (§14.5), tables and profiles, full disks; and
+// the stand-in over TLS.
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { tableFromIPC, RecordBatchReader } from 'apache-arrow';
+import protobuf from 'protobufjs';
+import descriptor from 'protobufjs/ext/descriptor/index.js';
+import * as z from './zerobus/lib.js';
+import { check, equal } from './zerobus/lib.js';
+
+const arrow = path.join(import.meta.dirname, '../data/arrow');
+const fixture = (name) => path.join(arrow, name);
+const read = (...parts) => fs.readFileSync(path.join(...parts));
+const jsonLines = (text) => text.toString().split('\n').filter(Boolean).map((t) => JSON.parse(t));
+
+async function withService(plan, fn) {
+  const svc = await new z.Service(plan).start();
+  try {
+    await fn(svc);
+  } finally {
+    svc.stop();
+  }
+}
+
+// The payloads of a .binpb, each behind its length.
+function payloads(bytes) {
+  const reader = protobuf.Reader.create(bytes);
+  const list = [];
+  while (reader.pos < reader.len) list.push(Buffer.from(reader.bytes()));
+  return list;
+}
+
+function messageOf(pb, name) {
+  const root = protobuf.Root.fromDescriptor(descriptor.FileDescriptorSet.decode(pb));
+  root.resolveAll();
+  return root.lookupType(name);
+}
+
+// ---- 23, 24: what the files hold --------------------------------------------------------------
+
+await withService((i) => (i < 2 ? { ackLimit: 1,
+  onRequest: (c) => c.offset === 3 && (c.cut(), true) } : {}), async (svc) => {
+  const dir = path.join(z.dir, 'd23');
+  const r = await z.run(z.sendArgs(svc, fixture('big.arrows'), '--batch-rows', '100',
+    '--debug-dir', dir, '--debug-arrow', '--debug-proto'));
+  check(r.status === 0 && r.acked === 10000 && svc.streams.length >= 3, 'rows with debug files', r);
+  const rows = payloads(read(dir, 'zerobus/proto', `${z.TABLE}.binpb`));
+  equal(rows.length, 10000, '23: each row stands there once although the stream was cut twice');
+  const Row = messageOf(read(dir, 'zerobus/proto', `${z.TABLE}.pb`), 'air_quality');
+  const original = tableFromIPC(read(fixture('big.arrows')));
+  const got = rows.map((b) => Row.toObject(Row.decode(b), { longs: String }));
+  check(got.every((o, i) => o.id === String(original.get(i).id) && o.user === original.get(i).user),
+    '23: and its .pb decodes it', got[0], String(original.get(0)));
+  const distinct = new Set(rows.map((b) => b.toString('base64')));
+  check([...svc.rows.keys()].every((k) => distinct.has(k)), '23: they are the bytes that were sent');
+  const table = tableFromIPC(read(dir, 'zerobus/arrow', `${z.TABLE}.arrows`));
+  check(table.numRows === 10000 && table.schema.toString() === original.schema.toString(),
+    '24: the Arrow file opens with another reader', table.numRows);
+  equal(fs.statSync(path.join(dir, 'zerobus')).mode & 0o777, 0o700, 'the folder is private');
+  equal(fs.statSync(path.join(dir, 'zerobus/proto', `${z.TABLE}.pb`)).mode & 0o777, 0o600,
+    'and so are the files');
+});
+
+for (const name of ['dictionary.arrow', 'dictionary_delta.arrows', 'dictionary_replace.arrows',
+  'multi_batch.arrow', 'multi_batch_std.arrow', 'big.arrows']) {
+  const dir = path.join(z.dir, `d-${name}`);
+  const r = await z.run(['zerobus', 'send', '--dry-run', '-t', z.TABLE, fixture(name),
+    '--debug-dir', dir, '--debug-arrow', '--debug-max-file', '1KiB', '--debug-keep', '0']);
+  const files = fs.readdirSync(path.join(dir, 'zerobus/arrow')).sort();
+  const rows = files.flatMap((f) => tableFromIPC(read(dir, 'zerobus/arrow', f)).toArray()
+    .map((x) => JSON.stringify(x, (k, v) => (typeof v === 'bigint' ? String(v) : v))));
+  const want = tableFromIPC(read(fixture(name))).toArray()
+    .map((x) => JSON.stringify(x, (k, v) => (typeof v === 'bigint' ? String(v) : v)));
+  // The active file has no stamp and sorts behind those that have one.
+  check(r.status === 0 && rows.length === want.length && rows.every((t, i) => t === want[i]),
+    `24: ${name}, rotated: each file stands for itself`, r, files, rows[0], want[0]);
+}
+
+await withService(() => ({ ackLimit: -1 }), async (svc) => {
+  const dir = path.join(z.dir, 'd24');
+  const run = z.start(z.sendArgs(svc, '-', '--from', 'arrow', '--debug-dir', dir, '--debug-arrow',
+    '--debug-proto', '--debug-flush', '100ms'));
+  const bytes = read(fixture('multi_batch.arrow').replace('.arrow', '_std.arrow'));
+  const stream = execFileSync('node', ['-e', `
+    import('apache-arrow').then(({ tableFromIPC, tableToIPC }) =>
+      process.stdout.write(tableToIPC(tableFromIPC(require('fs').readFileSync(0)), 'stream')))`],
+  { input: bytes, cwd: import.meta.dirname });
+  run.p.stdin.write(stream.subarray(0, stream.length - 8));
+  const file = path.join(dir, 'zerobus/arrow', `${z.TABLE}.arrows`);
+  const size = () => (fs.existsSync(file) ? fs.statSync(file).size : 0);
+  while (size() < stream.length - 8) await new Promise((resolve) => { setTimeout(resolve, 20); });
+  run.p.kill('SIGKILL');
+  await run.done;
+  let rows = 0;
+  for (const batch of RecordBatchReader.from(read(file))) rows += batch.numRows;
+  equal(rows, tableFromIPC(bytes).numRows, '24: after kill -9 every complete batch is there, idle flush');
+});
+
+await withService(undefined, async (svc) => {
+  const dir = path.join(z.dir, 'dj');
+  const r = await z.run(z.sendArgs(svc, '--debug-dir', dir, '--debug-proto', '--debug-arrow'),
+    { input: z.lines(10) });
+  equal(read(dir, 'zerobus/json', `${z.TABLE}.ndjson`).toString(), z.lines(10),
+    'JSON streams: the payloads as NDJSON', r);
+  check(!fs.existsSync(path.join(dir, 'zerobus/arrow')), 'and no Arrow file');
+  await z.run(z.sendArgs(svc, '--debug-dir', dir, '--debug-proto'), { input: z.lines(1) });
+  const names = fs.readdirSync(path.join(dir, 'zerobus/json')).sort();
+  check(names.length === 2 && /^main\.default\.air_quality-\d{8}T\d{6}Z-001\.ndjson$/.test(names[0]),
+    'the file of an earlier run is rotated away', names);
+  const none = await z.run(z.sendArgs(svc, '--debug-proto'), { input: z.lines(1) });
+  equal(none.status, 78, 'no folder: exit 78', none.err);
+  const flush = await z.run(z.sendArgs(svc, '--debug-dir', dir, '--debug-flush', '1ms'),
+    { input: z.lines(1) });
+  check(flush.status !== 0, 'a flush interval below 100 ms is refused', flush.err);
+});
+
+// ---- 25: another schema -----------------------------------------------------------------------
+
+await withService(undefined, async (svc) => {
+  const dir = path.join(z.dir, 'd25');
+  const r = await z.run(z.sendArgs(svc, fixture('multi_batch.arrow'), fixture('dictionary.arrow'),
+    '--debug-dir', dir, '--debug-proto', '--debug-arrow'));
+  check(r.status === 0 && svc.streams.length === 2 &&
+    !Buffer.from(svc.streams[0].descriptor).equals(Buffer.from(svc.streams[1].descriptor)),
+  '25: two files with different schemas: two streams, two descriptors', r, svc.streams.length);
+  equal(fs.readdirSync(path.join(dir, 'zerobus/proto')).length, 4, '25: and two pairs of files');
+  equal(fs.readdirSync(path.join(dir, 'zerobus/arrow')).length, 2, '25: and two Arrow files');
+});
+
+// ---- full disks -------------------------------------------------------------------------------
+
+await withService(undefined, async (svc) => {
+  const dir = path.join(z.dir, 'dfull');
+  fs.mkdirSync(path.join(dir, 'zerobus/json'), { recursive: true });
+  fs.symlinkSync('/dev/full', path.join(dir, 'zerobus/json', `${z.TABLE}.ndjson`));
+  const r = await z.run(z.sendArgs(svc, '--debug-dir', dir, '--debug-proto'), { input: z.lines(10) });
+  check(r.status === 0 && r.acked === 10 && /ZK4160/.test(r.err) && /No space/.test(r.err),
+    'a full disk for debug files: a warning, everything is delivered', r);
+  const rej = await z.run(z.sendArgs(svc, '--on-error', 'skip', '--rejects', '/dev/full'),
+    { input: z.lines(3) + 'nonsense\n' + z.lines(3, 3) });
+  check(rej.status === 74 && rej.read === rej.acked + rej.rejected + rej.spooled + rej.skipped,
+    'for rejects: exit 74, the sums match', rej);
+  const rec = await z.run(z.sendArgs(svc, '--receipts', '/dev/full'), { input: z.lines(3) });
+  check(rec.status === 74 && rec.read === 3, 'for receipts: exit 74', rec);
+});
+await withService(() => ({ refuse: [5, 'gone'] }), async (svc) => {
+  const r = await z.run(z.sendArgs(svc, '--spool', '/dev/null/spool'), { input: z.lines(3) });
+  const file = /goes to (\S+)/.exec(r.err)?.[1];
+  check(r.status !== 0 && file && jsonLines(read(file)).filter((o) => o.type === 'row').length === 3,
+    'no spool: what was not sent goes to a file in the state folder', r);
+});
+
+// ---- replay -----------------------------------------------------------------------------------
+
+const poison = (bad) => () => ({ onRequest: (c) => c.rows.some((t) => bad.test(t)) &&
+  (c.end(3, 'a row does not fit'), true) });
+
+const bad = path.join(z.dir, 'bad.ndjson');
+await withService(poison(/"n":[37],/), async (svc) => {
+  const r = await z.run(z.sendArgs(svc, '--on-error', 'skip', '--rejects', bad),
+    { input: z.lines(5) + '{"n":\n' + z.lines(5, 5) });
+  check(r.status === 3 && r.rejected === 3, 'three rows are rejected', r);
+});
+const replay = (svc, ...more) => ['zerobus', 'replay', '--endpoint', svc.url, '--auth', 'none', '-v',
+  '--progress', 'none', '--retry-base', '10ms', ...more];
+await withService(undefined, async (svc) => {
+  const only = await z.run(replay(svc, bad, '--only-code', 'ZK4120'));
+  check(only.status === 0 && only.read === 2 && svc.rows.has('{"n":3,"text":"row 3"}') &&
+    svc.streams[0].table === z.TABLE, 'replay --only-code: the payloads as they were, table of the file',
+  only, [...svc.rows.keys()]);
+  const same = await z.run(replay(svc, bad, '--on-error', 'skip', '--rejects', bad));
+  equal(same.status, 64, 'the rejects file must be another one', same.err);
+  const again = path.join(z.dir, 'again.ndjson');
+  const all = await z.run(replay(svc, bad, '--on-error', 'skip', '--rejects', again));
+  check(all.status === 3 && all.read === 3 && all.acked === 2 && all.rejected === 1 &&
+    jsonLines(read(again)).at(-1).code === 'ZK4117', 'what is still wrong is rejected again', all);
+  const before = read(bad).toString();
+  const stop = await z.run(replay(svc, bad));
+  check(stop.status === 65 && read(bad).toString() === before, '--on-error stop: nothing is sent',
+    stop);
+  const mended = z.write('mended.ndjson', before.replace(/"text":"\{\\"n\\":"/,
+    '"values":{"n":99}'));
+  const good = await z.run(replay(svc, mended, '-t', 'main.default.other'));
+  check(good.status === 0 && good.acked === 3 && svc.rows.has('{"n":99}') &&
+    svc.streams.at(-1).table === 'main.default.other', 'mended values go, to the table of -t', good,
+  mended);
+  const mixed = z.write('mixed.ndjson', read(mended) + read(mended).toString().replaceAll(z.TABLE, 'main.default.b'));
+  const two = await z.run(replay(svc, mixed));
+  check(two.status === 65 && /one table at a time/.test(two.err), 'rows of two tables need -t', two);
+  const dry = await z.run(['zerobus', 'replay', '--dry-run', mended]);
+  check(dry.status === 0 && /3 rows/.test(dry.err), 'replay --dry-run', dry);
+});
+
+// Values of Arrow rows are converted anew by the descriptor of the file; payloads of protobuf too.
+await withService(undefined, async (svc) => {
+  const rejects = path.join(z.dir, 'arrow-bad.ndjson');
+  const r = await z.run(z.sendArgs(svc, fixture('row_errors.arrows'), '--on-error', 'skip',
+    '--rejects', rejects));
+  const rows = jsonLines(read(rejects));
+  check(r.status === 3 && rows.length > 1 && rows[0].record_type === 'PROTO', 'rejected Arrow rows', r);
+  const again = await z.run(replay(svc, rejects, '--on-error', 'skip', '--rejects',
+    path.join(z.dir, 'arrow-again.ndjson')));
+  check(again.read === rows.length - 1 && again.read === again.acked + again.rejected,
+    'are converted again', again);
+});
+let home;
+await withService((i) => (i === 0 ? { refuse: [5, 'gone'] } : {}), async (svc) => {
+  const r = await z.run(z.sendArgs(svc, fixture('multi_batch.arrow')));
+  home = r.home;
+  check(r.status === 69 && r.spooled === 4, 'rows in the spool', r);
+  const out = await z.run(['spool', 'export'], { home });
+  const file = z.write('spool.ndjson', out.out);
+  const back = await z.run(replay(svc, file));
+  check(back.status === 0 && back.acked === 4 && svc.stored().total === 4 &&
+    Buffer.from(svc.streams.at(-1).descriptor).length > 10, 'an exported spool is replayed', back);
+});
+
+// ---- tables and profiles ----------------------------------------------------------------------
+
+const columns = [{ name: 'device_name', type_text: 'string', position: 0, nullable: false },
+  { name: 'at', type_text: 'timestamp', position: 1, comment: 'when' },
+  { name: 'where', type_text: 'geography', position: 2 }];
+let asked = [];
+const workspace = http.createServer((req, res) => {
+  let body = '';
+  req.on('data', (d) => { body += d; });
+  req.on('end', () => {
+    asked.push({ url: req.url, auth: req.headers.authorization, body });
+    res.setHeader('content-type', 'application/json');
+    if (req.url === '/oidc/v1/token') res.end(JSON.stringify({ access_token: 'tok', expires_in: 60 }));
+    else if (req.url.endsWith('.t')) res.end(JSON.stringify({ columns }));
+    else if (req.url.endsWith('.good')) res.end(JSON.stringify({ columns: columns.slice(0, 2) }));
+    else { res.statusCode = 404; res.end('{}'); }
+  });
+});
+await new Promise((resolve) => { workspace.listen(0, '127.0.0.1', resolve); });
+const wsUrl = `http://127.0.0.1:${workspace.address().port}`;
+const secret = z.write('client-secret', 's3cr:et-value\n');
+fs.chmodSync(secret, 0o600);
+const login = ['--workspace-url', wsUrl, '--client-id', 'client-1', '--client-secret-file', secret];
+
+{
+  const r = await z.run(['zerobus', 'table', '-t', 'main.default.t', '-o', 'json', ...login]);
+  const rows = r.status === 0 ? JSON.parse(r.out) : [];
+  const list = Array.isArray(rows) ? rows : rows.columns ?? [];
+  check(r.status === 0 && list.length === 3 && list[0].label === 'required' &&
+    list[1].field_type === 'int64' && list[1].remark === 'when' && /GEOGRAPHY|geography/.test(
+    list[2].remark) && list[2].number === null, 'zerobus table', r);
+  const form = new URLSearchParams(asked[0].body);
+  check(!form.has('resource') && /"privileges":\["SELECT"\]/.test(form.get('authorization_details')),
+    'with a token that may only read', asked[0]);
+  equal(asked[1].url, '/api/2.1/unity-catalog/tables/main.default.t', 'the path of the table');
+  const no = await z.run(['zerobus', 'table', '-t', 'main.default.t', '--exit-status', ...login]);
+  equal(no.status, 1, 'zerobus table --exit-status: a column cannot be written', no.err);
+  const missing = await z.run(['zerobus', 'table', '-t', 'main.default.x', ...login]);
+  check(missing.status === 69 && /ZK4031/.test(missing.err), 'no such table: ZK4031', missing);
+  const proto = await z.run(['zerobus', 'schema', '-t', 'main.default.good', ...login]);
+  check(proto.status === 0 && /message good \{/.test(proto.out) &&
+    /required string device_name = 1/.test(proto.out), 'zerobus schema -t: of the workspace', proto);
+  const ddl = await z.run(['zerobus', 'schema', fixture('multi_batch.arrow'), '-t', 'a.b.c', '-o',
+    'ddl']);
+  check(ddl.status === 0 && /`a`\.`b`\.`c`/.test(ddl.out), 'with a FILE it is a name only', ddl);
+}
+
+{
+  const cfg = z.write('databrickscfg', `[DEFAULT]\nhost = https://elsewhere.example\n\n[STAGE]\n` +
+    `host = ${wsUrl}/\nclient_id = from-profile\nclient_secret = ${'x'.repeat(300)}\n`);
+  const env = { DATABRICKS_CONFIG_FILE: cfg };
+  asked = [];
+  const r = await z.run(['zerobus', 'table', '-t', 'main.default.t', '--databricks-profile', 'STAGE'],
+    { env });
+  check(r.status === 0 && asked[0]?.auth === 'Basic ' +
+    Buffer.from(`from-profile:${'x'.repeat(300)}`).toString('base64'),
+  '--databricks-profile: the pair goes to its host', r, asked);
+  const byEnv = await z.run(['zerobus', 'table', '-t', 'main.default.t'],
+    { env: { ...env, DATABRICKS_CONFIG_PROFILE: 'STAGE' } });
+  equal(byEnv.status, 0, 'DATABRICKS_CONFIG_PROFILE', byEnv.err);
+  asked = [];
+  const other = await z.run(['zerobus', 'table', '-t', 'main.default.t', '--databricks-profile',
+    'DEFAULT', '--workspace-url', wsUrl], { env });
+  check(other.status === 78 && /ZK1207/.test(other.err) && asked.length === 0,
+    'to another host: ZK1207', other);
+  const none = await z.run(['zerobus', 'table', '-t', 'main.default.t', '--databricks-profile', 'NO'],
+    { env });
+  equal(none.status, 78, 'a section that is missing: exit 78', none.err);
+  const both = await z.run(['zerobus', 'table', '-t', 'main.default.t', '--databricks-profile',
+    'STAGE', ...login], { env });
+  equal(both.status, 78, 'two sources of credentials: exit 78', both.err);
+}
+workspace.close();
+
+// ---- the stand-in over TLS --------------------------------------------------------------------
+
+{
+  const out = path.join(z.dir, 'fake');
+  const cert = path.join(z.dir, 'cert.pem');
+  fs.mkdirSync(out);
+  const fake = z.start(['fake', 'zerobus', '--tls-cert', cert, '--tls-key', path.join(z.dir, 'key.pem'),
+    '--out', out, '--ready-file', path.join(z.dir, 'ready.json')]);
+  while (!fs.existsSync(path.join(z.dir, 'ready.json')))
+    await new Promise((resolve) => { setTimeout(resolve, 20); });
+  const ready = JSON.parse(read(z.dir, 'ready.json'));
+  const args = ['zerobus', 'send', '-t', z.TABLE, '--endpoint', ready.grpc, '--auth', 'none', '-v',
+    '--progress', 'none', '--retry-base', '10ms'];
+  const untrusted = await z.run([...args, fixture('multi_batch.arrow')]);
+  check(untrusted.status === 76 && /ZK4023/.test(untrusted.err) && untrusted.spooled === 4,
+    'a certificate that nobody knows: ZK4023, rows in the spool', untrusted);
+  const r = await z.run([...args, '--ca-file', cert, fixture('multi_batch.arrow')]);
+  check(/^https:/.test(ready.grpc) && r.status === 0 && r.acked === 4, 'the stand-in over TLS', r);
+  const stats = await (await fetch(`${ready.http}/stats`)).json();
+  check(stats.violations === 0 && stats.stored === 4, 'it decoded every row', stats);
+  const rows = jsonLines(read(out, `${z.TABLE}.ndjson`));
+  const want = jsonLines(read(fixture('multi_batch.ndjson')));
+  check(rows.length === 4 && rows.every((o, i) => o.name === (want[i].name ?? undefined)),
+    'and wrote them as NDJSON', rows, want);
+  equal(fs.statSync(path.join(z.dir, 'key.pem')).mode & 0o777, 0o600, 'the key is private');
+  fake.p.kill('SIGTERM');
+  const end = await fake.done;
+  check(/0 rules broken/.test(end.err), 'it says what it saw', end);
+}
+
+z.finish();
