@@ -260,6 +260,7 @@ static int run(struct flush *f, struct zk_error *err)
 		.ack_ms = 60000,
 		.flush_ms = 300000,
 		.isolate = true,
+		.trace_sample = 100,
 		.rnd = &f->s.rnd,
 		.ctx = f,
 		.on_acked = on_acked,

@@ -14,7 +14,6 @@
 #include "cmd/zerobus_send.h"
 #include "net/auth.h"
 #include "rt/loop.h"
-#include "rt/metrics.h"
 #include "rt/progress.h"
 #include "rt/stop.h"
 #include "zerobus/debug.h"
@@ -178,6 +177,7 @@ static void on_fetched(void *ctx, bool good)
 {
 	struct zb_send *s = ctx;
 
+	zb_metrics_token(&s->metrics, good);
 	if (!good)
 		return;
 	s->refreshes++;
@@ -414,6 +414,7 @@ static int make_sender(struct zb_send *s, struct zk_error *err)
 		.ack_ms = o->ack_ms,
 		.flush_ms = o->flush_ms,
 		.isolate = o->isolate,
+		.trace_sample = o->trace_sample ? o->trace_sample : 100,
 		.rnd = &s->s.rnd,
 		.ctx = s,
 		.on_acked = on_acked,
@@ -437,6 +438,7 @@ static int start(struct zb_send *s, struct zk_error *err)
 	struct zk_zb_feed_conf feed = feed_conf(s);
 
 	s->net = zk_app_net(s->app, err);
+	zb_metrics_init(&s->metrics, zk_app_metrics(s->app));
 	if (!s->net ||
 	    zb_auth_new(&s->s, ZK_ZB_TO_WRITE, s, on_fetched, &s->auth, err) < 0 ||
 	    make_sender(s, err) < 0)

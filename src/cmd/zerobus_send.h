@@ -12,12 +12,12 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "cmd/zerobus_conf.h"
+#include "cmd/zerobus_send_metrics.h"
 #include "store/spool.h"
 #include "zerobus/feed.h"
 #include "zerobus/rejects.h"
 #include "zerobus/sender.h"
 
-struct zk_histogram;
 struct zk_zb_debug;
 struct zk_loop;
 struct zk_progress;
@@ -88,7 +88,7 @@ struct zb_send {
 	uint64_t shown, folded; /* rejected rows that were said, and that were not */
 	char last_reason[200];
 	unsigned refreshes;
-	struct zk_histogram *latency;
+	struct zb_metrics metrics;
 	double ack_ms[4096]; /* the latest latencies, for the summary */
 	size_t n_ack_ms;
 	int64_t start_ms;

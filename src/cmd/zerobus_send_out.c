@@ -12,7 +12,6 @@
 #include "cmd/zerobus_send.h"
 #include "codec/jwrite.h"
 #include "rt/loop.h"
-#include "rt/metrics.h"
 #include "rt/progress.h"
 #include "zerobus/keep.h"
 #include "zerobus/request.h"
@@ -214,6 +213,7 @@ void zb_refused(struct zb_send *s, struct zk_zb_request *r, const struct zk_erro
 		                  .payload = zk_str_n(c.payload.n ? c.payload.p : "",
 		                                      c.payload.n),
 		                  .suspect = suspect });
+	zb_metrics_failed(&s->metrics, r);
 	receipts(s, r, "rejected");
 	note_done_ids(s, r);
 	settle_soon(s);
@@ -235,8 +235,7 @@ void zb_acked(struct zb_send *s, struct zk_zb_request *r, size_t stream)
 	(void)stream;
 	s->n.acked += r->rows;
 	s->ack_ms[s->n_ack_ms++ % ZK_ARRAY_LEN(s->ack_ms)] = (double)us / 1000;
-	if (s->latency)
-		zk_histogram_observe(s->latency, (double)us / 1e6);
+	zb_metrics_acked(&s->metrics, r, us);
 	receipts(s, r, "acked");
 	note_done_ids(s, r);
 	if (s->n_done || s->receipt_lines.n)
@@ -251,6 +250,7 @@ void zb_unsent(struct zb_send *s, struct zk_zb_request *r, const struct zk_error
 
 	if (!s->lost.code || (old != now && zk_exit_worse(old, now) == now))
 		s->lost = *err;
+	zb_metrics_failed(&s->metrics, r);
 	zk_list_push(&s->unsent, &r->link);
 	settle_soon(s);
 }

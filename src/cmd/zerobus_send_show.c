@@ -33,6 +33,8 @@ static void on_tick(void *ctx)
 	uint64_t read = 0, size = 0, total = 0;
 
 	zk_zb_sender_stat(s->sender, &st);
+	zb_metrics_look(&s->metrics, &s->n, &st);
+	zb_metrics_export(&s->metrics, s->app->otel);
 	zk_zb_feed_progress(s->feed, &read, &size);
 	/* Rows of all, estimated by what the bytes so far held. */
 	if (size && read && s->n.read && s->n.skipped == 0)
@@ -94,6 +96,7 @@ void zb_show_retry(struct zb_send *s, const struct zk_zb_retrying *r)
 	char text[700];
 
 	s->n.reconnects++;
+	zb_metrics_reopened(&s->metrics, why_name(r), r->attempt > 0);
 	if (!r->attempt)
 		return; /* a rotation, or a fresh token: nothing is waited for */
 	s->n.retries++;
@@ -181,6 +184,8 @@ static void put_more(struct zb_send *s, struct zk_buf *b)
 
 	if (s->sender)
 		zk_zb_sender_stat(s->sender, &st);
+	zb_metrics_look(&s->metrics, &s->n, &st);
+	zb_metrics_export(&s->metrics, s->app->otel);
 	zk_buf_printf(b, "reconnects %llu", (unsigned long long)s->n.reconnects);
 	zk_buf_printf(b, " · resent %s", zk_group_digits(st.resent, text));
 	zk_buf_printf(b, " · token refreshes %u", s->refreshes ? s->refreshes - 1 : 0);

@@ -40,6 +40,27 @@ struct zk_otlp_resource {
 	size_t n; /* of pairs */
 };
 
+/* Metrics (ExportMetricsServiceRequest): between zk_otlp_metrics_open and zk_otlp_close, each with
+ * its points between zk_otlp_metric and zk_otlp_metric_end; attributes of a point between
+ * zk_otlp_point and the function that gives its value. Cumulative since `start_ns`. */
+enum zk_otlp_metric_kind { ZK_OTLP_SUM, ZK_OTLP_GAUGE, ZK_OTLP_HISTOGRAM };
+void zk_otlp_metrics_open(struct zk_buf *b, const struct zk_otlp_resource *r);
+void zk_otlp_metric(struct zk_buf *b, const char *name, const char *unit,
+                    enum zk_otlp_metric_kind kind);
+void zk_otlp_point(struct zk_buf *b);
+void zk_otlp_bool(struct zk_buf *b, const char *key, bool value);
+void zk_otlp_point_u64(struct zk_buf *b, uint64_t start_ns, uint64_t now_ns, uint64_t v);
+/* `counts` has one more than `bounds`. */
+struct zk_otlp_histogram {
+	const double *bounds;
+	const uint64_t *counts;
+	size_t n_bounds;
+	double sum;
+};
+void zk_otlp_point_histogram(struct zk_buf *b, uint64_t start_ns, uint64_t now_ns,
+                             const struct zk_otlp_histogram *h);
+void zk_otlp_metric_end(struct zk_buf *b, enum zk_otlp_metric_kind kind);
+
 void zk_otlp_open(struct zk_buf *b, const struct zk_otlp_resource *r);
 void zk_otlp_close(struct zk_buf *b);
 

@@ -86,6 +86,11 @@ struct zk_net *zk_net_new(struct zk_loop *l, const struct zk_net_conf *conf,
 	return n;
 }
 
+struct zk_otel *zk_net_otel(struct zk_net *n)
+{
+	return n->conf.otel;
+}
+
 struct zk_loop *zk_net_loop(struct zk_net *n)
 {
 	return n->loop;

@@ -37,6 +37,8 @@ struct zk_net *zk_net_new(struct zk_loop *l, const struct zk_net_conf *conf,
 /* Cancels what runs (without calling back) and frees. */
 void zk_net_free(struct zk_net *n);
 struct zk_loop *zk_net_loop(struct zk_net *n);
+/* The telemetry of its requests, for spans that are none; NULL = none. */
+struct zk_otel *zk_net_otel(struct zk_net *n);
 /* Ends whatever runs without calling back: the owners of the requests are going. */
 void zk_net_cancel_all(struct zk_net *n);
 

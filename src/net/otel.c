@@ -30,6 +30,7 @@
 #define BATCH_SPANS 512
 #define MAX_BYTES   ((size_t)8 << 20)
 #define DELAY_MS    5000
+#define METRICS_MS  10000
 #define MAX_STATE   512 /* W3C Trace Context §3.3.1.1 */
 #define MAX_ANSWER  65536
 
@@ -49,6 +50,9 @@ struct zk_otel {
 	size_t n_spans;
 	uint64_t dropped;
 	struct zk_send *send;
+	struct zk_buf metrics; /* that wait */
+	struct zk_send *metrics_send;
+	struct zk_timer *metrics_timer;
 	bool gave_up; /* the collector does not take spans: no further tries at the end */
 	bool over;
 	bool warned;
@@ -156,14 +160,21 @@ static void complain(struct zk_otel *o, const char *why)
 	o->warned = true;
 }
 
+/* Whose telemetry it is; the caller frees the pairs. */
+static struct zk_otlp_resource resource(const struct zk_otel *o, zk_str **pairs)
+{
+	*pairs = zk_alloc_array(2 * o->env.n_pairs + 1, sizeof(**pairs));
+	for (size_t i = 0; i < 2 * o->env.n_pairs; i++)
+		(*pairs)[i] = zk_str_of(o->env.pairs[i]);
+	return (struct zk_otlp_resource){ .pairs = *pairs, .n = o->env.n_pairs };
+}
+
 /* Moves what waits into `body` as one request. */
 static void take(struct zk_otel *o, struct zk_buf *body)
 {
-	zk_str *pairs = zk_alloc_array(2 * o->env.n_pairs + 1, sizeof(*pairs));
-	struct zk_otlp_resource r = { .pairs = pairs, .n = o->env.n_pairs };
+	zk_str *pairs;
+	struct zk_otlp_resource r = resource(o, &pairs);
 
-	for (size_t i = 0; i < 2 * o->env.n_pairs; i++)
-		pairs[i] = zk_str_of(o->env.pairs[i]);
 	zk_otlp_open(body, &r);
 	zk_buf_add(body, zk_buf_str(&o->spans));
 	zk_otlp_close(body);
@@ -218,17 +229,18 @@ static void on_done(void *ctx, const struct zk_http_res *res, struct zk_error *e
 		check_partial(o, res->body);
 	if (o->n_spans && !o->gave_up)
 		flush(o);
-	o->over = !o->send;
+	o->over = !o->send && !o->metrics_send;
 }
 
-static void post(struct zk_otel *o, zk_str body)
+static int post(struct zk_otel *o, const char *url, zk_str body, zk_http_done_fn done,
+                struct zk_send **ret)
 {
 	struct zk_buf packed ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_error err = { 0 };
 	const char **headers = zk_alloc_array(o->env.n_headers + 2, sizeof(*headers));
 	struct zk_send_conf conf = {
 		.http = { .method = "POST",
-		          .url = o->env.url,
+		          .url = url,
 		          .headers = headers,
 		          .content_type = "application/json",
 		          .ctx = o,
@@ -249,11 +261,12 @@ static void post(struct zk_otel *o, zk_str body)
 		headers[o->env.n_headers] = "Content-Encoding: gzip";
 		conf.http.body = zk_buf_str(&packed);
 	}
-	if (zk_send_start(o->net, &conf, on_done, &o->send, &err) < 0) {
-		o->gave_up = true;
+	int r = zk_send_start(o->net, &conf, done, ret, &err);
+
+	if (r < 0)
 		complain(o, err.msg);
-	}
 	free(headers);
+	return r;
 }
 
 static void flush(struct zk_otel *o)
@@ -267,8 +280,8 @@ static void flush(struct zk_otel *o)
 	take(o, &body);
 	if (o->fd >= 0)
 		append_to_file(o, zk_buf_str(&body));
-	if (o->env.url)
-		post(o, zk_buf_str(&body));
+	if (o->env.url && post(o, o->env.url, zk_buf_str(&body), on_done, &o->send) < 0)
+		o->gave_up = true;
 }
 
 static void on_timer(void *ctx)
@@ -292,6 +305,59 @@ static void written(struct zk_otel *o, size_t before)
 		flush(o);
 	else if (!zk_timer_is_active(o->timer))
 		zk_timer_start(o->timer, DELAY_MS, 0);
+}
+
+/* ---- metrics ----------------------------------------------------------------------------------- */
+
+static void on_metrics_done(void *ctx, const struct zk_http_res *res,
+                            struct zk_error *err)
+{
+	struct zk_otel *o = ctx;
+
+	(void)res;
+	o->metrics_send = NULL;
+	if (err)
+		complain(o, err->msg);
+	o->over = !o->send;
+}
+
+static void flush_metrics(struct zk_otel *o)
+{
+	struct zk_buf body ZK_CLEANUP(zk_buf_done) = { 0 };
+	zk_str *pairs;
+	struct zk_otlp_resource r;
+
+	if (!o->metrics.n || o->metrics_send)
+		return;
+	r = resource(o, &pairs);
+	zk_buf_init(&body, 2 * MAX_BYTES);
+	zk_otlp_metrics_open(&body, &r);
+	zk_buf_add(&body, zk_buf_str(&o->metrics));
+	zk_otlp_close(&body);
+	free(pairs);
+	zk_buf_clear(&o->metrics);
+	ZK_IGNORE(post(o, o->env.metrics_url, zk_buf_str(&body), on_metrics_done,
+	               &o->metrics_send) < 0); /* said already */
+}
+
+static void on_metrics_timer(void *ctx)
+{
+	flush_metrics(ctx);
+}
+
+bool zk_otel_wants_metrics(const struct zk_otel *o)
+{
+	return o && o->net && o->env.metrics_url;
+}
+
+void zk_otel_metrics(struct zk_otel *o, zk_str metrics)
+{
+	if (!zk_otel_wants_metrics(o))
+		return;
+	zk_buf_clear(&o->metrics);
+	zk_buf_add(&o->metrics, metrics);
+	if (!zk_timer_is_active(o->metrics_timer))
+		zk_timer_start(o->metrics_timer, METRICS_MS, 0);
 }
 
 /* ---- spans ------------------------------------------------------------------------------------ */
@@ -391,6 +457,49 @@ void zk_otel_request(struct zk_otel *o, const struct zk_otel_ctx *ctx,
 	written(o, before);
 }
 
+void zk_otel_child(struct zk_otel *o, const struct zk_otel_ctx *parent,
+                   struct zk_otel_ctx *ret)
+{
+	*ret = *parent;
+	memcpy(ret->parent_id, parent->span_id, sizeof(ret->parent_id));
+	random_id(o, ret->span_id, sizeof(ret->span_id));
+	ret->start_us = zk_wall_us();
+}
+
+void zk_otel_span(struct zk_otel *o, const struct zk_otel_ctx *ctx,
+                  const struct zk_otel_span *s)
+{
+	struct zk_otlp_span span = { .kind = ZK_OTLP_CLIENT };
+	size_t before = o->spans.n;
+	char code[16];
+
+	if (!ctx->recording)
+		return;
+	if (o->n_spans >= MAX_SPANS) {
+		o->dropped++;
+		return;
+	}
+	fill(o, ctx, &span);
+	span.end_ns = span.start_ns + (uint64_t)ZK_MAX(s->total_us, (int64_t)0) * 1000;
+	span.name = zk_str_of(s->name);
+	span.failed = s->err != NULL;
+	span.message = zk_str_of(s->err ? s->err->msg : NULL);
+	zk_otlp_span(&o->spans, &span);
+	for (size_t i = 0; i < s->n_attrs; i++) {
+		if (s->attrs[i].text)
+			zk_otlp_str(&o->spans, s->attrs[i].name,
+			            zk_str_of(s->attrs[i].text));
+		else
+			zk_otlp_i64(&o->spans, s->attrs[i].name, s->attrs[i].n);
+	}
+	if (s->err) {
+		(void)snprintf(code, sizeof(code), "ZK%04d", (int)s->err->code);
+		zk_otlp_str(&o->spans, "error.type", zk_str_of(code));
+	}
+	zk_otlp_span_end(&o->spans, &span);
+	written(o, before);
+}
+
 static void put_command(struct zk_otel *o, int status)
 {
 	struct zk_otlp_span s = { .kind = ZK_OTLP_INTERNAL };
@@ -427,7 +536,7 @@ struct zk_otel *zk_otel_new(const struct zk_otel_conf *conf)
 	zk_otel_env_read(conf->endpoint, &o->env);
 	if (!o->env.off && conf->file)
 		open_file(o, conf->file);
-	o->exports = o->env.url || o->fd >= 0;
+	o->exports = o->env.url || o->env.metrics_url || o->fd >= 0;
 	read_parent(o);
 	if (!o->exports && !o->has_parent) {
 		zk_otel_free(o);
@@ -442,6 +551,7 @@ struct zk_otel *zk_otel_new(const struct zk_otel_conf *conf)
 	o->command = conf->command && o->exports ? zk_strdup(conf->command) : NULL;
 	o->sampled = o->exports && decide(o, o->root.trace_id);
 	zk_buf_init(&o->spans, MAX_BYTES);
+	zk_buf_init(&o->metrics, MAX_BYTES);
 	return o;
 }
 
@@ -450,6 +560,8 @@ void zk_otel_attach(struct zk_otel *o, struct zk_net *net)
 	o->net = net;
 	o->timer = zk_timer_new(zk_net_loop(net), on_timer, o);
 	zk_timer_weak(o->timer, true);
+	o->metrics_timer = zk_timer_new(zk_net_loop(net), on_metrics_timer, o);
+	zk_timer_weak(o->metrics_timer, true);
 }
 
 void zk_otel_free(struct zk_otel *o)
@@ -458,7 +570,11 @@ void zk_otel_free(struct zk_otel *o)
 		return;
 	if (o->send)
 		zk_send_cancel(o->send);
+	if (o->metrics_send)
+		zk_send_cancel(o->metrics_send);
 	zk_timer_free(o->timer);
+	zk_timer_free(o->metrics_timer);
+	zk_buf_done(&o->metrics);
 	if (o->fd >= 0)
 		(void)close(o->fd); /* each line was written and checked */
 	zk_buf_done(&o->spans);
@@ -484,15 +600,19 @@ void zk_otel_end(struct zk_otel *o, int status)
 	if (o->command && o->sampled)
 		put_command(o, status);
 	o->over = false;
-	if (o->gave_up && o->fd < 0)
-		return;
-	flush(o);
-	if (!o->send)
+	if (!o->gave_up || o->fd >= 0)
+		flush(o);
+	if (!o->gave_up)
+		flush_metrics(o);
+	if (!o->send && !o->metrics_send)
 		return;
 	struct zk_timer *end = zk_timer_new(zk_net_loop(o->net), on_end, o);
 
 	zk_timer_start(end, ZK_OTEL_END_MS, 0);
-	zk_send_hurry(o->send);
+	if (o->send)
+		zk_send_hurry(o->send);
+	if (o->metrics_send)
+		zk_send_hurry(o->metrics_send);
 	zk_loop_until(zk_net_loop(o->net), &o->over);
 	zk_timer_free(end);
 }

@@ -68,6 +68,31 @@ struct zk_otel_request {
 void zk_otel_request(struct zk_otel *o, const struct zk_otel_ctx *ctx,
                      const struct zk_otel_request *r);
 
+/* A span of something else than a request, below `parent`, which zk_otel_begin or this made. */
+void zk_otel_child(struct zk_otel *o, const struct zk_otel_ctx *parent,
+                   struct zk_otel_ctx *ret);
+struct zk_otel_attr {
+	const char *name;
+	const char *text; /* NULL = the number */
+	int64_t n;
+};
+struct zk_otel_span {
+	const char *name;
+	const struct zk_otel_attr *attrs;
+	size_t n_attrs;
+	int64_t total_us;
+	const struct zk_error *err; /* NULL = fine */
+};
+/* Ends one that zk_otel_begin or zk_otel_child began. */
+void zk_otel_span(struct zk_otel *o, const struct zk_otel_ctx *ctx,
+                  const struct zk_otel_span *s);
+
+/* Whether metrics are wanted: an address is known. `o` may be NULL. */
+bool zk_otel_wants_metrics(const struct zk_otel *o);
+/* The present state of all metrics, as zk_otlp_metric and its like wrote them; replaces what was
+ * given before. Sent at most every 10 s, and at the end. */
+void zk_otel_metrics(struct zk_otel *o, zk_str metrics);
+
 /* The command ended with this exit status: its span, and the delivery of what waits, at most
  * ZK_OTEL_END_MS. Not from a callback. No other request runs any more. */
 void zk_otel_end(struct zk_otel *o, int status);

@@ -86,13 +86,13 @@ static void add_header(struct zk_otel_env *e, zk_str name, zk_str value)
 	e->headers[e->n_headers] = NULL;
 }
 
-static char *with_path(const char *base)
+static char *with_path(const char *base, const char *signal)
 {
 	size_t n = strlen(base);
 
 	while (n && base[n - 1] == '/')
 		n--;
-	return zk_asprintf("%.*s/v1/traces", (int)ZK_MIN(n, (size_t)MAX_VALUE), base);
+	return zk_asprintf("%.*s/v1/%s", (int)ZK_MIN(n, (size_t)MAX_VALUE), base, signal);
 }
 
 /* True when nothing is to be sent. */
@@ -114,15 +114,21 @@ static void read_target(const char *endpoint, struct zk_otel_env *e)
 {
 	const char *own = get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
 	const char *base = get("OTEL_EXPORTER_OTLP_ENDPOINT");
+	const char *metrics = get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT");
 	const char *s = get_signal("HEADERS");
 
 	if (endpoint) {
-		e->url = with_path(endpoint);
+		e->url = with_path(endpoint, "traces");
+		e->metrics_url = with_path(endpoint, "metrics");
 		return;
 	}
-	if ((!own && !base) || protocol_is_off())
+	if ((!own && !base && !metrics) || protocol_is_off())
 		return;
-	e->url = own ? zk_strdup(own) : with_path(base);
+	if (own || base)
+		e->url = own ? zk_strdup(own) : with_path(base, "traces");
+	if (metrics || base)
+		e->metrics_url =
+		        metrics ? zk_strdup(metrics) : with_path(base, "metrics");
 	if (s)
 		each_pair(s, "OTEL_EXPORTER_OTLP_HEADERS", add_header, e);
 }
@@ -229,12 +235,23 @@ static bool is_off(void)
 	return strcmp(to, "none") == 0;
 }
 
+static bool metrics_are_off(void)
+{
+	const char *to = get("OTEL_METRICS_EXPORTER");
+
+	if (to && strcmp(to, "none") != 0 && strcmp(to, "otlp") != 0)
+		no_good("OTEL_METRICS_EXPORTER", to);
+	return to && strcmp(to, "none") == 0;
+}
+
 void zk_otel_env_read(const char *endpoint, struct zk_otel_env *ret)
 {
 	*ret = (struct zk_otel_env){ .off = is_off() };
 	if (ret->off)
 		return;
 	read_target(endpoint, ret);
+	if (metrics_are_off())
+		free(ZK_TAKE(ret->metrics_url));
 	read_transfer(ret);
 	read_sampler(ret);
 	read_resource(ret);
@@ -243,6 +260,7 @@ void zk_otel_env_read(const char *endpoint, struct zk_otel_env *ret)
 void zk_otel_env_done(struct zk_otel_env *e)
 {
 	free(e->url);
+	free(e->metrics_url);
 	for (size_t i = 0; i < e->n_headers; i++)
 		zk_secret_free(e->headers[i]);
 	free(e->headers);

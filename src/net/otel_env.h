@@ -16,8 +16,9 @@ enum zk_otel_sampler {
 };
 
 struct zk_otel_env {
-	char *url;      /* where spans are POSTed to; NULL = nowhere */
-	char **headers; /* "Name: value", ended by NULL; secrets */
+	char *url;         /* where spans are POSTed to; NULL = nowhere */
+	char *metrics_url; /* the same for metrics */
+	char **headers;    /* "Name: value", ended by NULL; secrets */
 	size_t n_headers;
 	bool off; /* OTEL_SDK_DISABLED, OTEL_TRACES_EXPORTER=none: no spans, not to a file either */
 	bool gzip;

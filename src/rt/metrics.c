@@ -269,6 +269,19 @@ void zk_histogram_observe(struct zk_histogram *h, double v)
 	add_double(&h->sum_bits, v);
 }
 
+size_t zk_histogram_read(const struct zk_histogram *h, double bounds[ZK_HISTOGRAM_MAX],
+                         uint64_t counts[ZK_HISTOGRAM_MAX + 1], double *sum)
+{
+	size_t n = ZK_MIN(h->n, (size_t)ZK_HISTOGRAM_MAX);
+
+	for (size_t i = 0; i < n; i++)
+		bounds[i] = h->bounds[i];
+	for (size_t i = 0; i <= n; i++)
+		counts[i] = atomic_load_explicit(&h->buckets[i], memory_order_relaxed);
+	*sum = zk_metric_double(&h->sum_bits);
+	return n;
+}
+
 uint64_t zk_histogram_count(const struct zk_histogram *h)
 {
 	uint64_t n = 0;

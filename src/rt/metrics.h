@@ -41,6 +41,11 @@ void zk_histogram_observe(struct zk_histogram *h, double v);
 /* Estimated quantile (linear within the bucket), 0 without observations. */
 double zk_histogram_quantile(const struct zk_histogram *h, double q);
 uint64_t zk_histogram_count(const struct zk_histogram *h);
+/* Bounds (at most ZK_HISTOGRAM_MAX, the return value is their number), the observations of each
+ * bucket, one more than bounds and not cumulative, and their sum. */
+#define ZK_HISTOGRAM_MAX 32
+size_t zk_histogram_read(const struct zk_histogram *h, double bounds[ZK_HISTOGRAM_MAX],
+                         uint64_t counts[ZK_HISTOGRAM_MAX + 1], double *sum);
 
 /* Called before every formatting, to refresh gauges that are read rather than kept. */
 void zk_metrics_on_collect(struct zk_metrics *m, void (*fn)(void *ctx), void *ctx);

@@ -11,6 +11,7 @@
 #include "net/net.h"
 #include "rt/loop.h"
 #include "zerobus/proto.h"
+#include "zerobus/spans.h"
 
 #define ZK_LOGGER "zerobus"
 #include "base/log.h"
@@ -36,6 +37,7 @@ struct zk_zb_link {
 	struct call *call; /* NULL = none */
 	char *token;       /* of the call, a secret */
 	struct zk_list retired;
+	struct zk_zb_spans spans;
 	bool fresh; /* the token was refused: a new one is wanted */
 	bool freed;
 };
@@ -109,14 +111,24 @@ static bool call_is_waiting(void *ctx)
 	return c->owner && zk_zb_stream_window(c->owner->stream)->n > 0;
 }
 
+static void end_span(struct zk_zb_link *l, int status, const struct zk_error *err)
+{
+	zk_zb_spans_close(&l->spans, zk_zb_stream_id(l->stream), status, err);
+}
+
 static void call_end(void *ctx, const struct zk_grpc_end *end)
 {
 	struct call *c = ctx;
+	struct zk_error err = { 0 };
 
 	if (c->owner) {
 		zk_debug("call ended", "stream=%zu status=%d from=%d http=%d message=%s",
 		         c->owner->conf.index, end->code, (int)end->from,
 		         end->http_status, end->message);
+		if (end->code)
+			(void)zk_zb_end_to_error(end, /* created */ true,
+			                         c->owner->conf.sender->table, &err);
+		end_span(c->owner, end->code, end->code ? &err : NULL);
 		zk_zb_stream_ended(c->owner->stream, end);
 		return;
 	}
@@ -183,10 +195,12 @@ static void op_connect(void *ctx)
 {
 	struct zk_zb_link *l = ctx;
 	const struct zk_zb_sender_conf *sc = l->conf.sender;
+	char parent[ZK_TRACEPARENT_TEXT + 1] = "";
+	const char *traceparent = zk_zb_spans_open(&l->spans, parent);
 	struct zk_h2_header more[] = {
 		{ ZK_STR("x-databricks-zerobus-table-name"), sc->table, false },
 		{ ZK_STR("x-zerobus-sdk"), ZK_STR("zk/" ZK_VERSION), false },
-		{ ZK_STR("traceparent"), zk_str_of(sc->traceparent), false },
+		{ ZK_STR("traceparent"), zk_str_of(traceparent), false },
 	};
 	struct call *c = zk_new0(struct call);
 	struct zk_error err = { 0 };
@@ -196,7 +210,7 @@ static void op_connect(void *ctx)
 		.bearer = l->token,
 		.user_agent = "zk/" ZK_VERSION,
 		.headers = more,
-		.n_headers = sc->traceparent ? 3 : 2,
+		.n_headers = traceparent ? 3 : 2,
 		.connect_timeout_ms = sc->connect_ms,
 		.ctx = c,
 		.on_open = call_open,
@@ -241,6 +255,7 @@ static void op_drop(void *ctx, uint32_t h2_code)
 	struct zk_zb_link *l = ctx;
 	struct call *c = ZK_TAKE(l->call);
 
+	end_span(l, ZK_GRPC_CANCELLED, NULL);
 	if (l->conf.sender->auth)
 		zk_auth_cancel(l->conf.sender->auth, l);
 	if (c)
@@ -252,6 +267,7 @@ static void op_retire(void *ctx)
 	struct zk_zb_link *l = ctx;
 	struct call *c = ZK_TAKE(l->call);
 
+	end_span(l, ZK_GRPC_OK, NULL);
 	if (!c)
 		return;
 	c->owner = NULL;
@@ -282,6 +298,7 @@ static void op_acked(void *ctx, struct zk_zb_request *r)
 {
 	struct zk_zb_link *l = ctx;
 
+	zk_zb_spans_batch(&l->spans, r, zk_zb_stream_id(l->stream), ZK_GRPC_OK, NULL);
 	l->conf.on_acked(l->conf.ctx, l->conf.index, r);
 }
 
@@ -290,6 +307,8 @@ static void op_rejected(void *ctx, struct zk_zb_request *r, const struct zk_erro
 {
 	struct zk_zb_link *l = ctx;
 
+	zk_zb_spans_batch(&l->spans, r, zk_zb_stream_id(l->stream),
+	                  zk_zb_stream_last_status(l->stream), err);
 	l->conf.on_rejected(l->conf.ctx, l->conf.index, r, err, suspect);
 }
 
@@ -367,6 +386,10 @@ struct zk_zb_link *zk_zb_link_new(const struct zk_zb_link_conf *conf)
 	l->conf = *conf;
 	l->loop = zk_net_loop(sc->net);
 	zk_list_init(&l->retired);
+	l->spans =
+	        (struct zk_zb_spans){ .otel = zk_net_otel(sc->net),
+		                      .table = sc->table.p,
+		                      .sample = ZK_MAX(sc->trace_sample, (uint64_t)1) };
 	l->timer = zk_timer_new(l->loop, on_timer, l);
 	l->stream = zk_zb_stream_new(&stream);
 	return l;
@@ -401,4 +424,11 @@ struct zk_zb_stream *zk_zb_link_stream(struct zk_zb_link *l)
 void zk_zb_link_warm(struct zk_zb_link *l)
 {
 	zk_zb_stream_warm(l->stream);
+}
+
+void zk_zb_link_unsent(struct zk_zb_link *l, const struct zk_zb_request *r,
+                       const struct zk_error *err)
+{
+	zk_zb_spans_batch(&l->spans, r, zk_zb_stream_id(l->stream),
+	                  zk_zb_stream_last_status(l->stream), err);
 }

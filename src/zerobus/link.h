@@ -27,5 +27,8 @@ void zk_zb_link_free(struct zk_zb_link *l);
 struct zk_zb_stream *zk_zb_link_stream(struct zk_zb_link *l);
 /* Opens the connection although nothing is to be sent yet. */
 void zk_zb_link_warm(struct zk_zb_link *l);
+/* A request of this stream, or that it would have got, is not sent: its span. */
+void zk_zb_link_unsent(struct zk_zb_link *l, const struct zk_zb_request *r,
+                       const struct zk_error *err);
 
 #endif

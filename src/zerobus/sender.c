@@ -78,8 +78,11 @@ static void give_back_all(struct zk_zb_sender *s, const struct zk_error *err)
 {
 	struct zk_zb_request *r;
 
-	while ((r = queue_take(s)) != NULL)
+	while ((r = queue_take(s)) != NULL) {
+		if (s->slots[0].link)
+			zk_zb_link_unsent(s->slots[0].link, r, err);
 		s->conf.on_unsent(s->conf.ctx, r, err);
+	}
 }
 
 static void be_over(struct zk_zb_sender *s, const struct zk_error *err)

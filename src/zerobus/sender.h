@@ -25,10 +25,10 @@ struct zk_zb_sender_conf {
 	struct zk_auth *auth; /* borrowed; NULL = no tokens */
 	const char *endpoint;
 	zk_str table;
-	const char *traceparent; /* NULL = none */
-	size_t streams;          /* 1 to 32 */
-	size_t max_inflight;     /* requests per stream */
-	uint64_t rate;           /* rows per second; 0 = no limit */
+	uint64_t trace_sample; /* a span for one request in so many */
+	size_t streams;        /* 1 to 32 */
+	size_t max_inflight;   /* requests per stream */
+	uint64_t rate;         /* rows per second; 0 = no limit */
 	struct zk_retry_conf retry;
 	int64_t connect_ms, create_ms, ack_ms, flush_ms;
 	bool isolate;

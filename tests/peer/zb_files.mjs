@@ -1,6 +1,6 @@
 // What `zk zerobus` writes to and reads from files: debug files (specs/zerobus.md §16, numbers 22 to
-// 26 of §23), rejects and spools that are replayed (§14.5), tables and profiles, full disks; and
-// the stand-in over TLS.
+// 26 of §23), rejects and spools that are replayed (§14.5), tables and profiles, full disks; the
+// stand-in over TLS; and telemetry (§17).
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -320,6 +320,65 @@ workspace.close();
   fake.p.kill('SIGTERM');
   const end = await fake.done;
   check(/0 rules broken/.test(end.err), 'it says what it saw', end);
+}
+
+// ---- telemetry --------------------------------------------------------------------------------
+
+{
+  const got = { '/v1/traces': [], '/v1/metrics': [] };
+  const collector = http.createServer((req, res) => {
+    let body = '';
+    req.on('data', (d) => { body += d; });
+    req.on('end', () => {
+      got[req.url]?.push(JSON.parse(body));
+      res.setHeader('content-type', 'application/json');
+      res.end('{}');
+    });
+  });
+  await new Promise((resolve) => { collector.listen(0, '127.0.0.1', resolve); });
+  await withService((i) => (i === 0 ? { ackLimit: 3,
+    onRequest: (c) => c.offset === 9 && (c.end(14, 'later'), true) } : {}), async (svc) => {
+    const run = (...more) => z.run(z.sendArgs(svc, '--batch-rows', '10', '--otel-endpoint',
+      `http://127.0.0.1:${collector.address().port}`, ...more), { input: z.lines(1000) });
+    const r = await run('--trace-sample', '10');
+    const spans = got['/v1/traces'].flatMap((t) => t.resourceSpans[0].scopeSpans[0].spans);
+    const named = (name) => spans.filter((s) => s.name === name);
+    const attrs = (s) => Object.fromEntries(s.attributes.map((a) => [a.key, Object.values(a.value)[0]]));
+    const root = named('zk zerobus send');
+    const streams = named('zerobus.stream');
+    const batches = named('zerobus.send_batch');
+    check(r.status === 0 && root.length === 1 && streams.length === 2 && batches.length >= 10 &&
+      batches.length <= 12, 'a span for the run, each stream, one request in ten', r,
+    spans.map((s) => s.name));
+    check(streams.every((s) => s.parentSpanId === root[0].spanId) &&
+      batches.every((s) => streams.some((t) => t.spanId === s.parentSpanId)), 'one below the other');
+    const b = attrs(batches[0]);
+    check(b.table_name === z.TABLE && b['zerobus.rows'] === '10' && /^stream-/.test(
+      b['zerobus.stream_id']) && b['rpc.grpc.status_code'] === '0' && Number(b['zerobus.bytes']) > 0,
+    'with table, rows, bytes, stream and status', b);
+    check(streams.some((s) => s.status?.code === 2 && attrs(s)['rpc.grpc.status_code'] === '14'),
+      'a stream that failed says so', streams);
+    const metrics = got['/v1/metrics'].at(-1)?.resourceMetrics[0].scopeMetrics[0].metrics ?? [];
+    const metric = (name) => metrics.find((m) => m.name === name);
+    const rows = metric('zerobus.rows')?.sum.dataPoints.find((p) =>
+      p.attributes[0].value.stringValue === 'acked');
+    check(rows?.asInt === '1000' && metric('zerobus.batch.latency_ms')?.unit === 'ms' &&
+      Number(metric('zerobus.batch.size_bytes')?.histogram.dataPoints[0].count) === 100 &&
+      metric('zerobus.reconnects')?.sum.dataPoints[0].attributes[0].value.stringValue ===
+        'UNAVAILABLE' && metric('zerobus.ack.lag_ms')?.gauge &&
+      metric('zerobus.inflight.bytes') && metric('zerobus.inflight.requests') &&
+      metric('zerobus.retries') && metric('zerobus.token.refreshes') &&
+      metric('zerobus.batch.success'), 'every metric of §17', metrics);
+    check(!JSON.stringify(got).includes('row 1'), 'no payload leaves that way');
+  });
+  collector.closeAllConnections();
+  collector.close();
+  await withService(undefined, async (svc) => {
+    const r = await z.run(z.sendArgs(svc, '--otel-endpoint', 'http://127.0.0.1:9'),
+      { input: z.lines(10) });
+    check(r.status === 0 && r.acked === 10 && /telemetry/.test(r.err),
+      'a dead collector: one warning, everything is delivered', r);
+  });
 }
 
 z.finish();
