@@ -318,10 +318,16 @@ static int check_files(struct zb_send *s, struct zk_error *err)
 	conf.on_kind = NULL;
 	conf.on_part = NULL;
 	conf.on_built = NULL;
+	s->stamps = conf.stamps = zk_alloc_array(s->n_paths, sizeof(*s->stamps));
+	/* Arrow debug files are written while an input is read. */
+	conf.held = s->debug && s->o->debug_arrow ? NULL : &s->held;
 	if (zk_zb_feed_check(&conf, first_bad, &sums, err) < 0)
 		return -(int)err->code;
-	if (!s->err.code)
+	if (!s->err.code) {
+		if (!zk_list_is_empty(&s->held))
+			on_skipped(s, sums.skipped);
 		return 0;
+	}
 	*err = s->err;
 	if (!err->hint[0])
 		(void)zk_err_hint(
@@ -446,6 +452,8 @@ static int start(struct zb_send *s, struct zk_error *err)
 	s->stop = zk_app_stop(s->app, &stop, err);
 	if (!s->stop)
 		return -(int)err->code;
+	feed.stamps = s->stamps;
+	feed.held = &s->held;
 	if (zk_zb_feed_start(&feed, &s->feed, err) < 0)
 		return -(int)err->code;
 	zb_show_start(s);
@@ -534,6 +542,7 @@ static void send_init(struct zb_send *s, struct zk_app *app, const struct zb_sen
 	s->receipts = -1;
 	s->start_ms = zk_mono_ms();
 	zk_list_init(&s->unsent);
+	zk_list_init(&s->held);
 	zk_map_init(&s->proven);
 	zk_buf_init(&s->receipt_lines, (size_t)16 << 20);
 }
@@ -543,6 +552,8 @@ static void send_done(struct zb_send *s, struct zk_error *err)
 	zb_show_stop(s);
 	zk_zb_sender_free(s->sender);
 	zk_zb_feed_free(s->feed);
+	zk_zb_requests_free(&s->held);
+	free(s->stamps);
 	zk_timer_free(s->debug_timer);
 	zk_zb_debug_free(s->debug);
 	zb_out_close(s, err);

@@ -65,6 +65,8 @@ struct zb_send {
 	struct zk_timer *debug_timer;
 
 	struct zk_zb_feed *feed;
+	uint64_t *stamps;    /* of the files that were checked before sending */
+	struct zk_list held; /* requests that were made then */
 	struct zk_zb_sender *sender;
 	bool fed, sent; /* the feed has ended; the sender is over */
 	bool stopping, over;

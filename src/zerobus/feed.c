@@ -258,6 +258,7 @@ static int read_input(struct zk_zb_feed *f, struct zk_zb_source *src, size_t i,
 	int r;
 
 	conf.source = src;
+	conf.checked = f->conf.stamps && src->stamp && f->conf.stamps[i] == src->stamp;
 	conf.ctx = f;
 	conf.on_raw = f->conf.on_part ? on_raw : NULL;
 	conf.on_note = on_note;
@@ -273,12 +274,49 @@ static int read_input(struct zk_zb_feed *f, struct zk_zb_source *src, size_t i,
 	return r;
 }
 
-static void *lane(void *ctx)
+/* A stop came: the rest is not sent; the first row of it is what people are told. */
+static void drop_held(struct zk_zb_feed *f, const struct zk_zb_request *first)
 {
-	struct zk_zb_feed *f = ctx;
+	f->cut = true;
+	for (size_t i = 0; i < f->conf.n_paths; i++)
+		if (first->source == f->conf.paths[i])
+			f->at = i;
+	atomic_store(&f->read_rows, first->runs[0].row);
+}
+
+/* Requests that were made when the files were checked. */
+static void give_held(struct zk_zb_feed *f)
+{
+	struct zk_zb_source *unused = f->source;
+	struct zk_zb_kind *told = NULL;
+	struct zk_list *e;
+
+	use_source(f, NULL);
+	zk_zb_fd_source_close(unused);
+	while (!f->cut && (e = zk_list_pop(f->conf.held)) != NULL) {
+		struct zk_zb_request *r = ZK_LIST_ENTRY(e, struct zk_zb_request, link);
+
+		if (is_stopped(f)) {
+			drop_held(f, r);
+			zk_zb_request_free(r);
+			break;
+		}
+		if (!told || !zk_zb_kind_same(told, r->kind)) {
+			zk_zb_kind_unref(told);
+			told = zk_zb_kind_ref(r->kind);
+			built_kind(f, told);
+		}
+		built_request(f, r);
+	}
+	zk_zb_kind_unref(told);
+	zk_zb_requests_free(f->conf.held);
+	atomic_store(&f->done_bytes, f->size);
+}
+
+/* All inputs, one after the other; 0, or a negative code. */
+static int read_all(struct zk_zb_feed *f, struct zk_error *err)
+{
 	struct zk_zb_source *first = f->source, *src;
-	struct note *end = note_new(END);
-	struct zk_error err = { 0 };
 	int r = 0;
 
 	for (f->at = 0; f->at < f->conf.n_paths && r == 0; f->at++) {
@@ -290,12 +328,26 @@ static void *lane(void *ctx)
 			break;
 		src = first;
 		if (f->at > 0)
-			r = open_source(f, f->at, &src, &err);
+			r = open_source(f, f->at, &src, err);
 		if (r == 0)
-			r = read_input(f, src, f->at, &err);
+			r = read_input(f, src, f->at, err);
 		if (r < 0 || f->cut)
 			break;
 	}
+	return r;
+}
+
+static void *lane(void *ctx)
+{
+	struct zk_zb_feed *f = ctx;
+	struct note *end = note_new(END);
+	struct zk_error err = { 0 };
+	int r = 0;
+
+	if (f->conf.held && !zk_list_is_empty(f->conf.held))
+		give_held(f);
+	else
+		r = read_all(f, &err);
 	/* A bad row fills it too. */
 	if (r < 0)
 		end->err = err;
@@ -526,6 +578,8 @@ struct check {
 	struct zk_zb_check *ret;
 	struct zk_zb_request *spare;
 	bool enough;
+	bool too_much;     /* to be held */
+	size_t held, hint; /* bytes held; of the latest request */
 };
 
 static struct zk_zb_request *check_want(void *ctx, struct zk_zb_kind *kind,
@@ -533,10 +587,30 @@ static struct zk_zb_request *check_want(void *ctx, struct zk_zb_kind *kind,
 {
 	struct check *c = ctx;
 
-	if (!c->spare)
-		return zk_zb_request_new(kind, source);
+	if (!c->spare) {
+		struct zk_zb_request *r = zk_zb_request_new(kind, source);
+
+		zk_zb_request_reserve(r, c->hint);
+		return r;
+	}
 	zk_zb_request_reuse(c->spare, kind, source);
 	return ZK_TAKE(c->spare);
+}
+
+/* Kept for the feed, unless it is more than may be in memory; then nothing is. */
+static bool hold(struct check *c, struct zk_zb_request *r)
+{
+	c->hint = r->n + r->n / 64;
+	c->held += r->n;
+	if (!c->conf->held || c->too_much)
+		return false;
+	if (c->held <= c->conf->max_bytes) {
+		zk_list_push(c->conf->held, &r->link);
+		return true;
+	}
+	c->too_much = true;
+	zk_zb_requests_free(c->conf->held);
+	return false;
 }
 
 static void check_request(void *ctx, struct zk_zb_request *r)
@@ -556,6 +630,8 @@ static void check_request(void *ctx, struct zk_zb_request *r)
 		c->conf->on_request(c->conf->ctx, r);
 		return;
 	}
+	if (hold(c, r))
+		return;
 	zk_zb_request_free(c->spare);
 	c->spare = r;
 }
@@ -592,7 +668,7 @@ static void check_part(void *ctx, const struct zk_zb_part *part)
 }
 
 static int check_rows(struct check *c, struct zk_zb_builder *b, struct zk_zb_source *src,
-                      struct zk_error *err)
+                      const char *path, struct zk_error *err)
 {
 	struct zk_zb_rows_conf conf = c->conf->rows;
 	struct zk_zb_rows *rows = NULL;
@@ -606,7 +682,8 @@ static int check_rows(struct check *c, struct zk_zb_builder *b, struct zk_zb_sou
 	got = zk_zb_rows_open(&conf, &rows, err);
 	if (got < 0)
 		return got;
-	zk_zb_builder_source(b, src->name);
+	/* Not the source's own name: held requests outlive it. */
+	zk_zb_builder_source(b, path);
 	while (!c->enough && (got = zk_zb_rows_next(rows, &row, err)) > ZK_ZB_END)
 		zk_zb_builder_row(b, (enum zk_zb_got)got, &row, err);
 	zk_zb_builder_flush(b);
@@ -639,7 +716,11 @@ int zk_zb_feed_check(const struct zk_zb_feed_conf *conf,
 		r = zk_zb_fd_source_open(&sc, &src, err);
 		if (r < 0)
 			break;
-		r = check_rows(&c, &b, src, err);
+		if (conf->stamps)
+			conf->stamps[i] = src->stamp;
+		r = check_rows(
+		        &c, &b, src,
+		        strcmp(conf->paths[i], "-") == 0 ? "stdin" : conf->paths[i], err);
 		zk_zb_fd_source_close(src);
 	}
 	zk_zb_builder_done(&b);

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "zerobus/rows.h"
 
+struct zk_list;
 struct zk_loop;
 struct zk_zb_feed;
 struct zk_zb_request;
@@ -48,6 +49,14 @@ struct zk_zb_feed_conf {
 	void (*on_skipped)(void *ctx, uint64_t rows);
 	/* Rows of this kind follow; borrowed. May be NULL. */
 	void (*on_kind)(void *ctx, struct zk_zb_kind *kind);
+	/* For files that zk_zb_feed_check has read before, so that not everything is done twice.
+	 * One stamp for each path, which the check writes and the feed believes: of a file that
+	 * was not changed since the rows are good. NULL = none. */
+	uint64_t *stamps;
+	/* The check keeps its requests here while they have no more than max_bytes, else none;
+	 * the feed hands them over instead of reading. NULL, or a list that outlives the feed,
+	 * whose requests the caller frees when the feed was not started. */
+	struct zk_list *held;
 	/* For debug files; lane thread. Both may be NULL. A part comes before the first request
 	 * of its rows; a request when it is handed over. */
 	void (*on_part)(void *ctx, const struct zk_zb_part *part);

@@ -33,6 +33,14 @@ void zk_zb_request_free(struct zk_zb_request *r)
 	free(r);
 }
 
+void zk_zb_requests_free(struct zk_list *list)
+{
+	struct zk_list *e;
+
+	while ((e = zk_list_pop(list)) != NULL)
+		zk_zb_request_free(ZK_LIST_ENTRY(e, struct zk_zb_request, link));
+}
+
 void zk_zb_request_reuse(struct zk_zb_request *r, struct zk_zb_kind *kind,
                          const char *source)
 {
@@ -55,6 +63,14 @@ static void make_room(struct zk_zb_request *r, size_t n)
 		return;
 	r->room = ZK_MAX(r->room + r->room / 2, r->n + n);
 	r->bytes = zk_realloc(r->bytes, r->room);
+}
+
+void zk_zb_request_reserve(struct zk_zb_request *r, size_t bytes)
+{
+	if (bytes > r->room) {
+		r->room = bytes;
+		r->bytes = zk_realloc(r->bytes, bytes);
+	}
 }
 
 static void note_place(struct zk_zb_request *r, uint64_t row, uint64_t line)

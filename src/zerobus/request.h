@@ -39,6 +39,8 @@ struct zk_zb_request {
 
 struct zk_zb_request *zk_zb_request_new(struct zk_zb_kind *kind, const char *source);
 void zk_zb_request_free(struct zk_zb_request *r); /* NULL is fine */
+/* Memory for `bytes` of rows at once, when it is known how many will come. */
+void zk_zb_request_reserve(struct zk_zb_request *r, size_t bytes);
 /* Empties it, keeps its memory, for other rows. */
 void zk_zb_request_reuse(struct zk_zb_request *r, struct zk_zb_kind *kind,
                          const char *source);
@@ -64,5 +66,8 @@ bool zk_zb_request_next(const struct zk_zb_request *r, struct zk_zb_cursor *c);
 /* Its rows as two requests, in order; it has at least two. It is freed. */
 void zk_zb_request_split(struct zk_zb_request *r, struct zk_zb_request **ret_a,
                          struct zk_zb_request **ret_b);
+
+/* Frees every request of a list, which is empty then. */
+void zk_zb_requests_free(struct zk_list *list);
 
 #endif

@@ -76,6 +76,7 @@ struct zk_zb_rows_conf {
 	/* REPLAY: rows with this code only, NULL = all; rows of this table only, others end the
 	 * input, NULL = of any. */
 	const char *only_code, *only_table;
+	bool checked; /* every line of it was seen to be a good row: do not look again */
 	void *ctx;
 	/* May be NULL. */
 	void (*on_raw)(void *ctx, const struct zk_zb_part *part);

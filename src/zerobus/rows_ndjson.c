@@ -17,7 +17,7 @@ struct ndjson_rows {
 	struct zk_zb_plan *plan; /* NULL without a schema */
 	struct zk_zb_lines lines;
 	uint64_t row;
-	bool told_schema;
+	bool told_schema, checked;
 };
 
 static int bad_line(struct ndjson_rows *r, const struct zk_ndjson_line *line,
@@ -34,6 +34,10 @@ static int check(struct ndjson_rows *r, const struct zk_ndjson_line *line,
 {
 	struct zk_jscan js;
 
+	if (r->checked && !r->plan) {
+		ret->payload = zk_str_trim(line->text);
+		return ZK_ZB_ROW;
+	}
 	if (!zk_zb_lines_object(&r->lines, line, &js, err))
 		return bad_line(r, line, /* is_text */ true, ret, err);
 	if (!r->plan) {
@@ -115,6 +119,7 @@ int zk_zb_rows_ndjson(const struct zk_zb_rows_conf *conf, struct zk_zb_rows **re
 	r->r.ops = &ops;
 	r->source = conf->source;
 	r->plan = plan;
+	r->checked = conf->checked;
 	r->kind = zk_zb_kind_new(json ? ZK_ZB_JSON : ZK_ZB_PROTO,
 	                         json ? ZK_STR_NULL : conf->schema->descriptor);
 	zk_zb_lines_init(&r->lines, conf->source, ZK_ZB_LINE_BYTES);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 
 #include "base/ban.h"
@@ -128,6 +129,16 @@ static int fd_pread(struct zk_zb_source *s, uint64_t at, void *p, size_t n,
 	return 0;
 }
 
+static uint64_t stamp_of(const struct stat *st)
+{
+	const int64_t parts[] = { (int64_t)st->st_dev,  (int64_t)st->st_ino,
+		                  (int64_t)st->st_size, st->st_mtim.tv_sec,
+		                  st->st_mtim.tv_nsec,  st->st_ctim.tv_sec,
+		                  st->st_ctim.tv_nsec };
+
+	return zk_hash(zk_str_n((const char *)parts, sizeof(parts))) | 1;
+}
+
 static int open_path(struct fd_source *f, const char *path, struct zk_error *err)
 {
 	struct stat st;
@@ -146,6 +157,8 @@ static int open_path(struct fd_source *f, const char *path, struct zk_error *err
 	f->s.seekable =
 	        S_ISREG(st.st_mode) && st.st_size > 0 && lseek(f->fd, 0, SEEK_CUR) == 0;
 	f->s.size = f->s.seekable ? (uint64_t)st.st_size : 0;
+	if (f->s.seekable)
+		f->s.stamp = stamp_of(&st);
 	return 0;
 }
 

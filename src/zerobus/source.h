@@ -18,6 +18,8 @@ struct zk_zb_source {
 	bool seekable;  /* a regular file: zk_zb_source_pread works, `size` is its size */
 	uint64_t size;  /* when it was opened */
 	uint64_t taken; /* bytes that were read of it */
+	/* Of a regular file: another one when it is another file or was written to; 0 = of none. */
+	uint64_t stamp;
 	ptrdiff_t (*read)(struct zk_zb_source *s, void *p, size_t n,
 	                  struct zk_error *err);
 	/* Exactly `n` bytes from `at`; a short file is -ZK_E_NO_INPUT. NULL when not seekable. */
