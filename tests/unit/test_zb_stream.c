@@ -421,6 +421,34 @@ Test(zb_stream, a_close_signal_drains_and_a_quiet_stream_rests)
 	end();
 }
 
+/* End to end of §23: stdin says nothing for twenty minutes, the service rotates three times. */
+Test(zb_stream, twenty_quiet_minutes_make_no_reconnect_storm)
+{
+	begin();
+	for (unsigned i = 0; i < 3; i++) {
+		push(1);
+		open_stream();
+		send_all();
+		say(zk_zb_put_ack, 0);
+		cr_expect_eq(w.connects, i + 1);
+		zk_clock_advance(INT64_C(400000000));
+		zk_zb_stream_tick(w.s); /* whatever timer there was */
+		say(zk_zb_put_close, 5000);
+		expect_state(ZK_ZB_IDLE);
+		zk_clock_advance(INT64_C(400000000));
+		zk_zb_stream_tick(w.s);
+		expect_state(ZK_ZB_IDLE);
+		cr_expect_eq(w.connects, i + 1, "nobody asked for a stream");
+	}
+	push(1);
+	open_stream();
+	send_all();
+	say(zk_zb_put_ack, 0);
+	cr_expect_eq(w.acked, 4u);
+	cr_expect_eq(w.retries, 0u);
+	end();
+}
+
 Test(zb_stream, two_rotations_without_an_acknowledgement_are_counted)
 {
 	begin();
