@@ -169,19 +169,38 @@ const struct zk_jet_file *zk_jet_files_find(const struct zk_jet_files *f,
 	return NULL;
 }
 
-void zk_jet_files_fresh(const struct zk_jet_files *f, int64_t now_s,
+/* A later name than `name`: of the same second when the clock went back since. */
+static void move_behind(const char *name, int64_t *created_s, unsigned *nth)
+{
+	struct zk_jet_file f;
+	const char *suffix;
+
+	if (!parse_name(name, &f, &suffix) || f.created_s < *created_s ||
+	    (f.created_s == *created_s && f.nth < *nth))
+		return;
+	*created_s = f.created_s;
+	*nth = f.nth + 1;
+}
+
+void zk_jet_files_fresh(const struct zk_jet_files *f, const char *dir, int64_t now_s,
                         char ret[ZK_JET_NAME_MAX])
 {
-	time_t t = now_s;
-	struct tm tm;
+	char stamp[32], live[ZK_JET_NAME_MAX];
 	unsigned nth = 1;
-	char stamp[32];
+	struct tm tm;
+	time_t t;
 
+	if (zk_jet_live_read(dir, live) == 0)
+		move_behind(live, &now_s, &nth);
+	for (size_t i = 0; i < f->n; i++)
+		move_behind(f->v[i].name, &now_s, &nth);
+	t = now_s;
 	(void)gmtime_r(&t, &tm);
 	(void)strftime(stamp, sizeof(stamp), "%Y%m%d_%H%M%S", &tm);
-	(void)snprintf(ret, ZK_JET_NAME_MAX, PREFIX "%s.db", stamp);
-	while (zk_jet_files_find(f, ret))
-		(void)snprintf(ret, ZK_JET_NAME_MAX, PREFIX "%s_%u.db", stamp, ++nth);
+	if (nth == 1)
+		(void)snprintf(ret, ZK_JET_NAME_MAX, PREFIX "%s.db", stamp);
+	else
+		(void)snprintf(ret, ZK_JET_NAME_MAX, PREFIX "%s_%u.db", stamp, nth);
 }
 
 int zk_jet_sync_dir(const char *dir)

@@ -36,8 +36,9 @@ const struct zk_jet_file *zk_jet_files_after(const struct zk_jet_files *f,
                                              const char *name);
 const struct zk_jet_file *zk_jet_files_find(const struct zk_jet_files *f,
                                             const char *name);
-/* A name that is not taken. */
-void zk_jet_files_fresh(const struct zk_jet_files *f, int64_t now_s,
+/* A name that is not taken, and later than those of all files and of the live one: sinks follow
+ * that order, also when the clock goes back. */
+void zk_jet_files_fresh(const struct zk_jet_files *f, const char *dir, int64_t now_s,
                         char ret[ZK_JET_NAME_MAX]);
 /* Below 0, 0, above 0: the order of two names. */
 int zk_jet_name_cmp(const char *a, const char *b);

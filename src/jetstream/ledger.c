@@ -20,6 +20,9 @@ static const char *const schema[] = {
 	"CREATE TABLE files(name TEXT PRIMARY KEY, rows INTEGER, first_us INTEGER,"
 	" last_us INTEGER, key TEXT, sha256 TEXT, bytes INTEGER, archived_at TEXT,"
 	" error TEXT) WITHOUT ROWID",
+	"CREATE TABLE positions(source TEXT PRIMARY KEY, host TEXT, wire TEXT, seq "
+	"INTEGER,"
+	" time_us INTEGER, updated_at TEXT) WITHOUT ROWID",
 };
 
 int zk_jet_ledger_open(const char *dir, struct zk_db **ret, struct zk_error *err)
@@ -86,6 +89,48 @@ static int note(struct zk_db *db, const struct zk_jet_sealed *f, struct zk_error
 	return r;
 }
 
+int zk_jet_positions_copy(struct zk_db *from, const char *table, struct zk_stmt *to,
+                          struct zk_error *err)
+{
+	char *sql = zk_asprintf(
+	        "SELECT source, host, wire, seq, time_us, updated_at FROM %s", table);
+	struct zk_stmt *st;
+	int n = 0, r = zk_db_prepare(from, sql, &st, err);
+
+	free(sql);
+	if (r < 0)
+		return r;
+	while ((r = zk_stmt_step(st, err)) == 1) {
+		for (int i = 0; i < 6; i++) {
+			if (zk_col_is_null(st, i))
+				zk_bind_null(to, i + 1);
+			else if (i == 3 || i == 4)
+				zk_bind_i64(to, i + 1, zk_col_i64(st, i));
+			else
+				zk_bind_text(to, i + 1, zk_col_text(st, i));
+		}
+		r = zk_stmt_run(to, err);
+		if (r < 0)
+			break;
+		n++;
+	}
+	zk_stmt_free(st);
+	return r < 0 ? r : n;
+}
+
+static int note_positions(struct zk_db *ledger, struct zk_db *file, struct zk_error *err)
+{
+	struct zk_stmt *st;
+	int r = zk_db_prepare(
+	        ledger, "INSERT OR REPLACE INTO positions VALUES(?,?,?,?,?,?)", &st, err);
+
+	if (r < 0)
+		return r;
+	r = zk_jet_positions_copy(file, "zk_position", st, err);
+	zk_stmt_free(st);
+	return r < 0 ? r : 0;
+}
+
 int zk_jet_ledger_note(const char *dir, const char *name, struct zk_error *err)
 {
 	char *path = zk_asprintf("%s/%s", dir, name);
@@ -96,12 +141,14 @@ int zk_jet_ledger_note(const char *dir, const char *name, struct zk_error *err)
 	(void)snprintf(f.name, sizeof(f.name), "%s", name);
 	if (r == 0)
 		r = zk_jet_sealed_read(db, &f, err);
-	zk_db_close(db);
 	if (r == 0)
 		r = zk_jet_ledger_open(dir, &ledger, err);
 	if (r == 0)
 		r = note(ledger, &f, err);
+	if (r == 0)
+		r = note_positions(ledger, db, err);
 	zk_db_close(ledger);
+	zk_db_close(db);
 	free(path);
 	return r;
 }

@@ -33,8 +33,12 @@ struct zk_jet_sealed {
 /* What a sealed file says of itself: `db` is the file. */
 int zk_jet_sealed_read(struct zk_db *db, struct zk_jet_sealed *ret,
                        struct zk_error *err) ZK_MUST_USE;
-/* Looks into DIR/NAME, which is sealed and plain, and keeps what it says. What is known of its
- * copy in the archive stays. */
+/* Runs `to`, an INSERT of six values, for each position in `table` of `from`; how many. */
+int zk_jet_positions_copy(struct zk_db *from, const char *table, struct zk_stmt *to,
+                          struct zk_error *err) ZK_MUST_USE;
+/* Looks into DIR/NAME, which is sealed and plain, and keeps what it says, and its positions (table
+ * `positions`: where the newest sealed file ends, for when the live one is damaged). What is known
+ * of its copy in the archive stays. */
 int zk_jet_ledger_note(const char *dir, const char *name,
                        struct zk_error *err) ZK_MUST_USE;
 /* Keeps everything of it. */

@@ -421,7 +421,8 @@ static void keep(struct zk_jet_pipe *p, struct zk_jet_commit *c,
 		             "the store failed, trying again in 5 s", err);
 		zk_jet_pipe_hold(p, err->code == ZK_E_STORE_FULL ? "disk full" : "store");
 	}
-	if (p->conf.retry_max_ms && now - p->failing_ms > p->conf.retry_max_ms)
+	if (err->code == ZK_E_STORE_CORRUPT ||
+	    (p->conf.retry_max_ms && now - p->failing_ms > p->conf.retry_max_ms))
 		give_up(p, err);
 	p->commit_ms = now;
 }

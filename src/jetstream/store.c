@@ -48,8 +48,11 @@ static void run_seals(void *ctx, struct zk_job *batch, size_t n)
 		struct seal *job = ZK_CONTAINER_OF(j, struct seal, job);
 		struct zk_error ignored;
 
-		if (zk_jet_seal(s->dir, job->name, &job->err) != 0)
+		if (zk_jet_seal(s->dir, job->name, &job->err) != 0) {
+			if (job->err.code == ZK_E_STORE_CORRUPT)
+				zk_jet_set_aside(s, job->name);
 			continue;
+		}
 		job->sealed = true;
 		/* Before it is packed: afterwards it would have to be unpacked for that. */
 		ZK_IGNORE(zk_jet_ledger_note(s->dir, job->name, &ignored) < 0);
@@ -165,8 +168,7 @@ static int check_shard(struct zk_jet_store *s, struct zk_error *err)
 	return r < 0 ? r : 0;
 }
 
-/* A damaged live file is set aside; the newest good one tells where to go on. */
-static void set_aside(struct zk_jet_store *s, const char *name)
+void zk_jet_set_aside(const struct zk_jet_store *s, const char *name)
 {
 	static const char *const suffixes[] = { "", "-wal", "-shm" };
 
@@ -187,43 +189,42 @@ static int open_fresh(struct zk_jet_store *s, const struct zk_jet_files *files,
 	char name[ZK_JET_NAME_MAX];
 	int64_t now = zk_wall_us() / 1000000;
 
-	zk_jet_files_fresh(files, now, name);
+	zk_jet_files_fresh(files, s->dir, now, name);
 	if (zk_jet_live_open(s, name, /* fresh */ true, &s->live, err) < 0)
 		return -(int)err->code;
 	s->live.opened_s = now;
 	return zk_jet_live_write(s->dir, name, err);
 }
 
-/* The positions of the newest file that has some. */
+static bool inherit_from(struct zk_jet_store *s, struct zk_db *db, const char *table)
+{
+	struct zk_error ignored;
+
+	return zk_jet_positions_copy(db, table, s->live.place, &ignored) > 0;
+}
+
+/* The positions of the newest file that has some; those of packed files stand in the ledger. */
 static void inherit(struct zk_jet_store *s, const struct zk_jet_files *files)
 {
-	for (size_t i = files->n; i-- > 0;) {
-		char *path;
-		struct zk_error err;
-		struct zk_db *db = NULL;
-		struct zk_stmt *st;
-		bool any = false;
+	struct zk_db *db = NULL;
+	struct zk_error ignored;
+	bool any = false;
 
-		if (!files->v[i].plain || strcmp(files->v[i].name, s->live.name) == 0)
+	for (size_t i = files->n; i-- > 0 && !any;) {
+		const struct zk_jet_file *f = &files->v[i];
+		char *path;
+
+		if (!f->plain || strcmp(f->name, s->live.name) == 0)
 			continue;
-		path = zk_asprintf("%s/%s", s->dir, files->v[i].name);
-		if (zk_jet_file_open(path, &db, &err) == 0 &&
-		    zk_db_prepare(db,
-		                  "SELECT source, host, wire, seq, time_us, updated_at "
-		                  "FROM zk_position",
-		                  &st, &err) == 0)
-			while (zk_stmt_step(st, &err) == 1) {
-				for (int k = 0; k < 6; k++)
-					if (!zk_col_is_null(st, k))
-						zk_bind_text(s->live.place, k + 1,
-						             zk_col_text(st, k));
-				any = zk_stmt_run(s->live.place, &err) == 0 || any;
-			}
-		zk_db_close(db);
+		path = zk_asprintf("%s/%s", s->dir, f->name);
+		if (zk_jet_file_open(path, &db, &ignored) == 0)
+			any = inherit_from(s, db, "zk_position");
+		zk_db_close(ZK_TAKE(db));
 		free(path);
-		if (any)
-			return;
 	}
+	if (!any && zk_jet_ledger_open(s->dir, &db, &ignored) == 0)
+		ZK_IGNORE(inherit_from(s, db, "positions")); /* the first start */
+	zk_db_close(db);
 }
 
 static int open_live(struct zk_jet_store *s, struct zk_error *err)
@@ -240,7 +241,7 @@ static int open_live(struct zk_jet_store *s, struct zk_error *err)
 		r = zk_jet_live_open(s, name, /* fresh */ false, &s->live, err);
 		s->live.opened_s = f->created_s;
 		if (r == -ZK_E_STORE_CORRUPT) {
-			set_aside(s, name);
+			zk_jet_set_aside(s, name);
 			f = NULL;
 		}
 	}

@@ -12,7 +12,8 @@ struct zk_jet_live {
 	char name[ZK_JET_NAME_MAX];
 	struct zk_db *db;
 	struct zk_stmt *insert, *place, *unresolved, *gap, *begin, *commit;
-	int64_t opened_s; /* wall: its creation */
+	int64_t opened_s;  /* wall: its creation */
+	int64_t opened_ms; /* monotonic: when it became this process' */
 	uint64_t rows, bytes;
 	int64_t last_id;
 	struct zk_buf text;
@@ -35,6 +36,8 @@ struct zk_jet_store {
 int zk_jet_live_open(struct zk_jet_store *s, const char *name, bool fresh,
                      struct zk_jet_live *ret, struct zk_error *err);
 void zk_jet_live_close(struct zk_jet_live *l);
+/* A damaged live file leaves under another name; the newest good one tells where to go on. */
+void zk_jet_set_aside(const struct zk_jet_store *s, const char *name);
 /* The commit itself; the writing lane. */
 void zk_jet_live_run(struct zk_jet_store *s, struct zk_jet_commit *c);
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "jetstream/ledger.h"
 #include "jetstream/store_int.h"
 
 #define ZK_LOGGER "jetstream"
@@ -129,6 +130,7 @@ int zk_jet_live_open(struct zk_jet_store *s, const char *name, bool fresh,
 
 	memset(l, 0, sizeof(*l));
 	(void)snprintf(l->name, sizeof(l->name), "%s", name);
+	l->opened_ms = zk_mono_ms();
 	zk_buf_init(&l->text, ROW_MAX);
 	r = zk_db_open(&conf, &l->db, err);
 	if (r == 0)
@@ -303,35 +305,12 @@ static bool is_due(const struct zk_jet_store *s, const struct zk_jet_commit *c)
 		return false;
 	if (c->rotate)
 		return true;
+	/* By either clock: the wall's may go back. */
 	if (s->conf.rotate_ms &&
-	    zk_wall_us() / 1000 - l->opened_s * 1000 >= s->conf.rotate_ms)
+	    (zk_wall_us() / 1000 - l->opened_s * 1000 >= s->conf.rotate_ms ||
+	     zk_mono_ms() - l->opened_ms >= s->conf.rotate_ms))
 		return true;
 	return s->conf.rotate_bytes && l->bytes >= s->conf.rotate_bytes;
-}
-
-static int copy_places(struct zk_db *from, struct zk_jet_live *to, struct zk_error *err)
-{
-	struct zk_stmt *st;
-	int r;
-
-	if (zk_db_prepare(from,
-	                  "SELECT source, host, wire, seq, time_us, updated_at "
-	                  "FROM zk_position",
-	                  &st, err) < 0)
-		return -(int)err->code;
-	while ((r = zk_stmt_step(st, err)) == 1) {
-		for (int i = 0; i < 3; i++)
-			zk_bind_text(to->place, i + 1, zk_col_text(st, i));
-		for (int i = 3; i < 5; i++)
-			if (!zk_col_is_null(st, i))
-				zk_bind_i64(to->place, i + 1, zk_col_i64(st, i));
-		zk_bind_text(to->place, 6, zk_col_text(st, 5));
-		r = zk_stmt_run(to->place, err);
-		if (r < 0)
-			break;
-	}
-	zk_stmt_free(st);
-	return r < 0 ? r : 0;
 }
 
 /* Between two transactions. The positions come first, then the name of the live file. */
@@ -345,13 +324,13 @@ static int rotate(struct zk_jet_store *s, struct zk_jet_commit *c)
 
 	if (zk_jet_files_list(s->dir, &files, &c->err) < 0)
 		return -(int)c->err.code;
-	zk_jet_files_fresh(&files, now, name);
+	zk_jet_files_fresh(&files, s->dir, now, name);
 	zk_jet_files_done(&files);
 	if (zk_jet_live_open(s, name, /* fresh */ true, &next, &c->err) < 0)
 		return -(int)c->err.code;
 	next.opened_s = now;
-	r = copy_places(s->live.db, &next, &c->err);
-	if (r == 0)
+	r = zk_jet_positions_copy(s->live.db, "zk_position", next.place, &c->err);
+	if (r >= 0)
 		r = zk_jet_live_write(s->dir, name, &c->err);
 	if (r < 0) {
 		zk_jet_live_close(&next);
@@ -390,6 +369,15 @@ static int run(struct zk_jet_store *s, struct zk_jet_commit *c)
 	return 0;
 }
 
+/* Its rows since the last good file have to come again, so this run ends; the next one finds no
+ * live file and goes on at the position of the newest good one. */
+static void give_up_file(struct zk_jet_store *s, struct zk_error *err)
+{
+	zk_jet_live_close(&s->live);
+	zk_jet_set_aside(s, s->live.name);
+	(void)zk_err_hint(err, "run again: it goes on where the newest good file ends");
+}
+
 void zk_jet_live_run(struct zk_jet_store *s, struct zk_jet_commit *c)
 {
 	int64_t start = zk_mono_us();
@@ -398,10 +386,12 @@ void zk_jet_live_run(struct zk_jet_store *s, struct zk_jet_commit *c)
 	if (c->retry)
 		s->failed = false;
 	c->err = (struct zk_error){ 0 };
-	if (s->failed) {
+	if (s->failed || !s->live.db) {
 		(void)zk_fail(&c->err, ZK_E_STORE, "an earlier commit failed");
 	} else if (run(s, c) < 0) {
 		s->failed = true;
+		if (c->err.code == ZK_E_STORE_CORRUPT)
+			give_up_file(s, &c->err);
 	}
 	/* What was taken out of a commit that failed is tried again with it. */
 	while (c->err.code && (bad = c->bad) != NULL) {

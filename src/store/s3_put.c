@@ -642,7 +642,7 @@ void zk_s3_put(struct zk_s3 *s, const struct zk_s3_put *put, zk_s3_fn fn, void *
 	while (put->meta && put->meta[p->n_meta])
 		p->n_meta++;
 	p->meta = zk_alloc_array(p->n_meta + 1, sizeof(char *));
-	for (size_t i = 0; i < p->n_meta; i++)
+	for (size_t i = 0; put->meta && i < p->n_meta; i++)
 		p->meta[i] = zk_strdup(put->meta[i]);
 	zk_list_init(&p->link);
 	zk_list_push(&s->puts, &p->link);

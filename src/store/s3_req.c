@@ -436,7 +436,7 @@ struct zk_s3_req *zk_s3_ask(struct zk_s3 *s, const struct zk_s3_ask *ask)
 	while (ask->headers && ask->headers[r->n_headers])
 		r->n_headers++;
 	r->headers = zk_alloc_array(r->n_headers + 1, sizeof(char *));
-	for (size_t i = 0; i < r->n_headers; i++)
+	for (size_t i = 0; ask->headers && i < r->n_headers; i++)
 		r->headers[i] = zk_strdup(ask->headers[i]);
 	r->timer = zk_timer_new(s->loop, attempt, r);
 	zk_retry_init(&r->retry, &s->conf.retry, zk_mono_ms());

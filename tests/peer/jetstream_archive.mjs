@@ -1,93 +1,19 @@
 // specs/jetstream.md §15.2, §23.14 and around: the archive in an S3 bucket. TAP.
 import { createHash } from "node:crypto";
-import { access, startS3 } from "./s3_lib.mjs";
-import { base, equal, execFileSync, existsSync, fakeApi, fakeHost, fixtures, folder, join, main, ok, readFileSync, readdirSync, rows, Run, run,
+import { access, archived, bucket, byName, count, cred, finish, health, hostOf, httpOf, many, place, runAll, row, sealedOf, startS3, stats } from "./s3_lib.mjs";
+import { base, equal, execFileSync, existsSync, fakeApi, fixtures, folder, join, main, ok, readFileSync, readdirSync, rows, Run, run,
   same, storeDir, stored, until, writeFileSync } from "./jetstream_lib.mjs";
 
-const fx = fixtures();
-const events = fx ? fx.lines("events.ndjson") : [];
 const all = ["--collection", "*"];
 
-const cred = join(folder, "credentials");
-writeFileSync(cred, `[default]\naws_access_key_id = ${access.id}\naws_secret_access_key = ${access.secret}\n`, { mode: 0o600 });
-const bucket = s3 => ["--s3-endpoint", s3.url, "--s3-bucket", access.bucket, "--s3-region", access.region, "--s3-credentials-file", cred];
-let places = 0;
-const place = () => join(folder, "bucket" + places++);
-
-// The fixtures over and over, each event once.
-export function many(n) {
-  const out = [];
-  for (let k = 0; out.length < n; k++)
-    for (const l of events) {
-      const e = JSON.parse(l);
-      e.time_us += k * 3000000;
-      delete e.cursor;
-      if (e.commit) e.commit.rev += "k" + k;
-      for (const x of ["identity", "account"]) if (e[x]) e[x].seq += k * 1000000;
-      out.push(JSON.stringify(e));
-    }
-  out.length = n;
-  return out;
-}
-
-// The messages of an object, whatever its form.
-function unpack(key, body) {
-  const path = join(folder, "object"), db = path + ".db";
-  writeFileSync(path, body);
-  if (key.endsWith(".zip")) writeFileSync(db, execFileSync("python3", ["-c",
-    "import sys,zipfile;z=zipfile.ZipFile(sys.argv[1]);n=z.namelist();assert len(n)==1;sys.stdout.buffer.write(z.read(n[0]))", path], { maxBuffer: 1 << 28 }));
-  else if (key.endsWith(".gz")) writeFileSync(db, execFileSync("gzip", ["-dc", path], { maxBuffer: 1 << 28 }));
-  else if (key.endsWith(".zst")) writeFileSync(db, execFileSync(process.env.ZK || "zk", ["procwire", "call", "unzstd", "--raw", "@" + path, "--",
-    process.env.ZK || "zk", "procwire", "worker", "--expose", "unzstd"], { maxBuffer: 1 << 28 }));
-  else writeFileSync(db, body);
-  const text = execFileSync("sqlite3", ["-json", "-readonly", db, "SELECT message FROM records ORDER BY id"], { maxBuffer: 1 << 28 }).toString();
-  return text.trim() ? JSON.parse(text).map(r => r.message) : [];
-}
-const byName = (a, b) => { const n = k => k.replace(/^.*\//, "").replace(/\.db.*/, "").replace(/^(jetstream_\d+_\d+)$/, "$1_1"), [x, y] = [n(a), n(b)];
-  return x.length - y.length || (x < y ? -1 : 1); };
-
-async function archived(s3) {
-  const out = [];
-  for (const k of (await s3.keys()).sort(byName)) out.push(...unpack(k, (await s3.object(k)).body));
-  return out;
-}
-const files = dir => readdirSync(dir).filter(n => /^jetstream_\d.*\.db(\.(zst|zip|gz))?$/.test(n));
-const live = dir => readFileSync(join(dir, "live"), "utf8").trim();
-const sealedOf = dir => files(dir).filter(n => n !== live(dir));
-const hostOf = lines => fakeHost(c => {
-  let i = 0;
-  const next = () => { for (let k = 0; k < 200 && i < lines.length; k++) c.send(lines[i++]); if (i < lines.length) setTimeout(next, 2); };
-  next();
-});
-const count = dir => { try { return rows(dir, "SELECT count(*) AS n FROM records").reduce((a, x) => a + x.n, 0); } catch { return 0; } };
-const httpOf = async ready => { await until(() => existsSync(ready), "ready"); return "http://" + JSON.parse(readFileSync(ready)).api[0]; };
-const stats = async url => (await (await fetch(url + "/stats")).json()).data;
-const health = async url => (await (await fetch(url + "/health")).json()).data;
-const row = (rs, name) => rs.find(x => x.name === name);
-
-// Runs until all of `lines` are stored and, after a last switch of files, archived.
-async function runAll(s3, lines, dir, ...more) {
-  const host = await hostOf(lines), ready = join(folder, "ready" + Math.random());
-  const r = new Run(["run", "--host", host.url, "--wire", "v1", ...all, "--hydrate", "none", "--store", dir, "--sink", "s3", ...bucket(s3),
-    "--linger", "5ms", "--min-free", "0", "--listen", "127.0.0.1:0", "--ready-file", ready, ...more]);
-  const url = await httpOf(ready);
-  await until(async () => (await stats(url)).events_stored === lines.length, "all rows", 60000);
-  r.p.kill("SIGUSR2");
-  return { r, host, url, dir };
-}
-async function finish({ r, host, url, dir }, name) {
-  await until(async () => { const f = row((await health(url)).followers, "s3"); return f.state === "up" && f.lag_records === 0 && (await count(dir)) === 0 && sealedOf(dir).length === 0; },
-    "everything archived", 60000).catch(async e => { console.log("# " + JSON.stringify((await health(url)).followers) + readdirSync(dir) + r.err.slice(-1500)); throw e; });
-  host.close();
-  ok(await r.stop() === 0, name + ": ends with 0", r.code, r.err);
-}
+const fx = fixtures();
 
 const tests = {
   async archive_forms() {
-    const lines = many(6000);
+    const lines = many(4000);
     for (const [how, suffix, type] of [["zstd", ".db.zst", "application/zstd"], ["zip", ".db.zip", "application/zip"],
       ["gzip", ".db.gz", "application/gzip"], ["none", ".db", "application/vnd.sqlite3"]]) {
-      const s3 = await startS3(place()), dir = storeDir();
+      const where = place(), s3 = await startS3(where), dir = storeDir();
       const x = await runAll(s3, lines, dir, "--compress", how, "--rotate-bytes", "3MiB", "--s3-prefix", "raw=x/%Y/%m/%d/");
       await finish(x, "15.2 " + how);
       const keys = (await s3.keys()).sort(byName);
@@ -117,7 +43,7 @@ const tests = {
         ok(r.code === 0 && r.lines().length === keys.length && r.lines().every(l => JSON.parse(l).ok), `2 archive verify ${full}`, r.code, r.err, r.out);
       }
       // Damaged in the bucket, behind everybody's back.
-      const victim = join(folder, "bucket" + (places - 1), access.bucket, keys[0] + "._S3rver_object");
+      const victim = join(where, access.bucket, keys[0] + "._S3rver_object");
       const bytes = readFileSync(victim);
       bytes[bytes.length >> 1] ^= 1;
       writeFileSync(victim, bytes);

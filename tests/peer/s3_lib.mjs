@@ -5,6 +5,7 @@ import { createHash, createHmac } from "node:crypto";
 import http from "node:http";
 import { SignatureV4 } from "@smithy/signature-v4";
 import S3rver from "s3rver";
+import { execFileSync, existsSync, fakeHost, fixtures, folder, join, ok, readFileSync, readdirSync, Run, until, writeFileSync } from "./jetstream_lib.mjs";
 
 class Sha256 {
   constructor(secret) { this.h = secret ? createHmac("sha256", Buffer.from(secret)) : createHash("sha256"); }
@@ -125,4 +126,86 @@ export async function startS3(directory, { fault } = {}) {
   s3.object = key => direct("GET", `/${access.bucket}/${key.split("/").map(encodeURIComponent).join("/")}`);
   s3.close = async () => { await s3.down().catch(() => {}); await store.close(); };
   return s3;
+}
+
+// ---- stores whose files go there ----
+
+const fx = fixtures();
+const events = fx ? fx.lines("events.ndjson") : [];
+const all = ["--collection", "*"];
+
+export const cred = join(folder, "credentials");
+writeFileSync(cred, `[default]\naws_access_key_id = ${access.id}\naws_secret_access_key = ${access.secret}\n`, { mode: 0o600 });
+export const bucket = s3 => ["--s3-endpoint", s3.url, "--s3-bucket", access.bucket, "--s3-region", access.region, "--s3-credentials-file", cred];
+let places = 0;
+export const place = () => join(folder, "bucket" + places++);
+
+// The fixtures over and over, each event once.
+export function many(n) {
+  const out = [];
+  for (let k = 0; out.length < n; k++)
+    for (const l of events) {
+      const e = JSON.parse(l);
+      e.time_us += k * 3000000;
+      delete e.cursor;
+      if (e.commit) e.commit.rev += "k" + k;
+      for (const x of ["identity", "account"]) if (e[x]) e[x].seq += k * 1000000;
+      out.push(JSON.stringify(e));
+    }
+  out.length = n;
+  return out;
+}
+
+// The messages of an object, whatever its form.
+function unpack(key, body) {
+  const path = join(folder, "object"), db = path + ".db";
+  writeFileSync(path, body);
+  if (key.endsWith(".zip")) writeFileSync(db, execFileSync("python3", ["-c",
+    "import sys,zipfile;z=zipfile.ZipFile(sys.argv[1]);n=z.namelist();assert len(n)==1;sys.stdout.buffer.write(z.read(n[0]))", path], { maxBuffer: 1 << 28 }));
+  else if (key.endsWith(".gz")) writeFileSync(db, execFileSync("gzip", ["-dc", path], { maxBuffer: 1 << 28 }));
+  else if (key.endsWith(".zst")) writeFileSync(db, execFileSync(process.env.ZK || "zk", ["procwire", "call", "unzstd", "--raw", "@" + path, "--",
+    process.env.ZK || "zk", "procwire", "worker", "--expose", "unzstd"], { maxBuffer: 1 << 28 }));
+  else writeFileSync(db, body);
+  const text = execFileSync("sqlite3", ["-json", "-readonly", db, "SELECT message FROM records ORDER BY id"], { maxBuffer: 1 << 28 }).toString();
+  return text.trim() ? JSON.parse(text).map(r => r.message) : [];
+}
+export const byName = (a, b) => { const n = k => k.replace(/^.*\//, "").replace(/\.db.*/, "").replace(/^(jetstream_\d+_\d+)$/, "$1_1"), [x, y] = [n(a), n(b)];
+  return x.length - y.length || (x < y ? -1 : 1); };
+
+export async function archived(s3) {
+  const out = [];
+  for (const k of (await s3.keys()).sort(byName)) out.push(...unpack(k, (await s3.object(k)).body));
+  return out;
+}
+const files = dir => readdirSync(dir).filter(n => /^jetstream_\d.*\.db(\.(zst|zip|gz))?$/.test(n));
+const live = dir => readFileSync(join(dir, "live"), "utf8").trim();
+export const sealedOf = dir => files(dir).filter(n => n !== live(dir));
+export const hostOf = lines => fakeHost(c => {
+  let i = 0;
+  const next = () => { for (let k = 0; k < 200 && i < lines.length; k++) c.send(lines[i++]); if (i < lines.length) setTimeout(next, 2); };
+  next();
+});
+// A file that a kill left half made holds nothing.
+const rowsOf = path => { try { return Number(execFileSync("sqlite3", ["-readonly", path, "SELECT count(*) FROM records"], { stdio: ["ignore", "pipe", "ignore"] })); } catch { return 0; } };
+export const count = dir => existsSync(dir) ? readdirSync(dir).filter(n => /^jetstream_\d.*\.db$/.test(n)).reduce((a, n) => a + rowsOf(join(dir, n)), 0) : 0;
+export const httpOf = async ready => { await until(() => existsSync(ready), "ready"); return "http://" + JSON.parse(readFileSync(ready)).api[0]; };
+export const stats = async url => (await (await fetch(url + "/stats")).json()).data;
+export const health = async url => (await (await fetch(url + "/health")).json()).data;
+export const row = (rs, name) => rs.find(x => x.name === name);
+
+// Runs until all of `lines` are stored and, after a last switch of files, archived.
+export async function runAll(s3, lines, dir, ...more) {
+  const host = await hostOf(lines), ready = join(folder, "ready" + Math.random());
+  const r = new Run(["run", "--host", host.url, "--wire", "v1", ...all, "--hydrate", "none", "--store", dir, "--sink", "s3", ...bucket(s3),
+    "--linger", "5ms", "--min-free", "0", "--listen", "127.0.0.1:0", "--ready-file", ready, ...more]);
+  const url = await httpOf(ready);
+  await until(async () => (await stats(url)).events_stored === lines.length, "all rows", 60000);
+  r.p.kill("SIGUSR2");
+  return { r, host, url, dir };
+}
+export async function finish({ r, host, url, dir }, name) {
+  await until(async () => { const f = row((await health(url)).followers, "s3"); return f.state === "up" && f.lag_records === 0 && (await count(dir)) === 0 && sealedOf(dir).length === 0; },
+    "everything archived", 60000).catch(async e => { console.log("# " + JSON.stringify((await health(url)).followers) + readdirSync(dir) + r.err.slice(-1500)); throw e; });
+  host.close();
+  ok(await r.stop() === 0, name + ": ends with 0", r.code, r.err);
 }

@@ -1,5 +1,9 @@
-/* A wall clock that is SKEW_S seconds ahead: preloaded. The monotonic clock is as it was.
+/* Another wall clock than the machine's: preloaded. The monotonic clock is as it was.
+ *   SKEW_S            seconds that are added (may begin with '-'), from SKEW_AT on, a real time
+ *   SKEW_FROM SKEW_TO SKEW_RATE   the real time SKEW_FROM is SKEW_TO, and from then on each second
+ *                     is SKEW_RATE seconds
  * Layer: tests. */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -7,17 +11,40 @@
 
 #include "base/ban.h"
 
+static long number(const char *name)
+{
+	const char *p = getenv(name);
+	bool negative = p && *p == '-';
+	long n = 0;
+
+	for (p = p && negative ? p + 1 : p; p && *p >= '0' && *p <= '9'; p++)
+		n = n * 10 + *p - '0';
+	return negative ? -n : n;
+}
+
 __attribute__((visibility("default"))) int clock_gettime(clockid_t id, struct timespec *t)
 {
-	static long skew;
-	long now = 0;
+	static long skew, at, from, to, rate, known;
 	int r = (int)syscall(SYS_clock_gettime, id, t);
 
-	for (const char *p = getenv("SKEW_S"); !skew && p && *p >= '0' && *p <= '9'; p++)
-		now = now * 10 + *p - '0';
-	if (!skew)
-		skew = now;
-	if (id == CLOCK_REALTIME)
+	if (!known) {
+		skew = number("SKEW_S");
+		at = number("SKEW_AT");
+		from = number("SKEW_FROM");
+		to = number("SKEW_TO");
+		rate = number("SKEW_RATE");
+		known = 1;
+	}
+	if (id != CLOCK_REALTIME)
+		return r;
+	if (rate) {
+		long long ns =
+		        ((long long)(t->tv_sec - from) * 1000000000 + t->tv_nsec) * rate;
+
+		t->tv_sec = to + (time_t)(ns / 1000000000);
+		t->tv_nsec = (long)(ns % 1000000000);
+	} else if (t->tv_sec >= at) {
 		t->tv_sec += skew;
+	}
 	return r;
 }

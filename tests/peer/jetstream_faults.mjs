@@ -1,0 +1,230 @@
+// What can go wrong around a Jetstream store, and a whole day: kill -9 at any moment with every sink,
+// a full disk, a damaged file, a clock that jumps; specs/jetstream.md §14, §16, §23.  TAP.
+import net from "node:net";
+import { spawn, spawnSync } from "node:child_process";
+import { mkdirSync, rmSync } from "node:fs";
+import { archived, bucket, byName, count, finish, health, hostOf, httpOf, many, place, row, sealedOf, startS3, stats } from "./s3_lib.mjs";
+import { base, equal, execFileSync, existsSync, fakeHost, fixtures, folder, join, main, ok, readFileSync, readdirSync, rows, Run, run,
+  same, skip, storeDir, stored, until, writeFileSync } from "./jetstream_lib.mjs";
+
+const fx = fixtures();
+const all = ["--collection", "*"];
+const clock = process.env.TEST_BUILD && join(process.env.TEST_BUILD, "tests/peer/skewed_clock.so");
+const withClock = env => ({ env: { LD_PRELOAD: clock, ASAN_OPTIONS: (process.env.ASAN_OPTIONS ?? "") + ":verify_asan_link_order=0", ...env } });
+const files = dir => readdirSync(dir).filter(n => /^jetstream_\d.*\.db(\.(zst|zip|gz))?$/.test(n)).sort(byName);
+const plain = ["--linger", "5ms", "--hydrate", "none", ...all];
+const liveRows = dir => { try { return Number(execFileSync("sqlite3", ["-readonly", join(dir, readFileSync(join(dir, "live"), "utf8").trim()), "SELECT count(*) FROM records"], { stdio: ["ignore", "pipe", "ignore"] })); } catch { return -1; } };
+const maybe = dir => { try { return stored(dir); } catch { return []; } };
+// Sums of the last summary: what came is what is stored, filtered, doubled or dead (§23.23).
+const summary = r => { const m = /([\d,]+) events in .*filtered (\d+), duplicate (\d+), waiting (\d+)/.exec(r.err); return m && m.slice(1).map(x => Number(x.replaceAll(",", ""))); };
+
+// Replays from the cursor at full speed, and cuts now and then.
+function replaying(lines, cuts) {
+  const times = lines.map(l => JSON.parse(l).time_us);
+  return fakeHost((c, req) => {
+    const cursor = Number(new URL(req.url, "http://x").searchParams.get("cursor") ?? 0);
+    let i = times.findIndex(t => t >= cursor);
+    const cut = cuts && Math.random() < 0.3 ? i + Math.floor(Math.random() * 5000) : Infinity;
+    const next = () => {
+      if (c.readyState !== 1) return;
+      for (let k = 0; k < 200 && i < lines.length; k++) c.send(lines[i++]);
+      if (i > cut) return c.terminate();
+      if (i < lines.length) c.bufferedAmount > 1e6 ? setTimeout(next, 5) : setImmediate(next);
+    };
+    if (i >= 0) next();
+  });
+}
+
+// ---- Redis from Debian ----
+const redisBinary = ["/usr/bin/redis-server", "/usr/bin/redis-check-rdb"].find(existsSync);
+async function startRedis() {
+  const s = net.createServer();
+  await new Promise(r => s.listen(0, "127.0.0.1", r));
+  const { port } = s.address();
+  await new Promise(r => s.close(r));
+  const p = spawn(redisBinary, ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder], { argv0: "redis-server", stdio: "ignore" });
+  await until(() => new Promise(r => { const c = net.connect(port, "127.0.0.1", () => { c.destroy(); r(true); }); c.on("error", () => r(false)); }), "redis");
+  const cli = (...a) => execFileSync("redis-cli", ["-p", String(port), ...a], { maxBuffer: 1 << 30 }).toString();
+  return { port, cli, stop: () => new Promise(r => { p.on("exit", r); p.kill("SIGKILL"); }) };
+}
+
+const tests = {
+  // MUST SHOW 2: JET_KILLS=50 JET_EVENTS=200000 for the long round.
+  async t05_killed_with_every_sink() {
+    const kills = Number(process.env.JET_KILLS || "3"), n = Number(process.env.JET_EVENTS || "8000"), lines = many(n);
+    const host = await replaying(lines, true), dir = storeDir(), s3 = await startS3(place()), redis = redisBinary && await startRedis();
+    const args = ["run", "--host", host.url, "--wire", "v1", ...plain, "--store", dir, "--batch", "500", "--rotate-bytes", "4MiB", "--s3-keep-local", "--keep-plain",
+      "--sink", "s3", ...bucket(s3), "--retry-base", "10ms", "--retry-cap", "100ms", ...base,
+      ...(redis ? ["--sink", "redis", "--redis", `redis://127.0.0.1:${redis.port}`, "--redis-maxlen", "0"] : [])];
+    const go = () => new Run(count(dir) === 0 ? [...args, "--since", "2025-01-01"] : args);
+    let done = 0, whole = 0;
+    // When everything is in, the next round begins anew in another folder of the same bucket.
+    for (; done < kills; done++) {
+      const before = count(dir);
+      const r = go();
+      if (before < n) await until(() => count(dir) > before || r.code !== undefined, "progress", 60000);
+      await new Promise(res => setTimeout(res, Math.random() * 400));
+      await r.stop("SIGKILL");
+      if (before >= n) whole++;
+    }
+    const r = go();
+    await until(() => count(dir) >= n, "everything", 120000);
+    r.p.kill("SIGUSR2");
+    await until(() => liveRows(dir) === 0, "the switch", 60000);
+    await until(async () => (await archived(s3)).length >= n, "everything in the bucket", 120000);
+    if (redis) await until(() => Number(redis.cli("XLEN", "hydrated_jetstream")) >= n, "everything in Redis", 120000);
+    ok(await r.stop() === 0, "5 the last run ends with 0", r.code, r.err);
+    console.log(`# killed ${done} times, ${whole} of them after everything was stored`);
+    const got = stored(dir), set = new Set(got);
+    ok(got.length === n && lines.every(l => set.has(l)), "5 SQLite has each event exactly once", got.length, n);
+    equal(rows(dir, "SELECT from_us, reason FROM zk_gap WHERE from_us > 1760000000000000"), [], "5 no gap was found, but the one before the first event");
+    const inBucket = new Set(await archived(s3));
+    ok(lines.every(l => inBucket.has(l)), "5 S3 has each event at least once", inBucket.size);
+    if (redis) {
+      const inRedis = new Set(redis.cli("--json", "XRANGE", "hydrated_jetstream", "-", "+").trim() ? JSON.parse(redis.cli("--json", "XRANGE", "hydrated_jetstream", "-", "+"))
+        .map(([, f]) => JSON.stringify(JSON.parse(f[f.indexOf("data") + 1]).message)) : []);
+      ok(lines.every(l => inRedis.has(JSON.stringify(JSON.parse(l)))), "5 Redis has each event at least once", inRedis.size);
+      await redis.stop();
+    }
+    host.close();
+    await s3.close();
+  },
+
+  // MUST SHOW 6: with TEST_ALL (or JET_DAY_HOURS=24) a whole day, at a thousand times its speed.
+  async day() {
+    if (!clock || !existsSync(clock)) return skip("a day", "no other clock");
+    const hours = Number(process.env.JET_DAY_HOURS || (process.env.TEST_ALL ? "24" : "4")), rate = 1000, origin = Date.UTC(2026, 0, 1) / 1000;
+    const from = Math.floor(Date.now() / 1000), now = () => origin * 1000 + (Date.now() - from * 1000) * rate;
+    const events = fx.lines("events.ndjson").map(l => JSON.parse(l)), sent = [];
+    const begin = now(), end = begin + hours * 3600000;
+    const host = await fakeHost(c => {
+      const tick = setInterval(() => {
+        if (now() > end || c.readyState !== 1) return clearInterval(tick);
+        for (let k = 0; k < 60; k++) {
+          const i = sent.length, e = structuredClone(events[i % events.length]);
+          delete e.cursor;
+          e.time_us = Math.floor(now()) * 1000 + k;
+          if (e.commit) e.commit.rev += "r" + i;
+          for (const x of ["identity", "account"]) if (e[x]) e[x].seq = i;
+          sent.push(JSON.stringify(e));
+          c.send(sent[i]);
+        }
+      }, 100);
+    });
+    const dir = storeDir(), s3 = await startS3(place()), ready = join(folder, "ready-day");
+    const r = new Run(["run", "--host", host.url, "--wire", "v1", ...plain, "--store", dir, "--rotate", "1h", "--retention", "2h", "-v", "--sink", "s3", ...bucket(s3),
+      "--s3-prefix", "day/%Y/%m/%d/%H/", "--s3-keep-local", "--min-free", "0", "--listen", "127.0.0.1:0", "--ready-file", ready],
+    withClock({ SKEW_FROM: String(from), SKEW_TO: String(origin), SKEW_RATE: String(rate) }));
+    const url = await httpOf(ready);
+    let most = 0;
+    while (now() < end + 600000) {
+      most = Math.max(most, sealedOf(dir).length);
+      await new Promise(x => setTimeout(x, 250));
+    }
+    await until(async () => (await stats(url)).events_stored === sent.length, "all rows", 60000);
+    r.p.kill("SIGUSR2");
+    await until(async () => { const f = row((await health(url)).followers, "s3"); return liveRows(dir) === 0 && f.file === files(dir).at(-2)?.replace(/\.zst$/, ""); }, "everything archived", 60000);
+    const keys = (await s3.keys()).sort(byName), got = await archived(s3);
+    ok(same(got, sent), `day: ${hours} h, ${sent.length} events: the bucket has each once, in order`, got.length, sent.length);
+    ok(keys.length >= hours && keys.length <= hours + 2, "day: a file an hour", keys);
+    let sum = 0;
+    for (const k of keys) {
+      const h = (await s3.object(k)).headers, first = Number(h["x-amz-meta-zk-first-us"]), last = Number(h["x-amz-meta-zk-last-us"]);
+      const d = new Date(first / 1000).toISOString();
+      ok(k.startsWith(`day/${d.slice(0, 4)}/${d.slice(5, 7)}/${d.slice(8, 10)}/${d.slice(11, 13)}/jetstream_`), "day: the key has the hour of the first event", k, d);
+      ok(last - first <= 3900e6, "day: no file is longer than an hour", k, (last - first) / 1e6);
+      sum += Number(h["x-amz-meta-zk-rows"]);
+    }
+    equal(sum, sent.length, "day: the counts of the metadata add up");
+    // Retention is looked after every 10 s, which are 2.8 h here; then two hours are left.
+    ok(most <= 8, "day: old files leave the disk", most);
+    await until(() => sealedOf(dir).length <= 6, "retention", 30000);
+    ok(r.err.includes("an old file was removed") || hours < 6, "day: by retention");
+    equal(rows(dir, "SELECT count(*) AS n FROM zk_gap").reduce((a, x) => a + x.n, 0), 0, "day: no gap");
+    const list = (await run("archive", "list", "--store", dir, "-o", "ndjson")).lines().map(l => JSON.parse(l));
+    equal(list.filter(f => f.state === "archived").length, keys.length, "day: archive list knows all of them, also those that left");
+    host.close();
+    ok(await r.stop() === 0, "day: ends with 0", r.code, r.err);
+    equal(summary(r)?.[0], sent.length, "23 the summary counts what was sent", r.err.slice(-400));
+    await s3.close();
+  },
+
+  async t16_disk_full() {
+    const lines = many(12000);
+    for (const [how, min] of [["no space at all", "0"], ["less than --min-free", "8MiB"]]) {
+      const disk = join(folder, "disk" + min), dir = join(disk, "store"), filler = join(disk, "filler");
+      mkdirSync(disk);
+      if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=32m", "tmpfs", disk]).status !== 0) return skip("16 a full disk", "mounting is not allowed");
+      const host = await hostOf(lines), ready = join(folder, "ready16" + min);
+      let r;
+      try {
+        writeFileSync(filler, Buffer.alloc(min === "0" ? 22 << 20 : 20 << 20));
+        r = new Run(["run", "--host", host.url, "--wire", "v1", ...plain, "-v", "--store", dir, "--min-free", min, "--listen", "127.0.0.1:0", "--ready-file", ready]);
+        const url = await httpOf(ready);
+        await until(async () => (await fetch(url + "/ready")).status === 503, "503", 60000);
+        const why = await (await fetch(url + "/ready")).json(), h = await (await fetch(url + "/health")).json();
+        ok(JSON.stringify(why).includes("disk full") && h.status === "unhealthy", `16 ${how}: said`, why, h.status);
+        const n = (await stats(url)).events_stored;
+        ok(n < lines.length, `16 ${how}: it stopped in the middle`, n);
+        rmSync(filler);
+        await until(async () => (await stats(url)).events_stored === lines.length, "the rest", 60000);
+        equal((await fetch(url + "/ready")).status, 200, `16 ${how}: goes on by itself`);
+        ok(await r.stop() === 0, `16 ${how}: ends with 0`, r.code, r.err);
+        ok(same(stored(dir), lines), `16 ${how}: every event once, in order`);
+        equal(summary(r)?.[0], lines.length, `23 16 ${how}: the summary counts what was sent`, r.err.slice(-400));
+      } finally {
+        if (r && r.code === undefined) await r.stop("SIGKILL");
+        host.close();
+        spawnSync("umount", [disk]);
+      }
+    }
+  },
+
+  async corrupt() {
+    const lines = many(9000), dir = storeDir(), s3 = await startS3(place());
+    const host = await replaying(lines, false);
+    const args = ["run", "--host", host.url, "--wire", "v1", ...plain, "--store", dir, "--rotate-bytes", "3MiB", "--sink", "s3", ...bucket(s3), ...base];
+    // A third of it, sealed files among it; then the head of the live file is lost.
+    let r = new Run([...args, "--since", "2025-01-01", "--limit", "5000"]);
+    await r.exit;
+    equal(r.code, 0, "14.5 the first part", r.err);
+    const broken = readFileSync(join(dir, "live"), "utf8").trim(), path = join(dir, broken);
+    const bytes = existsSync(path) ? readFileSync(path) : Buffer.alloc(0);
+    bytes.fill(0x5a, 0, 4096);
+    writeFileSync(path, bytes);
+    r = new Run(args);
+    await until(() => r.err.includes("set aside"), "the warning", 30000);
+    await until(() => maybe(dir).includes(lines.at(-1)), "the rest", 60000);
+    r.p.kill("SIGUSR2");
+    await until(async () => new Set([...await archived(s3)]).size === lines.length, "everything in the bucket", 60000);
+    ok(await r.stop() === 0, "14.5 goes on with a new file: ends with 0", r.code, r.err);
+    ok(existsSync(path + ".corrupt"), "14.5 the damaged file is kept aside", readdirSync(dir));
+    ok(same([...new Set(await archived(s3))], lines), "14.5 from where the newest good file ended: nothing is missing");
+    host.close();
+    await s3.close();
+  },
+
+  // An hour back and a day forth: files keep their order, sinks follow, nothing is lost.
+  async clock_jump() {
+    if (!clock || !existsSync(clock)) return skip("a clock that jumps", "no other clock");
+    for (const jump of ["-3600", "86400"]) {
+      const lines = many(6000), dir = storeDir(), out = join(folder, "jump" + jump);
+      const host = await fakeHost(c => { let i = 0; const next = () => { for (let k = 0; k < 60 && i < lines.length; k++) c.send(lines[i++]); if (i < lines.length) setTimeout(next, 40); }; next(); });
+      const ready = join(folder, "ready-jump" + jump);
+      const r = new Run(["run", "--host", host.url, "--wire", "v1", ...plain, "--store", dir, "--rotate-bytes", "1MiB", "--compress", "none", "--sink", "file:" + out, "--envelope", "raw",
+        "--min-free", "0", "--listen", "127.0.0.1:0", "--ready-file", ready], withClock({ SKEW_S: jump, SKEW_AT: String(Math.floor(Date.now() / 1000) + 3) }));
+      const url = await httpOf(ready);
+      await until(async () => (await stats(url)).events_stored === lines.length, "all rows", 60000);
+      await until(async () => (await health(url)).followers[0].lag_records === 0, "the sink", 30000);
+      host.close();
+      ok(await r.stop() === 0, `clock ${jump} s: ends with 0`, r.code, r.err);
+      ok(files(dir).length >= 4, `clock ${jump} s: several files`, files(dir));
+      const inOrder = files(dir).flatMap(f => JSON.parse(execFileSync("sqlite3", ["-json", "-readonly", join(dir, f), "SELECT message FROM records ORDER BY id"], { maxBuffer: 1 << 28 }).toString().trim() || "[]").map(x => x.message));
+      ok(same(inOrder, lines), `clock ${jump} s: each event once, and the order of names is the order of time`, files(dir));
+      ok(same(readFileSync(out, "utf8").trim().split("\n"), lines), `clock ${jump} s: the sink got all of them, in order`);
+    }
+  },
+};
+
+if (fx) await main(tests);
+else console.log("1..0 # SKIP the fixtures of jetstream are not there");
