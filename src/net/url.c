@@ -1,4 +1,4 @@
-/* URLs, parsed by libcurl.
+/* URLs, parsed by libcurl but for the plainest of them.
  * Layer: net. */
 #include "net/url.h"
 
@@ -142,7 +142,100 @@ static CURLUcode parse_again(CURLU *h)
 	return rc;
 }
 
-int zk_url_parse(zk_str s, struct zk_url *ret, struct zk_error *err)
+/* ---- what needs no parser ---- */
+
+static bool is_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+/* A name in small letters: labels that begin and end with a letter or a digit, and a letter in the
+ * last one, so that no parser takes it for an address. */
+static bool is_plain_name(zk_str host)
+{
+	zk_str label = ZK_STR_NULL;
+	bool letter = false;
+
+	while (host.n) {
+		host = zk_str_cut(host, '.', &label);
+		if (!label.n || !is_alnum(label.p[0]) || !is_alnum(label.p[label.n - 1]))
+			return false;
+		letter = false;
+		for (size_t i = 0; i < label.n; i++) {
+			if (!is_alnum(label.p[i]) && label.p[i] != '-')
+				return false;
+			letter = letter || (label.p[i] >= 'a' && label.p[i] <= 'z');
+		}
+		if (host.p && !host.n)
+			return false; /* a dot at the end */
+	}
+	/* "0x7f" is an address too. */
+	return letter && !(label.n > 1 && label.p[0] == '0' && label.p[1] == 'x');
+}
+
+/* Four numbers in their usual form. */
+static bool is_plain_address(zk_str host)
+{
+	unsigned n = 0;
+
+	while (host.n) {
+		zk_str part;
+		uint64_t v;
+		struct zk_error ignored;
+
+		host = zk_str_cut(host, '.', &part);
+		if (++n > 4 || part.n > 3 || (part.n > 1 && part.p[0] == '0') ||
+		    zk_parse_u64(part, &v, &ignored) < 0 || v > 255 ||
+		    (host.p && !host.n))
+			return false;
+	}
+	return n == 4;
+}
+
+/* Letters, digits and a few more; no segment begins with a dot. */
+static bool is_plain_path(zk_str path)
+{
+	for (size_t i = 0; i < path.n; i++) {
+		char c = path.p[i];
+
+		if (!is_alnum(c) && !(c >= 'A' && c <= 'Z') && c != '/' && c != '-' &&
+		    c != '_' && !(c == '.' && path.p[i - 1] != '/'))
+			return false;
+	}
+	return true;
+}
+
+bool zk_url_plain(zk_str s, struct zk_url *ret)
+{
+	zk_str rest = s, host, port, path;
+	struct zk_error ignored;
+	uint64_t n = 80;
+	ptrdiff_t slash;
+
+	if (zk_str_starts(rest, ZK_STR("https://")))
+		n = 443;
+	else if (!zk_str_starts(rest, ZK_STR("http://")))
+		return false;
+	rest = zk_str_from(rest, n == 443 ? 8 : 7);
+	slash = zk_str_find_char(rest, '/');
+	path = zk_str_from(rest, slash < 0 ? rest.n : (size_t)slash);
+	port = zk_str_cut(zk_str_n(rest.p, rest.n - path.n), ':', &host);
+	if (!is_plain_path(path) || (!is_plain_name(host) && !is_plain_address(host)))
+		return false;
+	if (port.p && (!port.n || port.p[0] == '0' ||
+	               zk_parse_u64(port, &n, &ignored) < 0 || n > 65535))
+		return false;
+	*ret = (struct zk_url){
+		.scheme = zk_strndup(s.p, s.p[4] == 's' ? 5 : 4),
+		.host = zk_strndup(host.p, host.n),
+		.path = path.n ? zk_strndup(path.p, path.n) : zk_strdup("/"),
+		.port = (int)n,
+		.text = zk_asprintf("%.*s%s", ZK_STR_ARG(s), path.n ? "" : "/")
+	};
+	return true;
+}
+
+int zk_url_parse_all(zk_str s, struct zk_url *ret, struct zk_error *err)
 {
 	struct zk_url u = { 0 };
 	char *text;
@@ -168,6 +261,13 @@ int zk_url_parse(zk_str s, struct zk_url *ret, struct zk_error *err)
 	else
 		*ret = u;
 	return r;
+}
+
+int zk_url_parse(zk_str s, struct zk_url *ret, struct zk_error *err)
+{
+	if (s.n && s.n <= URL_MAX && zk_url_plain(s, ret))
+		return 0;
+	return zk_url_parse_all(s, ret, err);
 }
 
 void zk_url_origin(const struct zk_url *u, struct zk_buf *b)

@@ -1,5 +1,6 @@
 /* URLs, parsed by the parser that later sends the request (libcurl's).
- * Layer: net. Opens libcurl on first use. */
+ * Layer: net. Opens libcurl on first use, but not for a plain URL (a name or an address, a port, a
+ * path of letters and digits), which every parser reads alike. */
 #ifndef ZK_NET_URL_H
 #define ZK_NET_URL_H
 
@@ -24,6 +25,9 @@ struct zk_url {
  * characters, UTF-8. 0 or -ZK_E_URL with a message naming the rule; -ZK_E_LIBRARY. */
 int zk_url_parse(zk_str s, struct zk_url *ret, struct zk_error *err) ZK_MUST_USE;
 void zk_url_done(struct zk_url *u);
+/* The two ways of zk_url_parse, for its tests: false for what is not plain; all by libcurl. */
+bool zk_url_plain(zk_str s, struct zk_url *ret);
+int zk_url_parse_all(zk_str s, struct zk_url *ret, struct zk_error *err) ZK_MUST_USE;
 /* "https://host:port" of a parsed URL, port always there. */
 void zk_url_origin(const struct zk_url *u, struct zk_buf *b);
 /* Whether a credential for one may be sent to the other: scheme, host and port are the same. */

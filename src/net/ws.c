@@ -35,7 +35,8 @@ static void on_flow(void *ctx);
 static void let_go(struct zk_ws *ws)
 {
 	zk_ws_lookup_cancel(ZK_TAKE(ws->lookup));
-	zk_ws_lws_drop(ws);
+	if (ws->driver)
+		ws->driver->drop(ws);
 	if (ws->ask)
 		zk_http_cancel(ZK_TAKE(ws->ask));
 	zk_timer_stop(ws->deadline);
@@ -147,7 +148,7 @@ static void try_next(struct zk_ws *ws)
 
 	ws->state = ZK_WS_CONNECTING;
 	/* When it fails at once it has been reported already, or the library has no words. */
-	if (!zk_ws_lws_connect(ws, address) && ws->state == ZK_WS_CONNECTING)
+	if (!ws->driver->connect(ws, address) && ws->state == ZK_WS_CONNECTING)
 		zk_ws_on_refused(ws, "no connection", 0, ZK_STR_NULL);
 }
 
@@ -158,6 +159,11 @@ static int look_up(struct zk_ws *ws, struct zk_error *err)
 	int port = ws->to.port;
 
 	zk_secret_free(auth);
+	ws->driver = proxy || ws->tls ? &zk_ws_lws_driver : &zk_ws_tcp_driver;
+	if (ws->driver == &zk_ws_lws_driver && zk_ws_lws_open(ws->lib, err) < 0) {
+		free(proxy);
+		return -(int)err->code;
+	}
 	if (proxy) {
 		char *colon = strrchr(proxy, ':');
 
@@ -449,6 +455,15 @@ void zk_ws_on_gone(struct zk_ws *ws)
 	         ws->code == 1001 || (ws->code >= 1011 && ws->code <= 1013), text);
 }
 
+void zk_ws_on_broken(struct zk_ws *ws, const char *what)
+{
+	char text[200];
+
+	(void)snprintf(text, sizeof(text), "the server broke the protocol: %s", what);
+	ws->code = ZK_WS_PROTOCOL;
+	end_with(ws, ZK_E_PROTOCOL, true, text);
+}
+
 /* ---- timers ---- */
 
 static void on_deadline(void *ctx)
@@ -457,7 +472,7 @@ static void on_deadline(void *ctx)
 	char text[100];
 
 	if (ws->state == ZK_WS_CLOSING) { /* no echo came */
-		zk_ws_lws_drop(ws);
+		ws->driver->drop(ws);
 		zk_ws_on_gone(ws);
 		return;
 	}
@@ -469,7 +484,7 @@ static void on_deadline(void *ctx)
 static void on_watch(void *ctx)
 {
 	struct zk_ws *ws = ctx;
-	int64_t silent = zk_ws_lws_silence_ms(ws), now = zk_mono_ms();
+	int64_t silent = ws->driver->silence_ms(ws), now = zk_mono_ms();
 
 	if (ws->paused || ws->state != ZK_WS_OPEN || ws->conf.ping_after_ms < 0)
 		return;
@@ -478,18 +493,18 @@ static void on_watch(void *ctx)
 	} else if (!ws->ping_sent_ms) {
 		ws->ping_sent_ms = now;
 		ws->pinging = true;
-		zk_ws_lws_want_write(ws);
+		ws->driver->want_write(ws);
 	} else if (now - ws->ping_sent_ms >= ws->conf.pong_within_ms &&
 	           silent >= now - ws->ping_sent_ms) {
 		ws->code = ZK_WS_ABNORMAL;
-		zk_ws_lws_drop(ws);
+		ws->driver->drop(ws);
 		end_with(ws, ZK_E_TRANSFER, true, "the connection was silent");
 	}
 }
 
 int64_t zk_ws_silence_ms(const struct zk_ws *ws)
 {
-	return ws->state == ZK_WS_OPEN ? zk_ws_lws_silence_ms(ws) : 0;
+	return ws->state == ZK_WS_OPEN ? ws->driver->silence_ms(ws) : 0;
 }
 
 /* ---- what the owner wants ---- */
@@ -503,7 +518,7 @@ static void on_flow(void *ctx)
 	if (ws->flow_off == ws->paused)
 		return;
 	ws->flow_off = ws->paused;
-	zk_ws_lws_flow(ws, !ws->paused);
+	ws->driver->flow(ws, !ws->paused);
 }
 
 static void want_flow(struct zk_ws *ws, bool paused)
@@ -527,7 +542,7 @@ void zk_ws_resume(struct zk_ws *ws)
 
 int zk_ws_send(struct zk_ws *ws, zk_str message, bool binary, struct zk_error *err)
 {
-	size_t pre = zk_ws_lws_headroom();
+	size_t pre = ws->state == ZK_WS_OPEN ? ws->driver->headroom : 0;
 	struct zk_ws_out *o;
 
 	if (ws->state != ZK_WS_OPEN)
@@ -542,7 +557,7 @@ int zk_ws_send(struct zk_ws *ws, zk_str message, bool binary, struct zk_error *e
 	zk_list_init(&o->entry);
 	zk_list_push(&ws->out, &o->entry);
 	ws->unsent += message.n;
-	zk_ws_lws_want_write(ws);
+	ws->driver->want_write(ws);
 	return 0;
 }
 
@@ -570,7 +585,7 @@ void zk_ws_close(struct zk_ws *ws, unsigned code, zk_str reason)
 	/* A connection that is not read would never see the echo. */
 	if (ws->paused)
 		zk_ws_resume(ws);
-	zk_ws_lws_want_write(ws);
+	ws->driver->want_write(ws);
 }
 
 /* ---- opening ---- */
@@ -624,14 +639,37 @@ static void set_defaults(struct zk_ws *ws)
 	zk_buf_init(&ws->body, BODY_MAX);
 }
 
+static struct zk_ws_lib *lib_of(struct zk_net *net)
+{
+	struct zk_ws_lib *l = net->ws;
+
+	if (l)
+		return l;
+	net->ws = l = zk_new0(struct zk_ws_lib);
+	l->net = net;
+	zk_list_init(&l->all);
+	return l;
+}
+
+void zk_ws_lib_free(struct zk_ws_lib *l)
+{
+	if (!l)
+		return;
+	ZK_LIST_EACH (it, &l->all)
+		zk_ws_abort(ZK_LIST_ENTRY(it, struct zk_ws, link));
+	zk_ws_lws_close(l);
+	free(l->room);
+	free(l->noise);
+	free(l);
+}
+
 int zk_ws_open(struct zk_net *net, const struct zk_ws_conf *conf, struct zk_ws **ret,
                struct zk_error *err)
 {
 	struct zk_ws_lib *lib;
 	struct zk_ws *ws;
 
-	if (zk_ws_lib_open(net, &lib, err) < 0)
-		return -(int)err->code;
+	lib = lib_of(net);
 	ws = zk_new0(struct zk_ws);
 	ws->lib = lib;
 	ws->conf = *conf;

@@ -1,5 +1,6 @@
-/* WebSocket client (RFC 6455): one connection, its messages, its end. libwebsockets,
- * opened on first use, on our loop; names are resolved without blocking it.
+/* WebSocket client (RFC 6455): one connection, its messages, its end. On our loop, with
+ * libwebsockets, opened on first use, where there is TLS or a proxy; names are resolved without
+ * blocking it.
  * Layer: net. Loop thread only. When and where to connect again is the caller's affair
  * (rt/retry.h): nothing here repeats anything but the next address of the same name. */
 #ifndef ZK_NET_WS_H

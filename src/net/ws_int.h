@@ -1,4 +1,5 @@
-/* Inside of the WebSocket client: what ws.c (life, sending) and ws_lws.c (the library) share.
+/* Inside of the WebSocket client: what ws.c (life, sending) and the two that connect share: ws_tcp.c
+ * (plain connections) and ws_lws.c (the library: TLS, proxies).
  * Layer: net, private to src/net/ws*.c. */
 #ifndef ZK_NET_WS_INT_H
 #define ZK_NET_WS_INT_H
@@ -16,6 +17,7 @@
 struct lws;
 struct zk_timer;
 struct zk_ws_lookup;
+struct zk_ws_tcp;
 
 enum zk_ws_state {
 	ZK_WS_RESOLVING,
@@ -31,8 +33,23 @@ struct zk_ws_out {
 	struct zk_list entry;
 	size_t n;
 	bool binary;
+	unsigned char control; /* ws_tcp.c: the kind of a control frame, 0 = a message */
 	char bytes[];
 };
+
+/* How a connection is made and used. */
+struct zk_ws_driver {
+	size_t headroom; /* bytes it wants before those of a message */
+	/* Connects to `address` (numeric). False when that failed at once. */
+	bool (*connect)(struct zk_ws *ws, const char *address);
+	/* Lets go of the connection without any callback. */
+	void (*drop)(struct zk_ws *ws);
+	void (*want_write)(struct zk_ws *ws);
+	void (*flow)(struct zk_ws *ws, bool on);
+	int64_t (*silence_ms)(const struct zk_ws *ws);
+};
+
+extern const struct zk_ws_driver zk_ws_tcp_driver, zk_ws_lws_driver;
 
 struct zk_ws {
 	struct zk_list link; /* zk_ws_lib.all */
@@ -51,7 +68,9 @@ struct zk_ws {
 	struct zk_ws_lookup *lookup; /* the name is being resolved */
 	char **addresses;            /* numeric, of the name or of the proxy */
 	size_t n_addresses, next_address;
+	const struct zk_ws_driver *driver;
 	struct lws *wsi;
+	struct zk_ws_tcp *tcp;
 	struct zk_http *ask;
 	struct zk_timer *deadline; /* of connecting, then of closing */
 	struct zk_timer *watch;    /* silence while open */
@@ -74,27 +93,27 @@ struct zk_ws {
 	struct zk_error err;
 };
 
-/* The library of one zk_net: its context, made by the first connection. */
+#define ZK_WS_ROOM 65536
+
+/* What all connections of one zk_net share. */
 struct zk_ws_lib {
 	struct zk_net *net;
-	struct zk_list all; /* struct zk_ws.link */
-	void *context, *vhost;
+	struct zk_list all;    /* struct zk_ws.link */
+	void *context, *vhost; /* of libwebsockets; NULL until it is needed */
+	char *room;            /* ws_tcp.c: what is being read; NULL until it is needed */
+	uint8_t *noise;        /* and bytes for masks */
+	size_t noise_n;
 };
 
 /* ---- ws_lws.c ---- */
 
-/* The context, made on first use. 0, or -ZK_E_LIBRARY. */
-int zk_ws_lib_open(struct zk_net *net, struct zk_ws_lib **ret,
-                   struct zk_error *err) ZK_MUST_USE;
-/* Connects to `address` (numeric). False when that failed at once, `ws->err` says why. */
-bool zk_ws_lws_connect(struct zk_ws *ws, const char *address);
-/* Lets go of the connection without any callback. */
-void zk_ws_lws_drop(struct zk_ws *ws);
-void zk_ws_lws_want_write(struct zk_ws *ws);
-void zk_ws_lws_flow(struct zk_ws *ws, bool on);
-int64_t zk_ws_lws_silence_ms(const struct zk_ws *ws);
-/* Room that the library wants before the bytes of a message. */
-size_t zk_ws_lws_headroom(void);
+/* Makes the context on first use. 0, or -ZK_E_LIBRARY. */
+int zk_ws_lws_open(struct zk_ws_lib *l, struct zk_error *err) ZK_MUST_USE;
+/* Ends it, at a later turn. */
+void zk_ws_lws_close(struct zk_ws_lib *l);
+int64_t zk_ws_fd_silence_ms(int fd);
+/* A header that may not travel to where a redirect points. */
+bool zk_ws_is_credential(zk_str line);
 
 /* ---- ws.c: what the library reports ---- */
 
@@ -107,6 +126,8 @@ void zk_ws_on_refused(struct zk_ws *ws, const char *why, int status, zk_str retr
 void zk_ws_on_redirect(struct zk_ws *ws, zk_str location);
 void zk_ws_on_peer_close(struct zk_ws *ws, unsigned code, zk_str reason);
 void zk_ws_on_gone(struct zk_ws *ws);
+/* The peer broke the protocol; the connection is dropped already. */
+void zk_ws_on_broken(struct zk_ws *ws, const char *what);
 
 /* Called by zk_net_free. NULL is fine. */
 void zk_ws_lib_free(struct zk_ws_lib *lib);

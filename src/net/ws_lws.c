@@ -1,5 +1,6 @@
 /* WebSocket client: libwebsockets, opened on first use, as a guest on our loop.
- * Layer: net. The only file that knows the library (specs/jetstream.md §22). */
+ * Layer: net. The only file that knows the library (specs/jetstream.md §22). For TLS and proxies;
+ * the others are in ws_tcp.c. */
 #include <libwebsockets.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -69,6 +70,8 @@ static void on_log(int level, const char *line)
 		             "level=%d text=%.*s", level, (int)strcspn(line, "\n"), line);
 }
 
+static void drop(struct zk_ws *ws);
+
 /* ---- what the library asks and reports ---- */
 
 static zk_str header(struct lws *wsi, enum lws_token_indexes token, char *to, int room)
@@ -78,8 +81,7 @@ static zk_str header(struct lws *wsi, enum lws_token_indexes token, char *to, in
 	return n > 0 ? zk_str_n(to, (size_t)n) : ZK_STR_NULL;
 }
 
-/* A header that may not travel to where a redirect points. */
-static bool is_credential(zk_str line)
+bool zk_ws_is_credential(zk_str line)
 {
 	return zk_str_starts_nocase(line, ZK_STR("Authorization:")) ||
 	       zk_str_starts_nocase(line, ZK_STR("Cookie:"));
@@ -93,7 +95,7 @@ static int put_headers(struct zk_ws *ws, char **p, size_t room)
 	zk_buf_init(&b, room);
 	zk_buf_printf(&b, "User-Agent: %s\r\n", agent);
 	for (size_t i = 0; i < ws->n_headers; i++)
-		if (!ws->hops || !is_credential(zk_str_of(ws->headers[i])))
+		if (!ws->hops || !zk_ws_is_credential(zk_str_of(ws->headers[i])))
 			zk_buf_printf(&b, "%s\r\n", ws->headers[i]);
 	if (b.failed)
 		return -1;
@@ -201,7 +203,7 @@ static int redirect(struct zk_ws *ws, struct lws *wsi)
 	char to[2048];
 	zk_str location = header(wsi, WSI_TOKEN_HTTP_LOCATION, to, sizeof(to));
 
-	zk_ws_lws_drop(ws);
+	drop(ws);
 	zk_ws_on_redirect(ws, location);
 	return -1;
 }
@@ -304,24 +306,13 @@ static int make_context(struct zk_ws_lib *l, struct zk_error *err)
 	return 0;
 }
 
-int zk_ws_lib_open(struct zk_net *net, struct zk_ws_lib **ret, struct zk_error *err)
+int zk_ws_lws_open(struct zk_ws_lib *l, struct zk_error *err)
 {
-	struct zk_ws_lib *l = net->ws;
-
-	if (!l) {
-		if (zk_dl_open(&lib, err) < 0)
-			return -(int)err->code;
-		l = zk_new0(struct zk_ws_lib);
-		l->net = net;
-		zk_list_init(&l->all);
-		if (make_context(l, err) < 0) {
-			free(l);
-			return -(int)err->code;
-		}
-		net->ws = l;
-	}
-	*ret = l;
-	return 0;
+	if (l->context)
+		return 0;
+	if (zk_dl_open(&lib, err) < 0)
+		return -(int)err->code;
+	return make_context(l, err);
 }
 
 /* A context on a loop of somebody else ends in two steps: the first closes its handles, the
@@ -347,14 +338,12 @@ static void on_farewell(uv_idle_t *h)
 	uv_close((uv_handle_t *)h, on_farewell_closed);
 }
 
-void zk_ws_lib_free(struct zk_ws_lib *l)
+void zk_ws_lws_close(struct zk_ws_lib *l)
 {
 	struct farewell *f;
 
-	if (!l)
+	if (!l->context)
 		return;
-	ZK_LIST_EACH (it, &l->all)
-		zk_ws_abort(ZK_LIST_ENTRY(it, struct zk_ws, link));
 	f = zk_new0(struct farewell);
 	f->context = l->context;
 	f->turns = FAREWELL_TURNS;
@@ -362,15 +351,9 @@ void zk_ws_lib_free(struct zk_ws_lib *l)
 	(void)uv_idle_init(zk_loop_uv(l->net->loop), &f->turn); /* cannot fail */
 	(void)uv_idle_start(&f->turn, on_farewell);
 	(lw.lws_context_destroy)(l->context);
-	free(l);
 }
 
 /* ---- one connection ---- */
-
-size_t zk_ws_lws_headroom(void)
-{
-	return LWS_PRE;
-}
 
 static int tls_flags(const struct zk_ws *ws)
 {
@@ -402,7 +385,7 @@ static void set_proxy(struct zk_ws *ws, const char *address)
 	zk_secret_free(proxy);
 }
 
-bool zk_ws_lws_connect(struct zk_ws *ws, const char *address)
+static bool connect_to(struct zk_ws *ws, const char *address)
 {
 	char *auth = NULL, *proxy = zk_ws_proxy(ws, &auth);
 	struct lws_client_connect_info info = {
@@ -430,7 +413,7 @@ bool zk_ws_lws_connect(struct zk_ws *ws, const char *address)
 	return wsi != NULL;
 }
 
-void zk_ws_lws_drop(struct zk_ws *ws)
+static void drop(struct zk_ws *ws)
 {
 	if (!ws->wsi)
 		return;
@@ -439,26 +422,39 @@ void zk_ws_lws_drop(struct zk_ws *ws)
 	ws->wsi = NULL;
 }
 
-void zk_ws_lws_want_write(struct zk_ws *ws)
+static void want_write(struct zk_ws *ws)
 {
 	if (ws->wsi)
 		ZK_IGNORE((lw.lws_callback_on_writable)(ws->wsi) < 0); /* it is ending */
 }
 
-void zk_ws_lws_flow(struct zk_ws *ws, bool on)
+static void flow(struct zk_ws *ws, bool on)
 {
 	if (ws->wsi)
 		ZK_IGNORE((lw.lws_rx_flow_control)(ws->wsi, on) < 0); /* it is ending */
 }
 
-int64_t zk_ws_lws_silence_ms(const struct zk_ws *ws)
+int64_t zk_ws_fd_silence_ms(int fd)
 {
 	struct tcp_info info = { 0 };
 	socklen_t n = sizeof(info);
-	int fd = ws->wsi ? (lw.lws_get_socket_fd)(ws->wsi) : -1;
 
-	/* The library tells nobody about pings; the system knows when a byte last came. */
+	/* Nobody tells about pings; the system knows when a byte last came. */
 	if (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) < 0)
 		return 0;
 	return info.tcpi_last_data_recv;
 }
+
+static int64_t silence_ms(const struct zk_ws *ws)
+{
+	return zk_ws_fd_silence_ms(ws->wsi ? (lw.lws_get_socket_fd)(ws->wsi) : -1);
+}
+
+const struct zk_ws_driver zk_ws_lws_driver = {
+	.headroom = LWS_PRE,
+	.connect = connect_to,
+	.drop = drop,
+	.want_write = want_write,
+	.flow = flow,
+	.silence_ms = silence_ms,
+};

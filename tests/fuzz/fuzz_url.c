@@ -81,6 +81,21 @@ static void show_parsed(const struct zk_url *u)
 	zk_buf_done(&masked);
 }
 
+/* A plain URL is what the parser would make of it. */
+static void check_plain(zk_str in)
+{
+	struct zk_url plain, all;
+	struct zk_error err;
+
+	if (in.n > 2048 || !zk_url_plain(in, &plain))
+		return;
+	ZK_ASSERT(zk_url_parse_all(in, &all, &err) == 0);
+	ZK_ASSERT(zk_url_same_origin(&plain, &all) && strcmp(plain.path, all.path) == 0);
+	ZK_ASSERT(strcmp(plain.text, all.text) == 0 && !all.query && !all.user);
+	zk_url_done(&plain);
+	zk_url_done(&all);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	zk_str in = zk_str_n((const char *)data, size);
@@ -90,6 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int r = zk_url_parse(in, &u, &err);
 
 	ZK_ASSERT(r == 0 || r == -ZK_E_URL);
+	check_plain(in);
 	if (r == 0) {
 		check(&u);
 		show_parsed(&u);

@@ -244,7 +244,7 @@ const tests = {
   },
 
   async flow() {
-    const n = 200, size = 100000;
+    const n = 800, size = 100000;
     const { s, url } = await serve(c => {
       for (let i = 0; i < n; i++) c.send("f".repeat(size));
       s.peer = c;

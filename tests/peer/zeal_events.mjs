@@ -23,7 +23,8 @@ function zkRun(args, { server, env = {}, input } = {}) {
 		children.delete(p);
 		done(signal ?? code);
 	}));
-	Object.defineProperty(z, "rows", { get: () => z.out.split("\n").filter(Boolean).map((l) => JSON.parse(l)) });
+	Object.defineProperty(z, "rows", { get: () => z.out.slice(0, z.out.lastIndexOf("\n") + 1)
+		.split("\n").filter(Boolean).map((l) => JSON.parse(l)) });
 	z.lines = (n, what) => waitFor(what ?? `${n} lines`, () => z.rows.length >= n);
 	z.stop = () => {
 		p.kill("SIGTERM");
