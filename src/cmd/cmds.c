@@ -28,6 +28,7 @@ const struct zk_cmd *const zk_cmds[] = {
 	&zk_cmd_events_tail,
 	&zk_cmd_events_emit,
 	&zk_cmd_events_visual,
+	&zk_cmd_events_stream,
 	&zk_cmd_webhook,
 	&zk_cmd_webhook_listen,
 	&zk_cmd_webhook_register,

@@ -30,6 +30,7 @@ extern const struct zk_cmd zk_cmd_demo;
 extern const struct zk_cmd zk_cmd_emit;
 extern const struct zk_cmd zk_cmd_events;
 extern const struct zk_cmd zk_cmd_events_emit;
+extern const struct zk_cmd zk_cmd_events_stream;
 extern const struct zk_cmd zk_cmd_events_tail;
 extern const struct zk_cmd zk_cmd_events_visual;
 extern const struct zk_cmd zk_cmd_explain;

@@ -1,6 +1,8 @@
 // `zk events` with the real socket.io from npm on the other side (specs/zeal-zip.md §7, §9, §14).
 import { spawn } from "node:child_process";
-import { mkdtempSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, readFileSync } from "node:fs";
+import { WebSocketServer } from "ws";
 import { equal, ok, run, temp, test, waitFor, zk } from "../lib/tap.mjs";
 import { start } from "./tools/zeal_socket.mjs";
 
@@ -469,6 +471,73 @@ test("visual", async () => {
 	equal(updates.at(-1).at(-1), { id: "n1", elementType: "node", state: "success", progress: 100 }, "the last one counts");
 	await finished(emit(s, ["visual", "-w", "wf_1", "n1=exploded"]), 65, "an unknown state");
 	await s.stop();
+});
+
+for (const transport of ["websocket", "polling"]) {
+	test(`binary streams over ${transport}`, async () => {
+		const s = await start();
+		const dir = temp(`streams-${transport}`);
+		const z = zkRun(["events", "stream", "-w", "wf_1", "--save", dir, "--count", "2", "--transport", transport],
+			{ server: s });
+		await joined(s);
+		const data = randomBytes(1500000);
+		const e = emit(s, ["stream", "-w", "wf_1", "--node", "n1", "--port", "out", "--content-type", "image/png",
+			"--stream-id", "42", "--transport", transport], data);
+		await finished(e, 0, "1.5 MB are sent");
+		equal(runtime(s).map((x) => [x.type, x.streamId, x.port, x.contentType ?? x.totalBytes]),
+			[["stream.opened", 42, "out", "image/png"], ["stream.closed", 42, "out", 1500000]], "opened and closed");
+		const frames = s.sent("stream.frame").map((x) => x.args[0]);
+		ok(frames.every((b) => Buffer.isBuffer(b) && b.length <= 524288 + 9), "in frames of up to 512 KiB");
+		equal([frames[0][0], frames.at(-1)[0], JSON.parse(frames[0].subarray(9)).contentType], [1, 3, "image/png"],
+			"begin and end");
+		const b = Buffer.alloc(9);
+		b[0] = 1;
+		b[1] = 7;
+		const bad = Buffer.concat([Buffer.from([4, 7, 0, 0, 0, 0, 0, 0, 0]), Buffer.from("boom")]);
+		s.emit("wf_1", "stream.frame", b);
+		s.emit("wf_1", "stream.frame", Buffer.from([9]));
+		s.emit("wf_1", "stream.frame", bad);
+		await finished(z, 3, "one of two streams failed");
+		equal(z.rows.map((r) => [r.streamId, r.status, r.bytes, r.error]), [[42, "complete", 1500000, undefined],
+			[7, "failed", 0, "boom"]], "a row per stream");
+		ok(readFileSync(`${dir}/42.bin`).equals(data), "the bytes are the same");
+		equal(JSON.parse(readFileSync(`${dir}/42.json`)).nodeId, "n1", "what is known about it");
+		await s.stop();
+	});
+}
+
+// Servers that speak plain JSON messages.
+test("the raw dialect", async () => {
+	const got = [];
+	const wss = new WebSocketServer({ port: 0, host: "127.0.0.1", path: "/ws/zip" });
+	let peer;
+	wss.on("connection", (ws) => {
+		peer = ws;
+		ws.on("message", (m, binary) => got.push(binary ? [...m] : JSON.parse(m)));
+	});
+	await new Promise((done) => wss.on("listening", done));
+	const server = { url: `http://127.0.0.1:${wss.address().port}` };
+	const z = zkRun(["events", "tail", "-w", "wf_1,wf_2", "--transport", "raw", "--ws-path", "/ws/zip"], { server,
+		env: { ZK_ZEAL_TOKEN: "s3cret-token-value" } });
+	await waitFor("the subscriptions", () => got.length >= 3);
+	equal(got, [{ type: "auth", token: "s3cret-token-value" }, { type: "subscribe", workflowId: "wf_1" },
+		{ type: "subscribe", workflowId: "wf_2" }], "auth and subscriptions");
+	peer.send('{"type":"node.completed","id":"e1","big":9007199254740993}');
+	peer.send("nonsense");
+	peer.send('{"type":"ping","timestamp":1}');
+	peer.send('{"type":"node.failed","id":"e2"}');
+	await z.lines(2);
+	equal(z.out.split("\n")[0], '{"type":"node.completed","id":"e1","big":9007199254740993}', "byte for byte");
+	await waitFor("a pong", () => got.some((m) => m.type === "pong"));
+	ok(true, "pings are answered");
+	await gone(z);
+	got.splice(0);
+	const e = emit(server, ["emit", "-w", "wf_1", "node.executing", "--node", "n1", "--transport", "raw", "--ws-path",
+		"/ws/zip"]);
+	await finished(e, 0, "emit");
+	ok(got.some((m) => m.type === "node.executing" && m.nodeId === "n1"), "sends the event as it is", JSON.stringify(got));
+	wss.close();
+	wss.clients.forEach((c) => c.terminate());
 });
 
 await run();
