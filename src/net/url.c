@@ -205,31 +205,41 @@ static bool is_plain_path(zk_str path)
 	return true;
 }
 
+/* The port behind a colon; what is not there leaves `*ret`. */
+static bool read_plain_port(zk_str port, int *ret)
+{
+	struct zk_error ignored;
+	uint64_t n;
+
+	if (!port.p)
+		return true;
+	if (!port.n || port.p[0] == '0' || zk_parse_u64(port, &n, &ignored) < 0 ||
+	    n > 65535)
+		return false;
+	*ret = (int)n;
+	return true;
+}
+
 bool zk_url_plain(zk_str s, struct zk_url *ret)
 {
-	zk_str rest = s, host, port, path;
-	struct zk_error ignored;
-	uint64_t n = 80;
+	bool tls = zk_str_starts(s, ZK_STR("https://"));
+	zk_str rest = zk_str_from(s, tls ? 8 : 7), host, port, path;
+	int n = tls ? 443 : 80;
 	ptrdiff_t slash;
 
-	if (zk_str_starts(rest, ZK_STR("https://")))
-		n = 443;
-	else if (!zk_str_starts(rest, ZK_STR("http://")))
+	if (!tls && !zk_str_starts(s, ZK_STR("http://")))
 		return false;
-	rest = zk_str_from(rest, n == 443 ? 8 : 7);
 	slash = zk_str_find_char(rest, '/');
 	path = zk_str_from(rest, slash < 0 ? rest.n : (size_t)slash);
 	port = zk_str_cut(zk_str_n(rest.p, rest.n - path.n), ':', &host);
-	if (!is_plain_path(path) || (!is_plain_name(host) && !is_plain_address(host)))
-		return false;
-	if (port.p && (!port.n || port.p[0] == '0' ||
-	               zk_parse_u64(port, &n, &ignored) < 0 || n > 65535))
+	if (!is_plain_path(path) || (!is_plain_name(host) && !is_plain_address(host)) ||
+	    !read_plain_port(port, &n))
 		return false;
 	*ret = (struct zk_url){
-		.scheme = zk_strndup(s.p, s.p[4] == 's' ? 5 : 4),
+		.scheme = zk_strdup(tls ? "https" : "http"),
 		.host = zk_strndup(host.p, host.n),
 		.path = path.n ? zk_strndup(path.p, path.n) : zk_strdup("/"),
-		.port = (int)n,
+		.port = n,
 		.text = zk_asprintf("%.*s%s", ZK_STR_ARG(s), path.n ? "" : "/")
 	};
 	return true;
