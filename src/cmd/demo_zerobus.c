@@ -25,7 +25,7 @@ struct tour_table {
 	struct demo *d;
 	struct zk_zb_fake *fake;
 	struct zk_child *child;
-	char *rows, *secret, *plan;
+	char *rows, *secret, *plan, *document;
 	bool ended;
 	int status;
 	char said[512]; /* the end of what the child said */
@@ -67,7 +67,14 @@ static int write_files(struct tour_table *t, struct zk_error *err)
 	                     ZK_STR("[{\"end_after\":" CUT_AT
 	                            ",\"cut\":\"tcp\",\"drops_unacked\":true},{}]"),
 	                     err);
-	if (!t->rows || !t->secret || !t->plan)
+	t->document =
+	        write_file(t->d, "table.json",
+	                   ZK_STR("{\"columns\":[{\"name\":\"device_name\",\"type_text\":"
+	                          "\"string\"},"
+	                          "{\"name\":\"temp\",\"type_text\":\"int\"},"
+	                          "{\"name\":\"humidity\",\"type_text\":\"bigint\"}]}"),
+	                   err);
+	if (!t->rows || !t->secret || !t->plan || !t->document)
 		return -(int)err->code;
 	return 0;
 }
@@ -161,6 +168,7 @@ static int work(struct tour_table *t, struct zk_zb_fake_stats *st, struct zk_err
 	if (write_files(t, err) < 0)
 		return -(int)err->code;
 	conf.plan = t->plan;
+	conf.document = t->document;
 	if (zk_zb_fake_start(t->d->loop, &conf, &t->fake, err) < 0 ||
 	    send_rows(t, err) < 0)
 		return -(int)err->code;
@@ -234,6 +242,7 @@ static void stop(struct demo *d, void *state)
 	free(t->rows);
 	free(t->secret);
 	free(t->plan);
+	free(t->document);
 	free(t);
 }
 

@@ -1,14 +1,15 @@
 /* `zk zerobus send`.
  * Layer: cmd. specs/zerobus.md §2, §12 to §14; ux.md §8. */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "cmd/cmds.h"
 #include "cmd/zerobus_send.h"
@@ -20,6 +21,9 @@
 #include "zerobus/replay.h"
 #include "zerobus/request.h"
 #include "zerobus/schema.h"
+
+#define ZK_LOGGER "zerobus"
+#include "base/log.h"
 
 #include "base/ban.h"
 
@@ -460,22 +464,51 @@ static int start(struct zb_send *s, struct zk_error *err)
 	return 0;
 }
 
-/* CSV has no types of its own: they are the table's, where it can be asked. */
-static bool wants_table(const struct zb_send *s)
+/* Whether any input has a byte: nothing is asked for rows that never come. Waits for stdin, before
+ * anything of it is read. */
+static bool has_input(const struct zb_send *s)
 {
-	bool csv = s->o->from == ZK_ZB_FROM_CSV;
+	for (size_t i = 0; i < s->n_paths; i++) {
+		bool is_stdin = strcmp(s->paths[i], "-") == 0;
+		struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+		struct stat st;
+		int n = 0;
 
-	for (size_t i = 0; i < s->n_paths && s->o->from == ZK_ZB_FROM_AUTO; i++) {
-		zk_str path = zk_str_of(s->paths[i]);
-
-		csv |= zk_str_ends(path, ZK_STR(".csv")) ||
-		       zk_str_ends(path, ZK_STR(".tsv"));
+		if ((is_stdin ? fstat(STDIN_FILENO, &st) : stat(s->paths[i], &st)) < 0)
+			continue;
+		if (S_ISREG(st.st_mode) || !is_stdin) {
+			if (!S_ISREG(st.st_mode) || st.st_size > 0)
+				return true;
+			continue;
+		}
+		while (poll(&p, 1, -1) < 0 && errno == EINTR)
+			;
+		if (ioctl(STDIN_FILENO, FIONREAD, &n) < 0 || n > 0)
+			return true;
 	}
-	return csv && s->s.auth == ZB_AUTH_OAUTH && s->s.workspace.url &&
-	       !s->app->common.dry_run;
+	return false;
 }
 
-/* The last part of the table's name, or --message. */
+/* --schema auto: the table's columns, where they can be asked for. */
+static int auto_schema(struct zb_send *s, const struct zk_zb_schema_conf *conf)
+{
+	const char *why = NULL;
+	struct zk_error err = { 0 };
+
+	if (s->replay || s->app->common.dry_run)
+		return 0;
+	if (s->s.auth != ZB_AUTH_OAUTH || !s->s.workspace.url)
+		why = "there is no OAuth client that could ask for the table";
+	else if (!has_input(s))
+		why = "there are no rows";
+	else if (zb_table_schema(&s->s, conf, &s->schema, &err) < 0)
+		why = err.msg;
+	if (why)
+		zk_info("column types are those of the input", "why=%s", why);
+	return 0;
+}
+
+/* The message is the last part of the table's name, or --message. */
 static int load_schema(struct zb_send *s, struct zk_error *err)
 {
 	const char *table = zk_buf_cstring(&s->s.table);
@@ -484,10 +517,11 @@ static int load_schema(struct zb_send *s, struct zk_error *err)
 
 	s->message = s->o->message ? s->o->message : strrchr(table, '.') + 1;
 	conf.message = s->message;
-	if (strcmp(s->o->schema, "input") == 0 ||
-	    (strcmp(s->o->schema, "auto") == 0 && !wants_table(s)))
+	if (strcmp(s->o->schema, "input") == 0)
 		return 0;
-	if (strcmp(s->o->schema, "table") != 0 && strcmp(s->o->schema, "auto") != 0)
+	if (strcmp(s->o->schema, "auto") == 0)
+		return auto_schema(s, &conf);
+	if (strcmp(s->o->schema, "table") != 0)
 		return zb_file_schema(s->o->schema, &conf, &s->schema, err);
 	if (s->app->common.dry_run)
 		return zk_fail(

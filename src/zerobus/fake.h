@@ -58,8 +58,7 @@ struct zk_zb_fake_conf {
 	uint32_t window;  /* of HTTP/2; 0 = 1 MiB */
 	/* PEM files; made when neither is there. NULL = gRPC without TLS. */
 	const char *tls_cert, *tls_key;
-	const char
-	        *document; /* file: the columns that every table has; NULL = an example */
+	const char *document; /* file: the columns of every table; NULL = none has some */
 };
 
 int zk_zb_fake_start(struct zk_loop *l, const struct zk_zb_fake_conf *conf,

@@ -267,30 +267,19 @@ static void on_token(void *ctx, struct zk_httpd_req *req)
 	reply(req, 200, &b);
 }
 
-/* Every table has the columns of the example, so that `zk zerobus table` shows something. */
+/* The columns of every table, when there are some. */
 static void on_table(void *ctx, struct zk_httpd_req *req)
 {
 	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_zb_fake *f = ctx;
-	struct zk_jwrite w;
 
 	if (f->document.n) {
 		reply(req, 200, &f->document);
 		return;
 	}
-	zk_buf_init(&b, 65536);
-	zk_jwrite_init(&w, &b);
-	zk_jw_obj(&w);
-	zk_jw_key(&w, "full_name");
-	zk_jw_str(&w, zk_httpd_param(req, 0));
-	zk_jw_key(&w, "columns");
-	zk_jw_raw(&w, ZK_STR("[{\"name\":\"device_name\",\"type_text\":\"string\","
-	                     "\"position\":0},"
-	                     "{\"name\":\"temp\",\"type_text\":\"int\",\"position\":1},"
-	                     "{\"name\":\"humidity\",\"type_text\":\"bigint\","
-	                     "\"position\":2}]"));
-	zk_jw_obj_end(&w);
-	reply(req, 200, &b);
+	zk_buf_init(&b, 256);
+	zk_buf_lit(&b, "{\"error_code\":\"TABLE_DOES_NOT_EXIST\"}");
+	reply(req, 404, &b);
 }
 
 void zk_zb_fake_report(const struct zk_zb_fake *f, struct zk_buf *b)

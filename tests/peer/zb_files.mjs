@@ -290,6 +290,27 @@ const login = ['--workspace-url', wsUrl, '--client-id', 'client-1', '--client-se
     'STAGE', ...login], { env });
   equal(both.status, 78, 'two sources of credentials: exit 78', both.err);
 }
+// --schema auto: the table's columns when the workspace gives them, else those of the input.
+await withService(undefined, async (svc) => {
+  const to = (table, ...more) => ['zerobus', 'send', '-t', table, '--endpoint', svc.url,
+    '--workspace-id', '1', '-v', '--progress', 'none', ...login, ...more];
+  const r = await z.run(to('main.default.good'),
+    { input: '{"device_name":"a","at":"2025-01-31T12:00:00Z"}\n' });
+  check(r.status === 0 && svc.streams[0].type === 1 && svc.rows.size === 1,
+    '--schema auto: NDJSON becomes protobuf by the table', r, svc.streams[0]);
+  const wrong = await z.run(to('main.default.good'), { input: '{"device_nam":"a"}\n' });
+  check(wrong.status === 65 && /ZK4102/.test(wrong.err) && svc.rows.size === 1,
+    'and a wrong name is found before a row is sent', wrong);
+  const none = await z.run(to('main.default.x', '-vv'), { input: '{"a":1}\n' });
+  check(none.status === 0 && svc.streams.at(-1).type === 2 && /types are those of the input/.test(
+    none.err), 'no such table: JSON records, and a line that says why', none);
+  asked = [];
+  const empty = await z.run(to('main.default.good'), { input: '' });
+  check(empty.status === 0 && asked.length === 0, 'no rows: nobody is asked', empty, asked);
+  const csv = await z.run(to('main.default.good', '--from', 'csv'),
+    { input: 'device_name,at\nb,2025-01-31T12:00:00Z\n' });
+  check(csv.status === 0 && csv.acked === 1, 'CSV takes the types of the table', csv);
+});
 workspace.close();
 
 // ---- the stand-in over TLS --------------------------------------------------------------------

@@ -184,7 +184,7 @@ async function withTokens(answer, plan, auth, fn) {
     await fn(svc, tokens, (...more) => ['zerobus', 'send', '-t', z.TABLE, '--endpoint', svc.url,
       '--workspace-url', tokens.url + '/', '--workspace-id', '1234567890123456', '--client-id',
       'client-1', '--client-secret-file', secret, '-v', '--progress', 'none', '--retry-base',
-      '10ms', '--retry-cap', '50ms', ...more]);
+      '10ms', '--retry-cap', '50ms', '--schema', 'input', ...more]);
   });
   tokens.stop();
 }
