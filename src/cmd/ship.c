@@ -255,7 +255,7 @@ void ship_receipt(struct ship *s, const struct ship_receipt *r)
 
 void ship_line(struct ship *s, const struct zk_recline *line, bool too_long)
 {
-	struct zk_error err = { 0 };
+	struct zk_error err; /* of some kilobytes: filled by whoever fails */
 
 	s->read++;
 	s->kind = NULL;

@@ -163,6 +163,22 @@ static void forget(struct zk_jwant *w)
 	w->count = 0;
 }
 
+/* Names are short: two loads of each, which overlap, rather than a call. */
+static inline bool is_name(zk_str a, zk_str b)
+{
+	uint64_t a0, a1, b0, b1;
+
+	if (a.n != b.n)
+		return false;
+	if (a.n < 8 || a.n > 16)
+		return !a.n || (a.p[0] == b.p[0] && memcmp(a.p, b.p, a.n) == 0);
+	memcpy(&a0, a.p, 8);
+	memcpy(&b0, b.p, 8);
+	memcpy(&a1, a.p + a.n - 8, 8);
+	memcpy(&b1, b.p + a.n - 8, 8);
+	return a0 == b0 && a1 == b1;
+}
+
 /* A member begins: finds the want it is. The children of an earlier one of the same name are
  * not those of this. */
 static void match_key(struct scan *s, zk_str key, bool escaped)
@@ -179,7 +195,7 @@ static void match_key(struct scan *s, zk_str key, bool escaped)
 				break;
 			continue;
 		}
-		if (escaped ? !zk_jstr_eq(key, w->name) : !zk_str_eq(inside, w->name))
+		if (escaped ? !zk_jstr_eq(key, w->name) : !is_name(inside, w->name))
 			continue;
 		s->at[s->depth] = i + 1;
 		break;
@@ -325,24 +341,24 @@ static ZK_HOT const char *scan_all(struct scan *s, const char *p)
 	return p;
 }
 
-/* How deep the wants lie, and whether they are sorted. */
-static void look_at_wants(struct scan *s, const struct zk_jwant *want, size_t n)
+/* How deep the wants lie, and whether they are sorted; what an earlier scan found goes. */
+static void look_at_wants(struct scan *s, struct zk_jwant *want, size_t n)
 {
-	unsigned levels = 0;
+	unsigned before = 0;
 
+	s->levels = 0;
 	s->sorted = true;
-
 	for (size_t i = 0; i < n; i++) {
-		unsigned l = 1;
+		struct zk_jwant *w = &want[i];
 
-		ZK_ASSERT(want[i].in <= i);
-		for (unsigned up = want[i].in; up; up = want[up - 1].in)
-			l++;
-		levels = ZK_MAX(levels, l);
-		s->sorted &= !i || want[i].in >= want[i - 1].in;
+		ZK_ASSERT(w->in <= i);
+		forget(w);
+		w->level = w->in ? want[w->in - 1].level + 1 : 1;
+		s->levels = ZK_MAX(s->levels, w->level);
+		s->sorted &= w->in >= before;
+		before = w->in;
 	}
-	ZK_ASSERT(levels <= ZK_JSCAN_LEVELS);
-	s->levels = levels;
+	ZK_ASSERT(s->levels <= ZK_JSCAN_LEVELS);
 }
 
 int zk_jscan(zk_str text, unsigned max_depth, struct zk_jwant *want, size_t n_want,
@@ -353,8 +369,6 @@ int zk_jscan(zk_str text, unsigned max_depth, struct zk_jwant *want, size_t n_wa
 	size_t spaces;
 
 	ZK_ASSERT(max_depth <= ZK_JSCAN_DEPTH_MAX);
-	for (size_t i = 0; i < n_want; i++)
-		forget(&want[i]);
 	*res = (struct zk_jscan){ 0 };
 	s.start = text.p ? text.p : "";
 	s.end = s.start + text.n;

@@ -53,6 +53,7 @@ struct zk_jwant {
 	 * children, which are those of the parent's last occurrence. At most
 	 * ZK_JSCAN_LEVELS deep. */
 	unsigned in;
+	unsigned level;     /* set by zk_jscan(): how deep it lies */
 	struct zk_jval val; /* the last one, ZK_J_NONE when there is none */
 	size_t count;       /* how often it was there */
 };

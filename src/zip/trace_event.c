@@ -244,14 +244,15 @@ static int check_port(struct work *w)
 
 static int check_type(struct work *w)
 {
-	static const char *const types[] = { "input", "output", "error", "log" };
+	static const zk_str types[] = { ZK_STR_INIT("input"), ZK_STR_INIT("output"),
+		                        ZK_STR_INIT("error"), ZK_STR_INIT("log") };
 	const struct zk_jval *v = &w->want[M_TYPE].val;
 
 	if (v->type != ZK_J_STRING)
 		return reject(w, "invalid_type", "eventType",
 		              v->type == ZK_J_NONE ? "is missing" : "not a string");
 	for (size_t i = 0; i < ZK_ARRAY_LEN(types); i++)
-		if (zk_jstr_eq(v->raw, zk_str_of(types[i]))) {
+		if (zk_jstr_eq(v->raw, types[i])) {
 			w->ret->is_error |= i == 2;
 			return 0;
 		}
@@ -588,7 +589,8 @@ static void put_mark(struct work *w, uint64_t seq, zk_str error, struct zk_buf *
 	}
 	/* The server throws `error` away [T 15]. */
 	if (error.n && !w->custom_has_error) {
-		zk_buf_cstr(b, w->conf->mark.n ? "," : "");
+		if (w->conf->mark.n)
+			zk_buf_char(b, ',');
 		zk_buf_lit(b, "\"error\":");
 		zk_buf_add(b, error);
 	}
@@ -600,7 +602,8 @@ static void put_open(zk_str object, struct zk_buf *b)
 	zk_str in = zk_str_trim(zk_str_n(object.p + 1, object.n - 2));
 
 	zk_buf_put(b, object.p, object.n - 1);
-	zk_buf_cstr(b, in.n ? "," : "");
+	if (in.n)
+		zk_buf_char(b, ',');
 }
 
 /* The value of metadata, with mark and error. */

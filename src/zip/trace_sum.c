@@ -41,18 +41,28 @@ void zk_zip_sum_done(struct zk_zip_sum *s)
 	zk_map_done(&s->nodes);
 }
 
+static struct zk_zip_sum_recent *recent_of(struct zk_zip_sum *s, zk_str name)
+{
+	unsigned mix = (unsigned)name.n * 5;
+
+	if (name.n > 2)
+		mix += (unsigned char)name.p[1] + 3u * (unsigned char)name.p[name.n / 2] +
+		       7u * (unsigned char)name.p[name.n - 2];
+	return &s->recent[mix % ZK_ZIP_SUM_RECENT];
+}
+
 static struct node *node_of(struct zk_zip_sum *s, zk_str name)
 {
+	struct zk_zip_sum_recent *recent = recent_of(s, name);
 	struct node *n;
 
-	/* Events of one node often come in a row. */
-	if (s->last && zk_str_eq(zk_str_of(s->last_name), name))
-		return s->last;
+	if (recent->node && zk_str_eq(zk_str_n(recent->name, recent->n), name))
+		return recent->node;
 	n = zk_map_get(&s->nodes, name);
-	if (n && name.n < sizeof(s->last_name)) {
-		memcpy(s->last_name, name.p, name.n);
-		s->last_name[name.n] = '\0';
-		s->last = n;
+	if (n && name.n <= sizeof(recent->name)) {
+		memcpy(recent->name, name.p, name.n);
+		recent->n = name.n;
+		recent->node = n;
 	}
 	if (n || s->nodes.n >= ZK_ZIP_SUM_NODES)
 		return n;

@@ -15,12 +15,17 @@
 struct zk_buf;
 struct zk_zip_event;
 
-#define ZK_ZIP_SUM_NODES 100000 /* more are not told apart */
+#define ZK_ZIP_SUM_NODES  100000 /* more are not told apart */
+#define ZK_ZIP_SUM_RECENT 16
 
 struct zk_zip_sum {
 	struct zk_map nodes; /* raw name to its state */
-	char last_name[64];  /* the latest one of them */
-	void *last;
+	/* Those that came lately: most runs have a few nodes, which take turns. */
+	struct zk_zip_sum_recent {
+		char name[56];
+		size_t n;
+		void *node;
+	} recent[ZK_ZIP_SUM_RECENT];
 	uint64_t more; /* events of nodes beyond the limit */
 	double bytes;
 	int64_t start_ms;          /* of the session, 0 = unknown */
