@@ -17,14 +17,25 @@ TOOL = zkt.SRC / "tests/peer/tools/zeal.mjs"
 DATA = zkt.SRC / "tests/data/zeal"
 
 
+# Stand-ins that a test is done with, by their options: node takes longer to start than most tests.
+# They end with their stdin, which is this process.
+_spare = {}
+
+
+def _start(options):
+    p = subprocess.Popen(["node", str(TOOL), "--profile", *options],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    line = p.stdout.readline()
+    zkt.need(line, "the stand-in did not start")
+    return p, json.loads(line)
+
+
 class Server:
     def __init__(self, profile="as-built", *options):
-        self._p = subprocess.Popen(["node", str(TOOL), "--profile", profile, *options],
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        line = self._p.stdout.readline()
-        zkt.need(line, "the stand-in did not start")
-        ready = json.loads(line)
-        self.url, self.ws_url = ready["url"], ready["ws_url"]
+        self._options = (profile, *options)
+        spare = _spare.get(self._options)
+        self._p, self._ready = spare.pop() if spare else _start(self._options)
+        self.url, self.ws_url = self._ready["url"], self._ready["ws_url"]
         self.home = zkt.tmp()
         self.env = {"HOME": self.home, "XDG_STATE_HOME": self.home + "/state",
                     "XDG_CONFIG_HOME": self.home + "/config",
@@ -38,6 +49,11 @@ class Server:
         self.stop()
 
     def stop(self):
+        if self in zkt._running:
+            zkt._running.remove(self)
+            if self._p.poll() is None and self._is_reset():
+                _spare.setdefault(self._options, []).append((self._p, self._ready))
+                return
         if self._p.poll() is None:
             self._p.stdin.close()
             try:
@@ -46,8 +62,12 @@ class Server:
                 self._p.kill()
                 self._p.wait()
         self._p.stdout.close()
-        if self in zkt._running:
-            zkt._running.remove(self)
+
+    def _is_reset(self):
+        try:
+            return self._own("POST", "reset")["reset"]
+        except (OSError, ValueError):
+            return False
 
     def kill(self):
         """As a crash of the server would be."""
@@ -70,6 +90,10 @@ class Server:
 
     def state(self):
         return self._own("GET", "state")
+
+    def connections(self):
+        """Those of clients that are open."""
+        return self._own("GET", "open")["connections"]
 
     def log(self, forget=False):
         log = self._own("GET", "log")

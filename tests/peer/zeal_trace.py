@@ -480,6 +480,23 @@ def test_stopped():
                   "--resume FILE goes on", r.err)
 
 
+def test_idle_connections_close():
+    """The server closes what is idle [T 1]: nothing is lost, nothing is there twice."""
+    with zeal.Server("as-built", "--keep-alive", "200") as s:
+        lines = pathlib.Path(E50).read_bytes().splitlines(keepends=True)
+        p = s.process("trace", "push", "-w", "wf", "--every", "20ms", stdin=zkt.PIPE)
+        for i in range(0, 12, 4):
+            p.stdin.write(b"".join(lines[i:i + 4]))
+            p.stdin.flush()
+            zkt.wait_for(lambda n=i + 4: s.state()["sessions"]
+                         and len(session(s)["events"]) == n, f"{i + 4} events")
+            zkt.wait_for(lambda: s.connections() == 0, "the server closed the connection")
+        p.stdin.close()
+        zkt.equal((p.wait(), marks(session(s)["events"]), session(s)["status"]),
+                  (0, list(range(12)), "completed"), "each once, in order", p.err)
+        zkt.ok("attempt" not in p.err, "and without a word", p.err)
+
+
 def test_observed():
     """Metrics of §10, and spans that name the workflow."""
     with zeal.Server("as-built") as s:

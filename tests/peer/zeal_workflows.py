@@ -4,6 +4,7 @@ were really stored, every write under every fault (specs/zeal-zip.md §5)."""
 import collections
 import json
 import os
+import resource
 import sys
 import urllib.request
 
@@ -47,6 +48,21 @@ def test_verdicts():
                    "  - a.nope -> b.path\n  - a.path -> b.rows\n")
     r = zkt.zk("workflow", "lint", wf, "--templates", zeal.DATA / "templates/valid")
     zkt.equal(sorted({q["rule"] for q in r.rows}), ["W211", "W212", "W213"], "ports are checked", r)
+
+
+def test_alias_bomb():
+    """Nine levels of nine aliases, as they stand in every book: refused before they are made."""
+    text = "zk: workflow/1\nname: bomb\nnodes:\n  a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"  a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10))
+    bomb = zkt.write(zkt.tmp() + "/bomb.yaml", text)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    r = zkt.zk("workflow", "lint", bomb)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    zkt.equal(r.status, 65, "an alias bomb", r)
+    zkt.equal((r.rows[0]["rule"], r.rows[0]["line"]), ("limit", 9), "where it passes the limit")
+    # 100 ms and 20 MB without sanitizers, which take ten times that.
+    zkt.ok(cpu < 0.1 * 10 * zkt.SLOW, "in no time", cpu)
 
 
 def test_apply():

@@ -5,8 +5,10 @@
 //
 // prints {"url", "ws_url"} and ends with its stdin. Beside the server's own endpoints, for the test:
 //   GET  /__/state    everything that is stored
+//   GET  /__/open     how many connections of clients are open, but those of the test
 //   GET  /__/log      every request: {method, url, headers, body}     DELETE: forget them
 //   POST /__/conf     change {dbDown, frozen, token, …}
+//   POST /__/reset    as it was at the start
 //   POST /__/faults   [{"on": "POST /orchestrator/nodes", "at": [2, 5] | "every": n | "times": n,
 //                      "do": FAULT, …}]; "on" is the method and the path below /api/zip, `*` for
 //                      any text; "at" counts the matching requests from 1
@@ -26,8 +28,9 @@ const { values: args } = parseArgs({ options: {
 	port: { type: "string", default: "0" }, frozen: { type: "boolean" }, "db-down": { type: "boolean" },
 	"no-template-store": { type: "boolean" }, "keep-alive": { type: "string", default: "5000" },
 } });
-const conf = { profile: args.profile, token: args.token, frozen: args.frozen, dbDown: args["db-down"],
+const first = { profile: args.profile, token: args.token, frozen: args.frozen, dbDown: args["db-down"],
 	noTemplateStore: args["no-template-store"] };
+const conf = { ...first };
 const store = newStore();
 const log = [];
 let faults = [];
@@ -53,9 +56,14 @@ function pick(req) {
 	return null;
 }
 
+const clients = new Set();
 app.addHook("onRequest", async (req, reply) => {
-	const path = req.url.split("?")[0];
+	const path = req.url.split("?")[0], socket = req.raw.socket;
 	if (own(req)) return;
+	if (!clients.has(socket)) {
+		clients.add(socket);
+		socket.once("close", () => clients.delete(socket));
+	}
 	if (path.includes("//") || (path.length > 1 && path.endsWith("/"))) {
 		const clean = path.replace(/\/+/g, "/").replace(/\/$/, "");
 		return reply.code(308).header("location", clean + req.url.slice(path.length)).send();
@@ -128,9 +136,20 @@ app.setNotFoundHandler((req, reply) => {
 routes(app, conf, store);
 const plain = (v) => JSON.parse(JSON.stringify(v, (k, x) => (x instanceof Map ? [...x.values()] : x)));
 app.get("/__/state", () => plain(store));
+app.get("/__/open", () => ({ connections: clients.size }));
 app.get("/__/log", () => log);
 app.delete("/__/log", () => ({ dropped: log.splice(0).length }));
 app.post("/__/faults", (req) => ({ set: (faults = JSON.parse(req.body.toString())).length }));
+app.post("/__/reset", () => {
+	for (const name of Object.keys(conf)) delete conf[name];
+	Object.assign(conf, first);
+	Object.assign(store, newStore());
+	faults = [];
+	log.length = 0;
+	sockets.clear();
+	for (const socket of clients) socket.destroy();
+	return { reset: true };
+});
 app.post("/__/conf", (req) => Object.assign(conf, JSON.parse(req.body.toString())));
 
 // The socket server, as far as a health probe goes: Engine.IO 4 over long-polling.
@@ -164,7 +183,7 @@ const engine = http.createServer((req, res) => {
 	send(waiting.length ? waiting.join("\x1e") : "6");
 });
 await new Promise((done) => engine.listen(0, "127.0.0.1", done));
-conf.wsPort = engine.address().port;
+first.wsPort = conf.wsPort = engine.address().port;
 await app.listen({ host: "127.0.0.1", port: Number(args.port) });
 process.stdout.write(JSON.stringify({ url: `http://127.0.0.1:${app.server.address().port}`,
 	ws_url: `http://127.0.0.1:${conf.wsPort}` }) + "\n");
