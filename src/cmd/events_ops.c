@@ -61,7 +61,7 @@ static void flush_array(void *ctx)
 
 static void buffer(struct events_ops *o, zk_str json)
 {
-	if (!o->conf.opts->buffer) {
+	if (!o->conf.opts->buffer && !o->conf.opts->every_ms) {
 		o->conf.emit(o->conf.ctx, json);
 		return;
 	}
@@ -231,11 +231,6 @@ int events_ops_new(const struct events_ops_conf *conf, struct events_ops **ret,
 	zk_buf_init(&o->array, BUFFER_BYTES + 2);
 	o->silence = zk_timer_new(conf->loop, on_silence, o);
 	o->every = zk_timer_new(conf->loop, flush_array, o);
-	if (conf->opts->every_ms && !conf->opts->buffer) {
-		(void)zk_fail(err, ZK_E_USAGE, "--every belongs to --buffer");
-		events_ops_free(o);
-		return -(int)err->code;
-	}
 	if (parse_sample(o, err) < 0 ||
 	    (conf->opts->filter && zk_expr_compile(zk_str_of(conf->opts->filter), &expr,
 	                                           &o->filter, err) < 0)) {

@@ -22,71 +22,70 @@ struct events_ops_opts {
 	uint64_t skip, count, buffer;
 };
 
-#define EVENTS_OPS_ROWS(T)                                                               \
-	{ .type = ZK_OPT_STR,                                                            \
-	  .name = "filter",                                                              \
-	  .conf = "events.filter",                                                       \
-	  .meta = "EXPR",                                                                \
-	  .off = offsetof(T, ops.filter),                                                \
-	  .group = "Operators",                                                          \
-	  .help = "only events for which this holds",                                    \
-	  .text = "type=node.*, data.duration>100, with ! && || and parentheses." },     \
-	        { .type = ZK_OPT_STR,                                                    \
-		  .name = "distinct",                                                    \
-		  .meta = "FIELD",                                                       \
-		  .off = offsetof(T, ops.distinct),                                      \
-		  .flags = ZK_OPT_NO_CONF,                                               \
-		  .group = "Operators",                                                  \
-		  .help = "only the first event with each value of this",                \
-		  .text = "The last 65,536 values are remembered. Events without it "    \
-		          "pass." },                                                     \
-	        { .type = ZK_OPT_STR,                                                    \
-		  .name = "sample",                                                      \
-		  .meta = "N/M",                                                         \
-		  .off = offsetof(T, ops.sample),                                        \
-		  .flags = ZK_OPT_NO_CONF,                                               \
-		  .group = "Operators",                                                  \
-		  .help = "only N of every M events, such as 1/100" },                   \
-	        { .type = ZK_OPT_DURATION,                                               \
-		  .name = "debounce",                                                    \
-		  .meta = "D",                                                           \
-		  .min = 1,                                                              \
-		  .max = 86400000,                                                       \
-		  .off = offsetof(T, ops.debounce_ms),                                   \
-		  .flags = ZK_OPT_NO_CONF,                                               \
-		  .group = "Operators",                                                  \
-		  .help = "only the last event before so long a silence",                \
-		  .text = "With --key for each value of the key on its own." },          \
-	        { .type = ZK_OPT_UINT,                                                   \
-		  .name = "skip",                                                        \
-		  .meta = "N",                                                           \
-		  .max = INT64_MAX,                                                      \
-		  .off = offsetof(T, ops.skip),                                          \
-		  .flags = ZK_OPT_NO_CONF,                                               \
-		  .group = "Operators",                                                  \
-		  .help = "pass over the first N events" },                              \
-	        { .type = ZK_OPT_UINT,                                                   \
-		  .name = "count",                                                       \
-		  .meta = "N",                                                           \
-		  .max = INT64_MAX,                                                      \
-		  .off = offsetof(T, ops.count),                                         \
-		  .flags = ZK_OPT_NO_CONF,                                               \
-		  .group = "Operators",                                                  \
-		  .help = "stop after so many events; 0 = never" },                      \
-	        { .type = ZK_OPT_UINT,                                                   \
-		  .name = "buffer",                                                      \
-		  .meta = "N",                                                           \
-		  .max = 1000000,                                                        \
-		  .off = offsetof(T, ops.buffer),                                        \
-		  .flags = ZK_OPT_NO_CONF,                                               \
-		  .group = "Operators",                                                  \
-		  .help = "arrays of N events instead of events" },                      \
-	{                                                                                \
-		.type = ZK_OPT_DURATION, .name = "every", .meta = "D", .min = 1,         \
-		.max = 86400000, .off = offsetof(T, ops.every_ms),                       \
-		.flags = ZK_OPT_NO_CONF, .group = "Operators",                           \
-		.help = "with --buffer: an array at the latest so long after its first " \
-		        "event"                                                          \
+#define EVENTS_OPS_ROWS(T)                                                            \
+	{ .type = ZK_OPT_STR,                                                         \
+	  .name = "filter",                                                           \
+	  .conf = "events.filter",                                                    \
+	  .meta = "EXPR",                                                             \
+	  .off = offsetof(T, ops.filter),                                             \
+	  .group = "Operators",                                                       \
+	  .help = "only events for which this holds",                                 \
+	  .text = "type=node.*, data.duration>100, with ! && || and parentheses." },  \
+	        { .type = ZK_OPT_STR,                                                 \
+		  .name = "distinct",                                                 \
+		  .meta = "FIELD",                                                    \
+		  .off = offsetof(T, ops.distinct),                                   \
+		  .flags = ZK_OPT_NO_CONF,                                            \
+		  .group = "Operators",                                               \
+		  .help = "only the first event with each value of this",             \
+		  .text = "The last 65,536 values are remembered. Events without it " \
+		          "pass." },                                                  \
+	        { .type = ZK_OPT_STR,                                                 \
+		  .name = "sample",                                                   \
+		  .meta = "N/M",                                                      \
+		  .off = offsetof(T, ops.sample),                                     \
+		  .flags = ZK_OPT_NO_CONF,                                            \
+		  .group = "Operators",                                               \
+		  .help = "only N of every M events, such as 1/100" },                \
+	        { .type = ZK_OPT_DURATION,                                            \
+		  .name = "debounce",                                                 \
+		  .meta = "D",                                                        \
+		  .min = 1,                                                           \
+		  .max = 86400000,                                                    \
+		  .off = offsetof(T, ops.debounce_ms),                                \
+		  .flags = ZK_OPT_NO_CONF,                                            \
+		  .group = "Operators",                                               \
+		  .help = "only the last event before so long a silence",             \
+		  .text = "With --key for each value of the key on its own." },       \
+	        { .type = ZK_OPT_UINT,                                                \
+		  .name = "skip",                                                     \
+		  .meta = "N",                                                        \
+		  .max = INT64_MAX,                                                   \
+		  .off = offsetof(T, ops.skip),                                       \
+		  .flags = ZK_OPT_NO_CONF,                                            \
+		  .group = "Operators",                                               \
+		  .help = "pass over the first N events" },                           \
+	        { .type = ZK_OPT_UINT,                                                \
+		  .name = "count",                                                    \
+		  .meta = "N",                                                        \
+		  .max = INT64_MAX,                                                   \
+		  .off = offsetof(T, ops.count),                                      \
+		  .flags = ZK_OPT_NO_CONF,                                            \
+		  .group = "Operators",                                               \
+		  .help = "stop after so many events; 0 = never" },                   \
+	        { .type = ZK_OPT_UINT,                                                \
+		  .name = "buffer",                                                   \
+		  .meta = "N",                                                        \
+		  .max = 1000000,                                                     \
+		  .off = offsetof(T, ops.buffer),                                     \
+		  .flags = ZK_OPT_NO_CONF,                                            \
+		  .group = "Operators",                                               \
+		  .help = "arrays of N events instead of events" },                   \
+	{                                                                             \
+		.type = ZK_OPT_DURATION, .name = "every", .meta = "D", .min = 1,      \
+		.max = 86400000, .off = offsetof(T, ops.every_ms),                    \
+		.flags = ZK_OPT_NO_CONF, .group = "Operators",                        \
+		.help = "an array at the latest so long after its first event"        \
 	}
 
 struct events_ops_conf {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -12,6 +13,7 @@
 #include "cmd/events.h"
 #include "cmd/events_line.h"
 #include "cmd/events_ops.h"
+#include "cmd/events_ui.h"
 #include "cmd/webhook_work.h"
 #include "codec/jwrite.h"
 #include "codec/sio.h"
@@ -42,7 +44,7 @@ struct tail_opts {
 	struct events_opts events;
 	struct events_ops_opts ops;
 	struct hook_work_opts work;
-	bool wait, diff, gaps, with_name;
+	bool wait, diff, gaps, with_name, ui;
 	int overflow;
 	uint64_t queue, queue_bytes, sockets;
 };
@@ -65,6 +67,7 @@ struct tail {
 	struct events_ops_opts ops_opts;
 	struct events_ops *ops;
 	struct events_line *line; /* of a terminal, NULL = rows */
+	struct events_ui *ui;     /* --ui */
 	struct zk_zip_watch *watch;
 	struct zk_zip_recent *recent;
 	struct zk_zip_live **lives;
@@ -88,7 +91,7 @@ static void finish(struct tail *t, const struct zk_error *err)
 
 static bool has_room(const struct tail *t)
 {
-	return t->work ? !t->work_full : !zk_out_is_full(t->out);
+	return t->work ? !t->work_full : !t->out || !zk_out_is_full(t->out);
 }
 
 static void deliver(struct tail *t, zk_str json)
@@ -100,6 +103,10 @@ static void deliver(struct tail *t, zk_str json)
 		return;
 	}
 	t->printed++;
+	if (t->ui) {
+		events_ui_put(t->ui, json);
+		return;
+	}
 	if ((t->line ? events_line_put(t->line, json, &err)
 	             : zk_out_row(t->out, json, &err)) < 0)
 		finish(t, &err);
@@ -386,6 +393,8 @@ static void on_live(void *ctx, struct zk_zip_live *live,
 {
 	struct tail *t = ctx;
 
+	if (t->ui)
+		events_ui_state(t->ui, "live");
 	if (gap) {
 		t->reconnects++;
 		tell_gap(t, gap);
@@ -401,6 +410,8 @@ static void on_drop(void *ctx, struct zk_zip_live *live, const struct zk_error *
 	struct tail *t = ctx;
 
 	(void)live;
+	if (t->ui)
+		events_ui_state(t->ui, "reconnecting");
 	events_say_drop(&t->events, err, wait_ms);
 }
 
@@ -482,6 +493,10 @@ static int open_sink(struct tail *t, struct zk_error *err)
 
 	if (t->o->work.exec || t->o->work.forward)
 		return hook_work_new(t->app, &work, &t->work, err);
+	if (t->o->ui) {
+		t->ui = events_ui_new(t->loop, zk_term_color(t->app->common.color, 2));
+		return 0;
+	}
 	t->out = zk_app_out_on_loop(t->app, on_room, t, err);
 	if (!t->out || zk_out_begin(t->out, &shape, err) < 0)
 		return -(int)err->code;
@@ -535,6 +550,12 @@ static int check(const struct tail_opts *o, struct zk_error *err)
 	if (o->work.exec && o->work.forward)
 		return zk_fail(err, ZK_E_USAGE,
 		               "--exec and --forward exclude each other");
+	if (o->ui && (o->work.exec || o->work.forward || o->ops.buffer || o->with_name))
+		return zk_fail(err, ZK_E_USAGE,
+		               "--ui shows nodes; --exec, --forward, --buffer and "
+		               "--with-name do not go with it");
+	if (o->ui && isatty(2) != 1)
+		return zk_fail(err, ZK_E_USAGE, "--ui needs a terminal on stderr");
 	if (o->work.ordered && !o->work.exec)
 		return zk_fail(err, ZK_E_USAGE, "--ordered belongs to --exec");
 	return 0;
@@ -583,6 +604,7 @@ static void tail_done(struct tail *t)
 	hook_work_free(t->work);
 	events_ops_free(t->ops);
 	events_line_free(t->line);
+	events_ui_free(t->ui);
 	zk_zip_watch_free(t->watch);
 	zk_zip_recent_free(t->recent);
 	if (t->queue.conf.loop)
@@ -657,6 +679,11 @@ static const struct zk_opt tail_rows[] = {
 	  OFF(with_name),
 	  .flags = ZK_OPT_NO_CONF,
 	  .help = "wrap each event as {\"event\":NAME,\"data\":...}" },
+	{ .type = ZK_OPT_BOOL,
+	  .name = "ui",
+	  OFF(ui),
+	  .flags = ZK_OPT_NO_CONF,
+	  .help = "a table of the nodes on the terminal, kept up to date" },
 	{ .type = ZK_OPT_UINT,
 	  .name = "sockets",
 	  .conf = "events.sockets",

@@ -1,42 +1,11 @@
 // `zk events` with the real socket.io from npm on the other side (specs/zeal-zip.md §7, §9, §14).
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { WebSocketServer } from "ws";
 import { equal, ok, run, temp, test, waitFor, zk } from "../lib/tap.mjs";
+import { finished, gone, joined, tail, zkRun } from "./tools/events_lib.mjs";
 import { start } from "./tools/zeal_socket.mjs";
 
-const children = new Set();
-process.on("exit", () => children.forEach((c) => c.kill("SIGKILL")));
-
-// zk in the background: .rows, .err, .lines(n), .stop() and .end, the exit status.
-function zkRun(args, { server, env = {}, input } = {}) {
-	const home = mkdtempSync(temp("home"));
-	const p = spawn(zk, args, { env: { ...Object.fromEntries(Object.entries(process.env)
-		.filter(([k]) => !k.startsWith("ZK_") && !k.startsWith("TEST_"))), HOME: home, XDG_STATE_HOME: home + "/state",
-		...(server ? { ZK_ZEAL_WS_URL: server.url } : {}), ZK_ZEAL_WS_RECONNECT_BASE: "50ms", ...env } });
-	const z = { p, home, out: "", err: "" };
-	children.add(p);
-	p.stdout.setEncoding("utf8").on("data", (d) => (z.out += d));
-	p.stderr.setEncoding("utf8").on("data", (d) => (z.err += d));
-	p.stdin.on("error", () => {});
-	if (input !== undefined) p.stdin.end(input);
-	z.end = new Promise((done) => p.on("close", (code, signal) => {
-		children.delete(p);
-		done(signal ?? code);
-	}));
-	Object.defineProperty(z, "rows", { get: () => z.out.slice(0, z.out.lastIndexOf("\n") + 1)
-		.split("\n").filter(Boolean).map((l) => JSON.parse(l)) });
-	z.lines = (n, what) => waitFor(what ?? `${n} lines`, () => z.rows.length >= n);
-	z.stop = () => {
-		p.kill("SIGTERM");
-		return z.end;
-	};
-	return z;
-}
-
-const tail = (server, wf, ...args) => zkRun(["events", "tail", "-w", wf, ...args], { server });
-const joined = (server, n = 1) => waitFor("zk to join", () => server.sent("auth").length >= n);
 
 test("tail", async () => {
 	const s = await start();
@@ -85,8 +54,6 @@ for (const transport of ["polling", "upgrade"]) {
 	});
 }
 
-const gone = async (z) => ok(await z.stop() === "SIGTERM", "TERM ends it", z.err);
-const finished = async (z, status, what) => ok(await z.end === status, what, `${await z.end} ${z.err} ${z.out}`);
 
 test("a deaf WebSocket: long-polling within 6 s, and at once the next time", async () => {
 	const s = await start({ deaf: true });
@@ -538,6 +505,25 @@ test("the raw dialect", async () => {
 	ok(got.some((m) => m.type === "node.executing" && m.nodeId === "n1"), "sends the event as it is", JSON.stringify(got));
 	wss.close();
 	wss.clients.forEach((c) => c.terminate());
+});
+
+test("the table needs a terminal", async () => {
+	const s = await start();
+	await finished(tail(s, "wf_1", "--ui"), 64, "and says so");
+	const z = zkRun(["-qec", `${zk} events tail -w wf_1 --ui`, "/dev/null"], { server: s, program: "script",
+		env: { TERM: "xterm", LC_ALL: "C.UTF-8", COLUMNS: "100" } });
+	await joined(s);
+	s.event("wf_1", { nodeId: "n1", type: "node.executing" });
+	s.event("wf_1", { nodeId: "n1", duration: 17 });
+	s.event("wf_1", { nodeId: "n2", type: "node.failed", error: { message: "no \u001b[31m disk" } });
+	s.emit("wf_1", "visual.state.update", { type: "visual.state.update", elements: [{ id: "n3", elementType: "node",
+		state: "running", progress: 40 }] });
+	await waitFor("the nodes", () => /n3.*running.*40%/.test(z.out) && /failed/.test(z.out));
+	ok(/n1.*completed.* 17 /.test(z.out), "a line per node", z.out);
+	ok(z.out.includes("no \\x1b[31m disk"), "what comes from outside cannot steer the terminal");
+	z.p.kill("SIGTERM");
+	await z.end;
+	await s.stop();
 });
 
 await run();
