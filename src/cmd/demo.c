@@ -3,6 +3,7 @@
 #include "cmd/demo.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #define TICK_MS 5
 
 static const struct demo_stage *const stages[] = { &zk_demo_zerobus, &zk_demo_triggers,
+	                                           &zk_demo_jetstream,
 	                                           &zk_demo_procwire };
 
 struct demo_opts {
@@ -98,6 +100,22 @@ static int make_dir(struct demo *d, struct zk_error *err)
 		                     "cannot make a temporary folder");
 	}
 	return 0;
+}
+
+char *demo_write_file(struct demo *d, const char *name, zk_str text, struct zk_error *err)
+{
+	char *path = zk_asprintf("%s/%s", d->dir, name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	bool good = fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n;
+	int e = errno;
+
+	if (fd >= 0)
+		(void)close(fd);
+	if (good)
+		return path;
+	(void)zk_fail_errno(err, ZK_E_CREATE, e, "cannot write '%s'", path);
+	free(path);
+	return NULL;
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

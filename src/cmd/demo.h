@@ -37,10 +37,14 @@ struct demo_stage {
 	void (*stop)(struct demo *d, void *state);
 };
 
+extern const struct demo_stage zk_demo_jetstream;
 extern const struct demo_stage zk_demo_procwire;
 extern const struct demo_stage zk_demo_triggers;
 extern const struct demo_stage zk_demo_zerobus;
 
+/* A file in the folder; its path, which the caller frees, or NULL. */
+char *demo_write_file(struct demo *d, const char *name, zk_str text,
+                      struct zk_error *err);
 /* Turns the loop until cond(ctx) or for `ms`; whether the condition holds. */
 bool demo_wait(struct demo *d, bool (*cond)(void *ctx), void *ctx, int64_t ms);
 

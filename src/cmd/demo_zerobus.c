@@ -1,12 +1,9 @@
 /* The zerobus stage of `zk demo`: rows of a file into a table of the stand-in, which cuts the
  * stream in the middle.
  * Layer: cmd. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "cmd/demo.h"
@@ -33,23 +30,6 @@ struct tour_table {
 
 /* ---- files ---- */
 
-static char *write_file(struct demo *d, const char *name, zk_str text,
-                        struct zk_error *err)
-{
-	char *path = zk_asprintf("%s/%s", d->dir, name);
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	bool good = fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n;
-	int e = errno;
-
-	if (fd >= 0)
-		(void)close(fd);
-	if (good)
-		return path;
-	(void)zk_fail_errno(err, ZK_E_CREATE, e, "cannot write '%s'", path);
-	free(path);
-	return NULL;
-}
-
 static int write_files(struct tour_table *t, struct zk_error *err)
 {
 	struct zk_buf rows ZK_CLEANUP(zk_buf_done) = { 0 };
@@ -60,20 +40,20 @@ static int write_files(struct tour_table *t, struct zk_error *err)
 		        &rows,
 		        "{\"device_name\":\"sensor-%d\",\"temp\":%d,\"humidity\":%d}\n",
 		        i, i % 60 - 20, i % 100);
-	t->rows = write_file(t->d, "rows.ndjson", zk_buf_str(&rows), err);
-	t->secret = write_file(t->d, "client-secret", ZK_STR("not-a-secret\n"), err);
+	t->rows = demo_write_file(t->d, "rows.ndjson", zk_buf_str(&rows), err);
+	t->secret = demo_write_file(t->d, "client-secret", ZK_STR("not-a-secret\n"), err);
 	/* What was not acknowledged is thrown away: it would count as lost. */
-	t->plan = write_file(t->d, "plan.json",
-	                     ZK_STR("[{\"end_after\":" CUT_AT
-	                            ",\"cut\":\"tcp\",\"drops_unacked\":true},{}]"),
-	                     err);
-	t->document =
-	        write_file(t->d, "table.json",
-	                   ZK_STR("{\"columns\":[{\"name\":\"device_name\",\"type_text\":"
-	                          "\"string\"},"
-	                          "{\"name\":\"temp\",\"type_text\":\"int\"},"
-	                          "{\"name\":\"humidity\",\"type_text\":\"bigint\"}]}"),
-	                   err);
+	t->plan = demo_write_file(t->d, "plan.json",
+	                          ZK_STR("[{\"end_after\":" CUT_AT
+	                                 ",\"cut\":\"tcp\",\"drops_unacked\":true},{}]"),
+	                          err);
+	t->document = demo_write_file(
+	        t->d, "table.json",
+	        ZK_STR("{\"columns\":[{\"name\":\"device_name\",\"type_text\":"
+	               "\"string\"},"
+	               "{\"name\":\"temp\",\"type_text\":\"int\"},"
+	               "{\"name\":\"humidity\",\"type_text\":\"bigint\"}]}"),
+	        err);
 	if (!t->rows || !t->secret || !t->plan || !t->document)
 		return -(int)err->code;
 	return 0;
