@@ -175,12 +175,12 @@ static int play(struct replay *p, struct zk_error *err)
 		                                   .open = true };
 	struct zk_timer *t = zk_timer_new(p->loop, on_due, p);
 	int64_t begin = zk_mono_ms();
-	int r = zk_out_begin(p->out, &shape, err), more = r == 0;
+	int r = zk_out_begin(p->out, &shape, err);
 
-	while (more > 0 && !zk_out_closed(p->out)) {
+	while (r == 0 && !zk_out_closed(p->out)) {
 		zk_str event;
 
-		more = r = next(p, err);
+		r = next(p, err);
 		if (r <= 0)
 			break;
 		event = zk_buf_str(&p->event);
@@ -189,7 +189,6 @@ static int play(struct replay *p, struct zk_error *err)
 		               err);
 		if (r == 0)
 			r = zk_out_flush(p->out, err);
-		more = r == 0;
 	}
 	zk_timer_free(t);
 	return r == 0 ? zk_out_end(p->out, err) : r;

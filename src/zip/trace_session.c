@@ -166,30 +166,32 @@ void zk_zip_complete_body(const char *status, zk_str summary, const char *messag
 	zk_jw_obj_end(&w);
 }
 
-static int call_session(struct zk_zip *z, struct zk_zip_req *rq, const char *head,
-                        const char *session, const char *tail, struct zk_buf *answer,
-                        struct zk_error *err)
+/* HEAD "/" session TAIL, appended. */
+static int session_path(const char *head, const char *session, const char *tail,
+                        struct zk_buf *path, struct zk_error *err)
 {
-	struct zk_buf path ZK_CLEANUP(zk_buf_done) = { 0 };
-
-	zk_buf_init(&path, MAX_PATH);
-	zk_buf_cstr(&path, head);
-	if (zk_zip_segment(&path, "session id", zk_str_of(session), err) < 0)
+	zk_buf_cstr(path, head);
+	if (zk_zip_segment(path, "session id", zk_str_of(session), err) < 0)
 		return -(int)err->code;
-	zk_buf_cstr(&path, tail);
-	rq->path = zk_buf_cstring(&path);
-	return zk_zip_call(z, rq, answer, NULL, err);
+	zk_buf_cstr(path, tail);
+	return 0;
 }
 
 int zk_zip_session_complete(struct zk_zip *z, const char *session, zk_str body,
                             struct zk_error *err)
 {
+	struct zk_buf path ZK_CLEANUP(zk_buf_done) = { 0 };
+
+	zk_buf_init(&path, MAX_PATH);
+	if (session_path("/traces", session, "/complete", &path, err) < 0)
+		return -(int)err->code;
 	struct zk_zip_req rq = { .class = ZK_ZIP_R0,
 		                 .method = "POST",
 		                 .route = "/traces/{session}/complete",
+		                 .path = zk_buf_cstring(&path),
 		                 .body = body };
 
-	return call_session(z, &rq, "/traces", session, "/complete", NULL, err);
+	return zk_zip_call(z, &rq, NULL, NULL, err);
 }
 
 int zk_zip_sessions_page(struct zk_zip *z, const struct zk_zip_sessions *q,
@@ -251,10 +253,8 @@ int zk_zip_session_read(struct zk_zip *z, const char *session, bool replay,
 	struct reading g = { .d = d, .err = err };
 
 	zk_buf_init(&path, MAX_PATH);
-	zk_buf_lit(&path, "/executions");
-	if (zk_zip_segment(&path, "session id", zk_str_of(session), err) < 0)
+	if (session_path("/executions", session, replay ? "/replay" : "", &path, err) < 0)
 		return -(int)err->code;
-	zk_buf_cstr(&path, replay ? "/replay" : "");
 	rq.path = zk_buf_cstring(&path);
 	if (zk_zip_start(z, &rq, on_read, &g, &g.call, err) < 0)
 		return -(int)err->code;
