@@ -324,7 +324,8 @@ static int check_files(struct zb_send *s, struct zk_error *err)
 	conf.on_built = NULL;
 	s->stamps = conf.stamps = zk_alloc_array(s->n_paths, sizeof(*s->stamps));
 	/* Arrow debug files are written while an input is read. */
-	conf.held = s->debug && s->o->debug_arrow ? NULL : &s->held;
+	conf.held = (s->debug && s->o->debug_arrow) || size > conf.max_bytes ? NULL
+	                                                                     : &s->held;
 	if (zk_zb_feed_check(&conf, first_bad, &sums, err) < 0)
 		return -(int)err->code;
 	if (!s->err.code) {

@@ -602,7 +602,10 @@ static bool hold(struct check *c, struct zk_zb_request *r)
 {
 	c->hint = r->n + r->n / 64;
 	c->held += r->n;
-	if (!c->conf->held || c->too_much)
+	/* Lines that go as they stand are cheaper to read again than to keep: the stamp says
+	 * that they need not be looked at twice. */
+	if (!c->conf->held || c->too_much ||
+	    (r->kind->type == ZK_ZB_JSON && !c->conf->rows.schema))
 		return false;
 	if (c->held <= c->conf->max_bytes) {
 		zk_list_push(c->conf->held, &r->link);

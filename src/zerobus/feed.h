@@ -53,7 +53,7 @@ struct zk_zb_feed_conf {
 	 * One stamp for each path, which the check writes and the feed believes: of a file that
 	 * was not changed since the rows are good. NULL = none. */
 	uint64_t *stamps;
-	/* The check keeps its requests here while they have no more than max_bytes, else none;
+	/* The check keeps requests of converted rows here, no more than max_bytes, else none;
 	 * the feed hands them over instead of reading. NULL, or a list that outlives the feed,
 	 * whose requests the caller frees when the feed was not started. */
 	struct zk_list *held;

@@ -82,7 +82,7 @@ static void note_place(struct zk_zb_request *r, uint64_t row, uint64_t line)
 		last->n++;
 		return;
 	}
-	if (r->n_runs == r->room_runs) {
+	if (!r->runs || r->n_runs == r->room_runs) {
 		r->room_runs = r->room_runs ? 2 * r->room_runs : 4;
 		r->runs = zk_realloc(r->runs, r->room_runs * sizeof(*r->runs));
 	}

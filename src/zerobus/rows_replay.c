@@ -303,7 +303,7 @@ static void attachment_key(struct replay_rows *r, zk_str name)
 static int take_attachment(struct replay_rows *r, struct zk_error *err)
 {
 	struct zk_zb_kind *old;
-	zk_str bytes, table;
+	zk_str bytes = ZK_STR_NULL, table;
 
 	if (!table_of_target(text_of(r, W_TARGET), &table))
 		return 0;

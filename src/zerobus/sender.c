@@ -214,20 +214,22 @@ static bool all_dead(const struct zk_zb_sender *s)
 	return true;
 }
 
+/* Rows of a stream that died, and the others of its kind had ended. */
+static bool has_stranded(const struct zk_zb_sender *s)
+{
+	return s->kind && !zk_list_is_empty(&s->queue) &&
+	       zk_zb_kind_same(s->kind, entry(s->queue.next)->kind);
+}
+
 static void check_over(struct zk_zb_sender *s)
 {
 	if (n_alive(s) || s->over)
 		return;
-	if (all_dead(s)) {
+	if (all_dead(s) || has_stranded(s)) {
 		give_back_all(s, &s->last);
 		be_over(s, &s->last);
 	} else if (s->finishing && zk_list_is_empty(&s->queue)) {
 		be_over(s, NULL);
-	} else if (s->kind && !zk_list_is_empty(&s->queue) &&
-	           zk_zb_kind_same(s->kind, entry(s->queue.next)->kind)) {
-		/* Rows of a stream that died, and the others had ended. */
-		give_back_all(s, &s->last);
-		be_over(s, &s->last);
 	} else {
 		zk_loop_defer(s->loop, dispatch_now, s); /* a change of kind */
 	}
