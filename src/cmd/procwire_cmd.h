@@ -10,7 +10,6 @@
  * had time to read it (specs/procwire.md §2). Else nothing. */
 void zk_procwire_failed(const struct zk_app *app, const struct zk_error *err);
 
-struct trig_opts;
 struct zk_buf;
 struct zk_pw_table;
 
@@ -20,9 +19,6 @@ void zk_procwire_types(const struct zk_pw_table *t, bool ts, struct zk_buf *b);
 
 /* zk's own verbs as methods ("zk:triggers.send"). */
 extern const struct zk_pw_verb zk_procwire_verbs[];
-/* The context behind the env of `zk procwire worker`, and its options for triggers. */
-struct zk_app *zk_procwire_app(const struct zk_pw_env *env,
-                               const struct trig_opts **triggers);
 
 /* How many of the arguments stand before "--"; behind it is the command of a worker. 0, or
  * -ZK_E_USAGE when there is none. */

@@ -11,8 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/cmds.h"
-#include "cmd/procwire_cmd.h"
-#include "cmd/triggers_client.h"
+#include "cmd/procwire_verbs.h"
 #include "procwire/control.h"
 #include "procwire/spec.h"
 #include "procwire/wire.h"
@@ -30,7 +29,7 @@
 #define STOP_MS 2000
 
 struct worker_opts {
-	struct trig_opts triggers; /* of the verb triggers.send */
+	struct procwire_remotes remotes;
 	struct zk_strlist handle, events, expose;
 	struct zk_opttable methods;
 	uint64_t max_concurrency, max_queue, max_payload, max_output;
@@ -121,16 +120,29 @@ static const struct zk_opt worker_rows[] = {
 	  .name = "triggers-url",
 	  .meta = "URL",
 	  .def = "http://localhost:8080",
-	  .off = OFF(triggers.url),
+	  .off = OFF(remotes.triggers.url),
 	  .flags = ZK_OPT_ENDPOINT,
 	  .conf = "triggers.url",
 	  .help = "server of zk:triggers.send" },
 	{ .type = ZK_OPT_SECRET_REF,
 	  .name = "triggers-key",
-	  .off = OFF(triggers.key),
+	  .off = OFF(remotes.triggers.key),
 	  .flags = ZK_OPT_ENDPOINT,
 	  .conf = "triggers.key",
 	  .help = "API key of zk:triggers.send" },
+	{ .type = ZK_OPT_URL,
+	  .name = "zeal-url",
+	  .meta = "URL",
+	  .def = "http://localhost:3000",
+	  .off = OFF(remotes.zeal_url),
+	  .flags = ZK_OPT_ENDPOINT,
+	  .conf = "zeal.base_url",
+	  .help = "Zeal server of zk:trace.push" },
+	{ .type = ZK_OPT_SECRET_REF,
+	  .name = "webhook-secret",
+	  .off = OFF(remotes.webhook_secret),
+	  .conf = "webhook.secret",
+	  .help = "secret of zk:webhook.verify" },
 	{ .type = ZK_OPT_BOOL,
 	  .name = "print-init",
 	  .off = OFF(print_init),
@@ -203,12 +215,12 @@ static struct zk_net *get_net(void *ctx, struct zk_error *err)
 	return zk_app_net(s->app, err);
 }
 
-struct zk_app *zk_procwire_app(const struct zk_pw_env *env,
-                               const struct trig_opts **triggers)
+struct zk_app *procwire_app(const struct zk_pw_env *env,
+                            const struct procwire_remotes **remotes)
 {
 	struct serving *s = env->ctx;
 
-	*triggers = &s->o->triggers;
+	*remotes = &s->o->remotes;
 	return s->app;
 }
 
@@ -409,7 +421,7 @@ const struct zk_cmd zk_cmd_procwire_worker = {
 	.output = "control lines for the parent; the log goes to stderr",
 	.exits = "0 stopped · 64 · 71 no place for the socket · 76 framing · 78 methods",
 	.see = "man zk-procwire",
-	.groups = TRIG_GROUPS,
+	.groups = TRIG_GROUPS | ZK_OPTS_SPOOL,
 	.opts = worker_rows,
 	.opts_size = sizeof(struct worker_opts),
 	.conf = "procwire",

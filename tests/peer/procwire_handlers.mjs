@@ -215,6 +215,37 @@ test("files", async () => {
   await stop();
 });
 
+test("zk:webhook.verify", async () => {
+  const secret = temp("whsec"), body = Buffer.from('{"type":"a.b","n":1}\xff', "latin1");
+  writeFileSync(secret, "it-is-a-secret", { mode: 0o600 });
+  const good = "sha256=" + createHmac("sha256", "it-is-a-secret").update(body).digest("hex");
+  const { module: m, stop } = await start(["--webhook-secret-file", secret,
+    ...handles("verify=zk:webhook.verify")], d => d.method("verify", {}));
+  equal(await m.send("verify", { body, signature: good }), true, "a signature by the secret");
+  equal(await m.send("verify", { body: Buffer.concat([body, body]), signature: good }), false, "of another body");
+  equal(await m.send("verify", { body, signature: good.slice(0, -1) }), false, "a cut one");
+  ok(/body, signature/.test((await rejected(m.send("verify", { body }), "no signature")).message), "says what it takes");
+  await stop();
+});
+
+test("zk:trace.push", async () => {
+  const state = temp("state"), one = { nodeId: "n1", timestamp: 1735689600000, eventType: "input", portId: "p",
+    data: { size: 1, type: "text" } };
+  const { module: m, stop } = await start(["--zeal-url", "http://127.0.0.1:9", "--spool", state,
+    ...handles("push,kind=ack=zk:trace.push")], d => d.method("push", { response: "ack" }));
+  equal(await m.send("push", { session: "s1", event: one }), { spooled: 1 }, "one event");
+  equal(await m.send("push", { session: "s1", events: [one, one, one] }), { spooled: 3 }, "a list");
+  let e = await rejected(m.send("push", { session: "s1", events: [one, { nodeId: 7 }] }), "a bad one among them");
+  ok(/event 1/.test(e.message), "is named", e.message);
+  e = await rejected(m.send("push", { event: one }), "no session");
+  ok(/session/.test(e.message), "is what lacks", e.message);
+  const list = spawnSync(zk, ["spool", "show", "-o", "ndjson", "--spool", state], { encoding: "utf8" });
+  const rows = list.stdout.trim().split("\n").map(x => JSON.parse(x));
+  equal(rows.length, 4, "four are on disk, none of the refused call", list.stderr);
+  ok(rows.every(r => JSON.stringify(r).includes("api/zip/traces/s1")), "for the session");
+  await stop();
+});
+
 test("zk:triggers.send", async () => {
   const got = [];
   const server = createServer((q, r) => {
