@@ -473,6 +473,7 @@ static int verify_one(struct archive *a, const struct zk_jet_sealed *f,
 	struct jet_s3_wait w = { 0 };
 	const char *problem;
 
+	zk_row_init(&row);
 	if (a->o->full) {
 		fetch(a, f, &w);
 	} else {
@@ -485,7 +486,6 @@ static int verify_one(struct archive *a, const struct zk_jet_sealed *f,
 	}
 	problem = judge(f, &w);
 	a->bad = a->bad || problem;
-	zk_row_init(&row);
 	zk_row_cstr(&row, "file", f->name);
 	zk_row_cstr(&row, "key", f->key);
 	zk_row_bool(&row, "ok", !problem);

@@ -18,12 +18,12 @@ static int load(const struct jet_s3_opts *o, struct zk_s3_cred *cred,
 {
 	struct zk_buf text ZK_CLEANUP(zk_buf_done);
 
+	zk_buf_init_secret(&text, ZK_SECRET_MAX);
 	if (o->credentials.kind == ZK_SECRET_NONE) {
 		(void)zk_fail(err, ZK_E_SECRET, "the archive has no S3 credentials");
 		return zk_err_hint(err, "--s3-credentials-file FILE, or "
 		                        "jetstream.s3.credentials_file");
 	}
-	zk_buf_init_secret(&text, ZK_SECRET_MAX);
 	if (zk_secret_load_all(&o->credentials, &text, err) < 0 ||
 	    zk_s3_cred_parse(zk_buf_str(&text), o->profile, cred, err) < 0)
 		return -(int)err->code;

@@ -487,12 +487,12 @@ static void on_begun(void *ctx, const struct zk_http_res *res, const struct zk_e
 	struct zk_buf id ZK_CLEANUP(zk_buf_done);
 	struct zk_error bad = { 0 };
 
+	zk_buf_init(&id, UPLOAD_MAX);
 	p->reqs[0] = NULL;
 	if (err) {
 		fail(p, err);
 		return;
 	}
-	zk_buf_init(&id, UPLOAD_MAX);
 	if (!zk_xml_get(res->body, ZK_STR("InitiateMultipartUploadResult/UploadId"),
 	                &id) ||
 	    !id.n) {
