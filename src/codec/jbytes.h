@@ -63,16 +63,71 @@ static inline unsigned zk_jb_unplain16(const char *p)
 static inline const char *zk_jb_skip_plain(const char *p, const char *end)
 {
 #if defined(__SSE2__)
-	for (; end - p >= 16; p += 16) {
+	for (; end - p >= 32; p += 32) {
+		unsigned mask = zk_jb_unplain16(p) | zk_jb_unplain16(p + 16) << 16;
+
+		if (mask)
+			return p + __builtin_ctz(mask);
+	}
+	if (end - p >= 16) {
 		unsigned mask = zk_jb_unplain16(p);
 
 		if (mask)
 			return p + __builtin_ctz(mask);
+		p += 16;
 	}
 #endif
 	while (p < end && zk_jb_is_plain(*p))
 		p++;
 	return p;
+}
+
+/* The first `n` of 16 readable bytes each. */
+static inline bool zk_jb_same16(const char *a, const char *b, size_t n)
+{
+#if defined(__SSE2__)
+	zk_jb_signed x, y;
+	unsigned want = (1u << n) - 1;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	x = x == y;
+	return ((unsigned)__builtin_ia32_pmovmskb128((zk_jb_vec)x) & want) == want;
+#else
+	return memcmp(a, b, n) == 0;
+#endif
+}
+
+/* Eight digits. */
+static inline bool zk_jb_are_digits(const char *p)
+{
+	const uint64_t high = UINT64_C(0xf0f0f0f0f0f0f0f0);
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	/* '0' to '9' are 0x30 to 0x39: above them the sum leaves 0x3_. */
+	return (v & high) == UINT64_C(0x3030303030303030) &&
+	       ((v + UINT64_C(0x0606060606060606)) & high) ==
+	               UINT64_C(0x3030303030303030);
+}
+
+/* As zk_utf8_seq(), for a byte above 0x7f: the common lengths without a call. */
+static inline size_t zk_jb_utf8(const char *p, const char *end)
+{
+	const unsigned char *s = (const unsigned char *)p;
+
+	if (ZK_LIKELY(end - p >= 4)) {
+		bool second = (s[1] & 0xc0) == 0x80, third = (s[2] & 0xc0) == 0x80;
+
+		if (s[0] >= 0xc2 && s[0] < 0xe0 && second)
+			return 2;
+		if (s[0] > 0xe0 && s[0] < 0xf0 && s[0] != 0xed && second && third)
+			return 3;
+		if (s[0] > 0xf0 && s[0] < 0xf4 && second && third &&
+		    (s[3] & 0xc0) == 0x80)
+			return 4;
+	}
+	return zk_utf8_seq(p, (size_t)(end - p));
 }
 
 /* The value of four hexadecimal digits at `p`, or -1. */

@@ -1,31 +1,36 @@
-/* The scanner: checks JSON text and finds top-level members in one pass, without
+/* The scanner: checks JSON text and finds members in one pass, without
  * recursion. Layer: codec. */
 #include "codec/jscan.h"
 
 #include <string.h>
 
 #include "codec/jbytes.h"
+#include "codec/jplan.h"
 
 #include "base/ban.h"
 
-enum next { NEXT_VALUE, NEXT_AFTER, NEXT_END };
+/* A container whose members are looked at: which want or row of the plan it is (plus one, 0 = the top
+ * value), and where it begins. */
+struct level {
+	unsigned row;
+	const char *from;
+	size_t spaces;
+};
 
 struct scan {
 	const char *start, *end;
 	struct zk_jscan *res;
+	/* What is looked for: members of the top object, or the rows of a plan. */
 	struct zk_jwant *want;
 	size_t n_want;
+	bool nested; /* some wants lie in others */
+	const struct zk_jplan *plan;
+	struct zk_jval *vals;
 	unsigned depth, max_depth;
-	bool escaped;  /* the last string held an escape */
-	size_t spaces; /* bytes of white space so far */
-	/* Of the open containers that wants may lie in, by depth: which want the current
-	 * member is (its place plus one, 0 = none), and where its value begins. */
-	unsigned levels; /* the deepest of interest */
-	bool sorted;     /* wants of one parent stand together, in order of the parents */
-	unsigned at[ZK_JSCAN_LEVELS + 1];
-	const char *val[ZK_JSCAN_LEVELS + 1];
-	size_t val_spaces[ZK_JSCAN_LEVELS + 1];
-	uint64_t is_object[ZK_JSCAN_DEPTH_MAX / 64]; /* one bit per open container */
+	unsigned escapes;                         /* in strings so far */
+	size_t spaces;                            /* bytes of white space so far */
+	struct level levels[ZK_JSCAN_LEVELS + 1]; /* of the open ones, by depth */
+	bool is_object[ZK_JSCAN_DEPTH_MAX + 1];   /* of the open containers, by depth */
 };
 
 /* Functions below take the position and return the next one, or NULL after fail(). */
@@ -73,7 +78,7 @@ static const char *scan_escape(struct scan *s, const char *p)
 		['f'] = true, ['n'] = true,  ['r'] = true, ['t'] = true,
 	};
 
-	s->escaped = true;
+	s->escapes++;
 	if (s->end - p < 2)
 		return fail(s, s->end, ZK_E_JSON, "the string does not end");
 	if (known[(unsigned char)p[1]])
@@ -89,7 +94,7 @@ static const char *scan_unplain(struct scan *s, const char *p)
 	if ((unsigned char)*p < 0x20)
 		return fail(s, p, ZK_E_JSON, "control character in a string");
 	while (p < s->end && (signed char)*p < 0) {
-		size_t n = zk_utf8_seq(p, (size_t)(s->end - p));
+		size_t n = zk_jb_utf8(p, s->end);
 
 		if (!n)
 			return fail(s, p, ZK_E_UTF8, "not UTF-8");
@@ -98,11 +103,9 @@ static const char *scan_unplain(struct scan *s, const char *p)
 	return p;
 }
 
-/* From the opening quote to behind the closing one. */
-static inline const char *scan_string(struct scan *s, const char *p)
+/* The rest of a string that is long or not plain. */
+static __attribute__((noinline)) const char *scan_text(struct scan *s, const char *p)
 {
-	s->escaped = false;
-	p++;
 	while (p) {
 		p = zk_jb_skip_plain(p, s->end);
 		if (ZK_UNLIKELY(p == s->end))
@@ -114,11 +117,32 @@ static inline const char *scan_string(struct scan *s, const char *p)
 	return NULL;
 }
 
+/* From the opening quote to behind the closing one. */
+static inline __attribute__((always_inline)) const char *scan_string(struct scan *s,
+                                                                     const char *p)
+{
+	p++;
+#if defined(__SSE2__)
+	if (ZK_LIKELY(s->end - p >= 16)) {
+		unsigned mask = zk_jb_unplain16(p);
+
+		if (!mask)
+			return scan_text(s, p + 16);
+		p += __builtin_ctz(mask);
+		if (ZK_LIKELY(*p == '"'))
+			return p + 1;
+	}
+#endif
+	return scan_text(s, p);
+}
+
 /* At least one digit. */
 static inline const char *scan_digits(struct scan *s, const char *p)
 {
 	const char *from = p;
 
+	while (s->end - p >= 8 && zk_jb_are_digits(p))
+		p += 8;
 	while (p < s->end && zk_jb_is_digit(*p))
 		p++;
 	if (p == from)
@@ -157,11 +181,119 @@ static const char *scan_literal(struct scan *s, const char *p)
 	return p + want.n;
 }
 
-static void forget(struct zk_jwant *w)
+/* A string, a number, true, false or null. */
+static inline const char *scan_scalar(struct scan *s, const char *p)
 {
-	w->val = (struct zk_jval){ 0 };
-	w->count = 0;
+	enum zk_jtype type = p < s->end ? zk_jb_type(*p) : ZK_J_NONE;
+
+	if (ZK_LIKELY(type == ZK_J_STRING))
+		return scan_string(s, p);
+	if (type == ZK_J_NUMBER)
+		return scan_number(s, p);
+	if (type == ZK_J_NONE)
+		return fail(s, p, ZK_E_JSON, "expected a value");
+	return scan_literal(s, p);
 }
+
+/* The name of a member, the ':' behind it and the space behind that; *end is the end of the
+ * name. */
+static inline const char *scan_name(struct scan *s, const char *p, const char **end)
+{
+	if (ZK_UNLIKELY(p == s->end || *p != '"'))
+		return fail(s, p, ZK_E_JSON, "expected a name in double quotes");
+	p = scan_string(s, p);
+	if (ZK_UNLIKELY(!p))
+		return NULL;
+	*end = p;
+	p = skip_space(s, p);
+	if (ZK_UNLIKELY(p == s->end || *p != ':'))
+		return fail(s, p, ZK_E_JSON, "expected ':' after a name");
+	return skip_space(s, p + 1);
+}
+
+/* Behind the bracket at `p`, and the space that follows. */
+static inline const char *open_container(struct scan *s, const char *p)
+{
+	if (ZK_UNLIKELY(s->depth == s->max_depth))
+		return fail(s, p, ZK_E_LIMIT, "nested too deep");
+	s->is_object[++s->depth] = *p == '{';
+	s->res->depth = ZK_MAX(s->res->depth, s->depth);
+	return skip_space(s, p + 1);
+}
+
+static const char *fail_after(struct scan *s, const char *p)
+{
+	return fail(s, p, ZK_E_JSON,
+	            s->is_object[s->depth] ? "expected ',' or '}' after a member"
+	                                   : "expected ',' or ']' after an element");
+}
+
+static inline bool closes(const struct scan *s, const char *p)
+{
+	return p < s->end && *p == (s->is_object[s->depth] ? '}' : ']');
+}
+
+/* Behind a value: at the next one, or behind the containers that end here. */
+static inline const char *after_value(struct scan *s, const char *p, unsigned base)
+{
+	const char *end;
+
+	while (p && s->depth > base) {
+		p = skip_space(s, p);
+		if (p < s->end && *p == ',') {
+			p = skip_space(s, p + 1);
+			return s->is_object[s->depth] ? scan_name(s, p, &end) : p;
+		}
+		if (ZK_UNLIKELY(!closes(s, p)))
+			return fail_after(s, p);
+		s->depth--;
+		p++;
+	}
+	return p;
+}
+
+/* Behind the value that begins at `p`, with everything in it. */
+static ZK_HOT const char *skip_value(struct scan *s, const char *p)
+{
+	const unsigned base = s->depth;
+	const char *end;
+
+	while (p) {
+		if (p == s->end || (*p != '{' && *p != '[')) {
+			p = scan_scalar(s, p);
+		} else {
+			p = open_container(s, p);
+			if (!p)
+				break;
+			if (!closes(s, p)) {
+				if (s->is_object[s->depth])
+					p = scan_name(s, p, &end);
+				continue;
+			}
+		}
+		p = after_value(s, p, base);
+		if (s->depth == base)
+			return p;
+	}
+	return NULL;
+}
+
+static const char *scan_elements(struct scan *s, const char *p)
+{
+	p = open_container(s, p);
+	if (p && closes(s, p)) {
+		s->depth--;
+		return p + 1;
+	}
+	while (p && s->depth) {
+		p = skip_value(s, p);
+		s->res->members++;
+		p = after_value(s, p, 0);
+	}
+	return p;
+}
+
+/* ---- members that are looked for ---- */
 
 /* Names are short: two loads of each, which overlap, rather than a call. */
 static inline bool is_name(zk_str a, zk_str b)
@@ -179,223 +311,210 @@ static inline bool is_name(zk_str a, zk_str b)
 	return a0 == b0 && a1 == b1;
 }
 
-/* A member begins: finds the want it is. The children of an earlier one of the same name are
- * not those of this. */
-static void match_key(struct scan *s, zk_str key, bool escaped)
+static unsigned find_want(const struct scan *s, unsigned in, zk_str key, bool escaped)
 {
-	unsigned parent = s->at[s->depth - 1];
 	zk_str inside = zk_str_n(key.p + 1, key.n - 2);
 
-	s->at[s->depth] = 0;
-	for (unsigned i = parent; i < s->n_want; i++) {
-		const struct zk_jwant *w = &s->want[i];
+	for (unsigned i = in; i < s->n_want; i++)
+		if (s->want[i].in == in && (escaped ? zk_jstr_eq(key, s->want[i].name)
+		                                    : is_name(inside, s->want[i].name)))
+			return i + 1;
+	return 0;
+}
 
-		if (w->in != parent) {
-			if (s->sorted && w->in > parent)
-				break;
+static bool want_is_parent(const struct scan *s, unsigned row)
+{
+	for (unsigned i = row; i < s->n_want; i++)
+		if (s->want[i].in == row)
+			return true;
+	return false;
+}
+
+/* Whether members of the object that this is are looked for too. */
+static inline bool is_parent(const struct scan *s, unsigned row)
+{
+	return s->plan ? s->plan->rows[row - 1].parent
+	               : s->nested && want_is_parent(s, row);
+}
+
+/* The row of the plan that a member is, plus one; 0 = none. */
+static inline unsigned find_row(const struct scan *s, zk_str key, bool escaped)
+{
+	unsigned in = s->levels[s->depth].row, row;
+	zk_str inside = zk_str_n(key.p + 1, key.n - 2);
+
+	if (!s->plan)
+		return find_want(s, in, key, escaped);
+	if (ZK_UNLIKELY(escaped))
+		return zk_jplan_find_escaped(s->plan, in, key);
+	row = zk_jplan_slot(s->plan, in, inside);
+	return row && zk_jplan_is(s->plan, row - 1, inside, s->end) ? row : 0;
+}
+
+static inline void keep(struct scan *s, unsigned row, const struct level *l,
+                        const char *end)
+{
+	struct zk_jval *val = s->plan ? &s->vals[row - 1] : &s->want[row - 1].val;
+
+	val->raw = zk_str_n(l->from, (size_t)(end - l->from));
+	val->type = zk_jb_type(*l->from);
+	val->has_space = s->spaces != l->spaces;
+	if (!s->plan)
+		s->want[row - 1].count++;
+}
+
+static bool want_lies_in(const struct scan *s, unsigned i, unsigned row)
+{
+	unsigned in = s->want[i].in;
+
+	while (in > row)
+		in = s->want[in - 1].in;
+	return in == row;
+}
+
+/* The members of an earlier object of the same name are not those of this. */
+static void forget_below(struct scan *s, unsigned row)
+{
+	for (unsigned i = row; s->plan && i < s->plan->n; i++)
+		if (s->plan->rows[i].below >> (row - 1) & 1)
+			s->vals[i] = (struct zk_jval){ 0 };
+	for (unsigned i = row; !s->plan && i < s->n_want; i++) {
+		if (!want_lies_in(s, i, row))
 			continue;
-		}
-		if (escaped ? !zk_jstr_eq(key, w->name) : !is_name(inside, w->name))
-			continue;
-		s->at[s->depth] = i + 1;
-		break;
-	}
-	if (!s->at[s->depth] || !s->want[s->at[s->depth] - 1].count)
-		return;
-	for (unsigned i = s->at[s->depth]; i < s->n_want; i++) {
-		unsigned up = s->want[i].in;
-
-		while (up > s->at[s->depth])
-			up = s->want[up - 1].in;
-		if (up == s->at[s->depth])
-			forget(&s->want[i]);
+		s->want[i].val = (struct zk_jval){ 0 };
+		s->want[i].count = 0;
 	}
 }
 
-static void match_value(struct scan *s, const char *end)
+/* Behind a value, or, `first`, behind a '{': at the next name of an object that is looked at, or
+ * behind all of them. */
+static inline const char *next_name(struct scan *s, const char *p, bool first)
 {
-	struct zk_jwant *w = &s->want[s->at[s->depth] - 1];
-	const char *val = s->val[s->depth];
-
-	w->val.raw = zk_str_n(val, (size_t)(end - val));
-	w->val.type = zk_jb_type(*val);
-	w->val.has_space = s->spaces != s->val_spaces[s->depth];
-	w->count++;
+	while (p) {
+		p = skip_space(s, p);
+		if (p < s->end && *p == ',' && !first)
+			return skip_space(s, p + 1);
+		if (!closes(s, p))
+			return first ? p : fail_after(s, p);
+		p++;
+		if (--s->depth == 0)
+			return p;
+		first = false;
+		/* The object was the value of a row. */
+		keep(s, s->levels[s->depth + 1].row, &s->levels[s->depth + 1], p);
+	}
+	return NULL;
 }
 
-static inline bool in_object(const struct scan *s)
+static inline const char *scan_member(struct scan *s, const char *p)
 {
-	unsigned i = s->depth - 1;
+	const char *name = p, *end;
+	unsigned escapes = s->escapes, row;
+	struct level l;
 
-	return s->is_object[i / 64] >> (i % 64) & 1;
-}
-
-/* A value ends before `p`; its container is open again. */
-static inline const char *value_ends(struct scan *s, const char *p, enum next *next)
-{
-	*next = NEXT_AFTER;
-	if (s->depth == 0)
-		*next = NEXT_END;
-	if (s->depth == 1)
-		s->res->members++;
-	if (s->depth <= s->levels && s->at[s->depth])
-		match_value(s, p);
-	return p;
-}
-
-/* The name of a member up to the ':' behind it. */
-static inline const char *scan_key(struct scan *s, const char *p)
-{
-	const char *from = p;
-
-	if (ZK_UNLIKELY(p == s->end || *p != '"'))
-		return fail(s, p, ZK_E_JSON, "expected a name in double quotes");
-	p = scan_string(s, p);
+	p = scan_name(s, p, &end);
 	if (!p)
 		return NULL;
-	if (s->depth <= s->levels && (s->depth == 1 || s->at[s->depth - 1]))
-		match_key(s, zk_str_n(from, (size_t)(p - from)), s->escaped);
-	p = skip_space(s, p);
-	if (ZK_UNLIKELY(p == s->end || *p != ':'))
-		return fail(s, p, ZK_E_JSON, "expected ':' after a name");
-	return p + 1;
+	row = find_row(s, zk_str_n(name, (size_t)(end - name)), s->escapes != escapes);
+	s->res->members += s->depth == 1;
+	l = (struct level){ .row = row, .from = p, .spaces = s->spaces };
+	if (row && is_parent(s, row)) {
+		forget_below(s, row);
+		if (p < s->end && *p == '{') {
+			p = open_container(s, p);
+			s->levels[s->depth] = l;
+			return p ? next_name(s, p, /* first */ true) : NULL;
+		}
+	}
+	p = skip_value(s, p);
+	if (p && row)
+		keep(s, row, &l, p);
+	return next_name(s, p, /* first */ false);
 }
 
-static inline const char *open_container(struct scan *s, const char *p, bool object,
-                                         enum next *next)
+static ZK_HOT const char *scan_members(struct scan *s, const char *p)
 {
-	uint64_t bit = UINT64_C(1) << (s->depth % 64);
-
-	if (s->depth == s->max_depth)
-		return fail(s, p, ZK_E_LIMIT, "nested too deep");
-	if (object)
-		s->is_object[s->depth / 64] |= bit;
-	else
-		s->is_object[s->depth / 64] &= ~bit;
-	s->depth++;
-	if (s->depth <= s->levels)
-		s->at[s->depth] = 0;
-	s->res->depth = ZK_MAX(s->res->depth, s->depth);
-	*next = NEXT_VALUE;
-	p = skip_space(s, p + 1);
-	if (p < s->end && *p == (object ? '}' : ']')) {
-		s->depth--;
-		return value_ends(s, p + 1, next);
-	}
-	return object ? scan_key(s, p) : p;
-}
-
-static inline const char *scan_scalar(struct scan *s, const char *p, enum zk_jtype type)
-{
-	if (type == ZK_J_STRING)
-		return scan_string(s, p);
-	if (type == ZK_J_NUMBER)
-		return scan_number(s, p);
-	return scan_literal(s, p);
-}
-
-static inline const char *scan_value(struct scan *s, const char *p, enum next *next)
-{
-	enum zk_jtype type = p < s->end ? zk_jb_type(*p) : ZK_J_NONE;
-
-	if (ZK_UNLIKELY(type == ZK_J_NONE))
-		return fail(s, p, ZK_E_JSON, "expected a value");
-	if (s->depth <= s->levels && s->at[s->depth]) {
-		s->val[s->depth] = p;
-		s->val_spaces[s->depth] = s->spaces;
-	}
-	if (type == ZK_J_OBJECT || type == ZK_J_ARRAY)
-		return open_container(s, p, type == ZK_J_OBJECT, next);
-	p = scan_scalar(s, p, type);
-	return p ? value_ends(s, p, next) : NULL;
-}
-
-/* Behind a value inside a container: ',' or its end. */
-static inline const char *scan_after(struct scan *s, const char *p, enum next *next)
-{
-	bool object = in_object(s);
-
-	if (p < s->end && *p == ',') {
-		*next = NEXT_VALUE;
-		p = skip_space(s, p + 1);
-		return object ? scan_key(s, p) : p;
-	}
-	if (p < s->end && *p == (object ? '}' : ']')) {
-		s->depth--;
-		return value_ends(s, p + 1, next);
-	}
-	return fail(s, p, ZK_E_JSON,
-	            object ? "expected ',' or '}' after a member"
-	                   : "expected ',' or ']' after an element");
-}
-
-static ZK_HOT const char *scan_all(struct scan *s, const char *p)
-{
-	enum next next = NEXT_VALUE;
-
-	while (p && next != NEXT_END) {
-		p = skip_space(s, p);
-		p = next == NEXT_VALUE ? scan_value(s, p, &next)
-		                       : scan_after(s, p, &next);
-	}
+	p = open_container(s, p);
+	if (p)
+		p = next_name(s, p, /* first */ true);
+	while (p && s->depth)
+		p = scan_member(s, p);
 	return p;
 }
 
-/* How deep the wants lie, and whether they are sorted; what an earlier scan found goes. */
-static void look_at_wants(struct scan *s, struct zk_jwant *want, size_t n)
+static const char *scan_top(struct scan *s, const char *p)
 {
-	unsigned before = 0;
-
-	s->levels = 0;
-	s->sorted = true;
-	for (size_t i = 0; i < n; i++) {
-		struct zk_jwant *w = &want[i];
-
-		ZK_ASSERT(w->in <= i);
-		forget(w);
-		w->level = w->in ? want[w->in - 1].level + 1 : 1;
-		s->levels = ZK_MAX(s->levels, w->level);
-		s->sorted &= w->in >= before;
-		before = w->in;
-	}
-	ZK_ASSERT(s->levels <= ZK_JSCAN_LEVELS);
+	if (p < s->end && *p == '{')
+		return scan_members(s, p);
+	if (p < s->end && *p == '[')
+		return scan_elements(s, p);
+	return scan_scalar(s, p);
 }
 
-int zk_jscan(zk_str text, unsigned max_depth, struct zk_jwant *want, size_t n_want,
-             struct zk_jscan *res)
+static int scan(struct scan *s, zk_str text, unsigned max_depth, struct zk_jscan *res)
 {
-	struct scan s; /* `val` is set before it is read */
 	const char *p, *top, *end;
 	size_t spaces;
 
 	ZK_ASSERT(max_depth <= ZK_JSCAN_DEPTH_MAX);
 	*res = (struct zk_jscan){ 0 };
-	s.start = text.p ? text.p : "";
-	s.end = s.start + text.n;
-	s.res = res;
-	s.want = want;
-	s.n_want = n_want;
-	look_at_wants(&s, want, n_want);
-	s.at[0] = 0;
-	s.depth = 0;
-	s.max_depth = max_depth;
-	s.spaces = 0;
-	memset(s.is_object, 0, (max_depth + 63) / 64 * sizeof(s.is_object[0]));
+	s->start = text.p ? text.p : "";
+	s->end = s->start + text.n;
+	s->res = res;
+	s->levels[1].row = 0;
+	s->depth = 0;
+	s->max_depth = max_depth;
+	s->escapes = 0;
+	s->spaces = 0;
 
-	top = skip_space(&s, s.start);
-	spaces = s.spaces;
-	end = scan_all(&s, top);
+	top = skip_space(s, s->start);
+	spaces = s->spaces;
+	end = scan_top(s, top);
 	if (!end)
 		return -(int)res->code;
 	res->top = (struct zk_jval){ .raw = zk_str_n(top, (size_t)(end - top)),
 		                     .type = zk_jb_type(*top),
-		                     .has_space = s.spaces != spaces };
-	p = skip_space(&s, end);
-	if (p != s.end) {
-		(void)fail(&s, p, ZK_E_JSON, "unexpected text after the value");
+		                     .has_space = s->spaces != spaces };
+	res->has_escape = s->escapes != 0;
+	p = skip_space(s, end);
+	if (p != s->end) {
+		(void)fail(s, p, ZK_E_JSON, "unexpected text after the value");
 		return -(int)res->code;
 	}
 	return 0;
+}
+
+int zk_jscan(zk_str text, unsigned max_depth, struct zk_jwant *want, size_t n_want,
+             struct zk_jscan *res)
+{
+	struct scan s; /* most of it is set before it is read */
+
+	s.nested = false;
+	for (size_t i = 0; i < n_want; i++) {
+		ZK_ASSERT(want[i].in <= i);
+		s.nested |= want[i].in != 0;
+		want[i].val = (struct zk_jval){ 0 };
+		want[i].count = 0;
+	}
+	s.want = want;
+	s.n_want = n_want;
+	s.plan = NULL;
+	s.vals = NULL;
+	return scan(&s, text, max_depth, res);
+}
+
+int zk_jscan_plan(zk_str text, unsigned max_depth, const struct zk_jplan *plan,
+                  struct zk_jval *vals, struct zk_jscan *res)
+{
+	struct scan s; /* as above */
+
+	memset(vals, 0, plan->n * sizeof(*vals));
+	s.want = NULL;
+	s.n_want = 0;
+	s.nested = false;
+	s.plan = plan;
+	s.vals = vals;
+	return scan(&s, text, max_depth, res);
 }
 
 int zk_jscan_fail(const struct zk_jscan *res, struct zk_error *err)

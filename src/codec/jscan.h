@@ -46,14 +46,14 @@ struct zk_jval {
 };
 
 /* A member to be found, of the top-level object or, with `in`, of an object that is the
- * value of another want; `name` is the decoded name. */
+ * value of another want; `name` is the decoded name. Many of them are found faster with a
+ * plan (codec/jplan.h). */
 struct zk_jwant {
 	zk_str name;
 	/* 0, or the parent's place in the array plus one; parents stand before their
 	 * children, which are those of the parent's last occurrence. At most
 	 * ZK_JSCAN_LEVELS deep. */
 	unsigned in;
-	unsigned level;     /* set by zk_jscan(): how deep it lies */
 	struct zk_jval val; /* the last one, ZK_J_NONE when there is none */
 	size_t count;       /* how often it was there */
 };
@@ -64,6 +64,7 @@ struct zk_jscan {
 	unsigned depth;     /* deepest nesting met */
 	bool has_nul;       /* a string or name holds \u0000 */
 	bool has_lone;      /* … holds an unpaired surrogate escape */
+	bool has_escape;    /* … holds any escape; of a scan that did not fail */
 	/* After a failure: */
 	enum zk_code code; /* ZK_E_JSON, ZK_E_UTF8, or ZK_E_LIMIT for too deep */
 	size_t offset;     /* first byte that is wrong; text.n when more was expected */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "codec/jplan.h"
 #include "codec/jscan.h"
 
 #include "base/ban.h"
@@ -123,6 +124,31 @@ static void finds_last(zk_str text, zk_str name)
 	ZK_ASSERT(want.val.type == last.type);
 }
 
+/* A plan against walks along the same paths. */
+static void finds_nested(zk_str text)
+{
+	static const struct zk_jplan_want wants[] = {
+		{ ZK_STR_INIT("a"), 0 }, { ZK_STR_INIT("b"), 0 }, { ZK_STR_INIT("a"), 1 },
+		{ ZK_STR_INIT("b"), 1 }, { ZK_STR_INIT("b"), 4 },
+	};
+	static const zk_str paths[] = { ZK_STR_INIT("a"), ZK_STR_INIT("b"),
+		                        ZK_STR_INIT("a.a"), ZK_STR_INIT("a.b"),
+		                        ZK_STR_INIT("a.b.b") };
+	struct zk_jval vals[ZK_ARRAY_LEN(wants)], val;
+	struct zk_jplan plan;
+	struct zk_jscan js;
+
+	zk_jplan_init(&plan, wants, ZK_ARRAY_LEN(wants));
+	ZK_ASSERT(zk_jscan_plan(text, DEPTH, &plan, vals, &js) == 0);
+	for (size_t i = 0; i < ZK_ARRAY_LEN(paths); i++) {
+		bool there = zk_jscan_get(text, paths[i], &val);
+
+		ZK_ASSERT(there == (vals[i].type != ZK_J_NONE));
+		ZK_ASSERT(!there ||
+		          (val.raw.p == vals[i].raw.p && val.raw.n == vals[i].raw.n));
+	}
+}
+
 static void comes_apart(zk_str text, const struct zk_jscan *js)
 {
 	struct zk_jiter it;
@@ -188,6 +214,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	agree_with_cjson(text, &js);
 	compacts_to_itself(text, &js);
 	comes_apart(text, &js);
+	finds_nested(text);
 	if (js.top.type == ZK_J_STRING) {
 		struct zk_buf b;
 

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "codec/jplan.h"
 #include "codec/jscan.h"
 
 #include "base/ban.h"
@@ -297,6 +298,101 @@ Test(jscan, members_of_the_top_object_only)
 	cr_assert_eq(zk_jscan(ZK_STR("{\"a\":{},\"a\":[]}"), 64, w, 1, &js), 0);
 	cr_expect_eq(w[0].count, 2);
 	RAW(w[0], "[]");
+}
+
+enum { P_A, P_KIND, P_A_B, P_A_KIND, P_A_B_C, P_LONG, P_N };
+
+static const struct zk_jplan_want planned[P_N] = {
+	[P_A] = { ZK_STR_INIT("a"), 0 },
+	[P_KIND] = { ZK_STR_INIT("kind"), 0 },
+	[P_A_B] = { ZK_STR_INIT("b"), P_A + 1 },
+	[P_A_KIND] = { ZK_STR_INIT("kind"), P_A + 1 },
+	[P_A_B_C] = { ZK_STR_INIT("c"), P_A_B + 1 },
+	[P_LONG] = { ZK_STR_INIT("a name of more than sixteen"), P_A_B + 1 },
+};
+
+Test(jplan, finds_members_of_nested_objects)
+{
+	static const struct {
+		zk_str text, want[P_N];
+	} cases[] = {
+		{ ZK_STR_INIT("{}"), { { 0 } } },
+		{ ZK_STR_INIT("[{\"a\":1}]"), { { 0 } } },
+		{ ZK_STR_INIT("{\"a\":{},\"kind\":\"x\"}"),
+		  { [P_A] = ZK_STR_INIT("{}"), [P_KIND] = ZK_STR_INIT("\"x\"") } },
+		/* Each at its own level only. */
+		{ ZK_STR_INIT(
+		          "{\"x\":{\"kind\":1,\"a\":2},\"a\":{\"c\":3,\"b\":{\"c\":[4],"
+		          "\"b\":5,\"a name of more than sixteen\":6}}}"),
+		  { [P_A] = ZK_STR_INIT("{\"c\":3,\"b\":{\"c\":[4],\"b\":5,"
+		                        "\"a name of more than sixteen\":6}}"),
+		    [P_A_B] = ZK_STR_INIT("{\"c\":[4],\"b\":5,"
+		                          "\"a name of more than sixteen\":6}"),
+		    [P_A_B_C] = ZK_STR_INIT("[4]"),
+		    [P_LONG] = ZK_STR_INIT("6") } },
+		/* An object in an array is not the member. */
+		{ ZK_STR_INIT("{\"a\":[{\"kind\":1}]}"),
+		  { [P_A] = ZK_STR_INIT("[{\"kind\":1}]") } },
+		/* The last one counts, with nothing of the earlier ones. */
+		{ ZK_STR_INIT("{\"a\":{\"b\":{\"c\":1},\"kind\":2},\"a\":{\"b\":{}}}"),
+		  { [P_A] = ZK_STR_INIT("{\"b\":{}}"), [P_A_B] = ZK_STR_INIT("{}") } },
+		{ ZK_STR_INIT("{\"a\":{\"b\":{\"c\":1},\"b\":2}}"),
+		  { [P_A] = ZK_STR_INIT("{\"b\":{\"c\":1},\"b\":2}"),
+		    [P_A_B] = ZK_STR_INIT("2") } },
+		{ ZK_STR_INIT("{\"a\":{\"kind\":1},\"a\":null}"),
+		  { [P_A] = ZK_STR_INIT("null") } },
+		/* Escapes and space. */
+		{ ZK_STR_INIT(
+		          " { \"\\u0061\" : { \"k\\u0069nd\" : true } , \"kind\" : 0 } "),
+		  { [P_A] = ZK_STR_INIT("{ \"k\\u0069nd\" : true }"),
+		    [P_A_KIND] = ZK_STR_INIT("true"),
+		    [P_KIND] = ZK_STR_INIT("0") } },
+	};
+	struct zk_jplan plan;
+
+	zk_jplan_init(&plan, planned, P_N);
+	for (size_t i = 0; i < ZK_ARRAY_LEN(cases); i++) {
+		struct zk_jval v[P_N];
+		struct zk_jscan js;
+
+		cr_assert_eq(zk_jscan_plan(cases[i].text, 64, &plan, v, &js), 0);
+		for (size_t k = 0; k < P_N; k++)
+			cr_expect(zk_str_eq(v[k].raw, cases[i].want[k]), "%zu %zu: %.*s",
+			          i, k, ZK_STR_ARG(v[k].raw));
+	}
+}
+
+Test(jplan, checks_as_the_scanner_does)
+{
+	struct zk_jplan plan;
+	struct zk_jval v[P_N];
+	struct zk_jscan js, flat;
+	static const char *const texts[] = {
+		"{\"a\":{\"b\":{}",
+		"{\"a\":{\"b\":{,}}}",
+		"{\"a\":{}}x",
+		"{\"a\" {}}",
+		"{\"a\":{\"b\":1,}}",
+		"{\"a\":{1}}",
+		"{\"a\":{\"b\":}}",
+		"{\"a\":{\"b\":{]",
+		"{\"a\":{\"b\":{\"c\":[[[[[[[[]]]]]]]]}}}",
+	};
+
+	zk_jplan_init(&plan, planned, P_N);
+	for (size_t i = 0; i < ZK_ARRAY_LEN(texts); i++) {
+		zk_str text = zk_str_of(texts[i]);
+		int r = zk_jscan(text, 8, NULL, 0, &flat);
+
+		cr_expect_lt(r, 0);
+		cr_expect_eq(zk_jscan_plan(text, 8, &plan, v, &js), r, "%s", texts[i]);
+		cr_expect_eq(js.offset, flat.offset, "%s", texts[i]);
+		cr_expect_str_eq(js.what, flat.what);
+	}
+	cr_assert_eq(zk_jscan_plan(ZK_STR("{\"a\":{\"b\":{}}}"), 3, &plan, v, &js), 0);
+	cr_expect(js.depth == 3 && js.members == 1 && !js.has_escape);
+	cr_expect_eq(zk_jscan_plan(ZK_STR("{\"a\":{\"b\":{}}}"), 2, &plan, v, &js),
+	             -ZK_E_LIMIT);
 }
 
 Test(jscan, bom)
