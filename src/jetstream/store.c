@@ -113,17 +113,31 @@ static void on_committed(struct zk_job *j)
 
 	if (c->file[0])
 		memcpy(s->live_name, c->file, sizeof(s->live_name));
-	if (c->sealed[0])
-		seal_later(s, c->sealed);
+	/* Without one the store is being closed: sealed at the next start. */
+	if (s->check && c->sealed[0])
+		zk_jet_check_leave(s->check, c->sealed);
 	c->sealed[0] = '\0';
+	if (s->check && !c->err.code)
+		zk_jet_check_committed(s->check, c);
 	s->conf.on_commit(s->conf.ctx, c, c->err.code ? &c->err : NULL);
 }
 
-void zk_jet_store_commit(struct zk_jet_store *s, struct zk_jet_commit *c)
+void zk_jet_store_left(struct zk_jet_store *s, const char *name)
+{
+	seal_later(s, name);
+}
+
+void zk_jet_store_write(struct zk_jet_store *s, struct zk_jet_commit *c)
 {
 	c->store = s;
 	c->job.done = on_committed;
 	zk_lane_push_always(s->writer, &c->job);
+}
+
+void zk_jet_store_commit(struct zk_jet_store *s, struct zk_jet_commit *c)
+{
+	if (!zk_jet_check_hold(s->check, c))
+		zk_jet_store_write(s, c);
 }
 
 /* ---- opening ---- */
@@ -286,7 +300,9 @@ static int start_lanes(struct zk_jet_store *s, struct zk_error *err)
 
 	if (zk_lane_start(s->loop, &writer, &s->writer, err) < 0)
 		return -(int)err->code;
-	return zk_lane_start(s->loop, &sealer, &s->sealer, err);
+	if (zk_lane_start(s->loop, &sealer, &s->sealer, err) < 0)
+		return -(int)err->code;
+	return zk_jet_check_new(s, &s->check, err);
 }
 
 int zk_jet_store_open(struct zk_loop *loop, const struct zk_jet_store_conf *conf,
@@ -324,6 +340,8 @@ void zk_jet_store_close(struct zk_jet_store *s)
 {
 	if (!s)
 		return;
+	/* Commits that it holds back go to the writer now. */
+	zk_jet_check_free(ZK_TAKE(s->check));
 	zk_lane_stop(s->writer);
 	zk_lane_stop(s->sealer);
 	zk_jet_live_close(&s->live);

@@ -43,8 +43,9 @@ struct zk_jet_store_conf {
 
 /* A position row. */
 struct zk_jet_stored_place {
-	char source[300]; /* "host", "file:PATH", "redis:STREAM" */
+	char source[300]; /* "host", "file:PATH"; "" = the source keeps its own */
 	struct zk_jet_place place;
+	uint64_t order; /* not stored: zk_jet_mark.order of the last event */
 };
 
 struct zk_jet_gap {
@@ -72,6 +73,7 @@ struct zk_jet_commit {
 	struct zk_jet_item *bad;
 	int64_t commit_us; /* how long it took */
 	uint64_t file_bytes, wal_bytes;
+	int wal_pages;
 };
 
 /* Opens or makes it, takes its lock, goes on with the live file when that is young enough, and

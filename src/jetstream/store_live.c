@@ -121,7 +121,8 @@ int zk_jet_live_open(struct zk_jet_store *s, const char *name, bool fresh,
 	char *path = zk_asprintf("%s/%s", s->dir, name);
 	struct zk_db_conf conf = {
 		.path = path,
-		.flags = ZK_DB_CREATE | (s->conf.full_durability ? ZK_DB_FULL : 0),
+		.flags = ZK_DB_CREATE | ZK_DB_NO_AUTO_CHECKPOINT |
+		         (s->conf.full_durability ? ZK_DB_FULL : 0),
 		.busy_ms = BUSY_MS,
 		.cache_kib = CACHE_KIB,
 		.page_bytes = PAGE_BYTES,
@@ -342,6 +343,11 @@ static int rotate(struct zk_jet_store *s, struct zk_jet_commit *c)
 	return 0;
 }
 
+static void on_wal(void *ctx, int pages)
+{
+	((struct zk_jet_store *)ctx)->live.wal_pages = pages;
+}
+
 static int run(struct zk_jet_store *s, struct zk_jet_commit *c)
 {
 	struct zk_jet_live *l = &s->live;
@@ -353,6 +359,7 @@ static int run(struct zk_jet_store *s, struct zk_jet_commit *c)
 		r = zk_stmt_run(l->begin, &c->err);
 	if (r < 0)
 		return r;
+	zk_db_on_wal(l->db, on_wal, s);
 	r = put_rows(s, l, c);
 	if (r == 0)
 		r = put_place(l, &c->at, &c->err);
@@ -404,6 +411,7 @@ void zk_jet_live_run(struct zk_jet_store *s, struct zk_jet_commit *c)
 	memcpy(c->file, s->live.name, sizeof(c->file));
 	c->file_bytes = size_of(s->dir, s->live.name, "");
 	c->wal_bytes = size_of(s->dir, s->live.name, "-wal");
+	c->wal_pages = s->live.wal_pages;
 	s->live.bytes = c->file_bytes + c->wal_bytes;
 	c->commit_us = zk_mono_us() - start;
 }
