@@ -1,0 +1,350 @@
+"""Measures `zk jetstream`: each goal of specs/jetstream.md §21 with the baselines of the same run;
+prints one line per figure. scripts/bench runs it.
+
+usage: jetstream.py BENCH-BUILD-DIR [--events N] [--rounds N] [--only PART,PART…]
+
+Parts: file ws store cached redis latency live query. Events are those of the fixtures with moving
+times, revisions and keys. CPU seconds are those of zk, all threads; a figure in events/CPU s does
+not depend on what else the machine does, one in events/s does.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+USERS, POSTS = 50000, 40000
+
+
+def fixtures():
+    for p in (os.environ.get("ZK_FIXTURES"), ROOT / "../shared/fixtures/jetstream",
+              ROOT / "../../shared/fixtures/jetstream"):
+        if p and (pathlib.Path(p) / "events.ndjson").exists():
+            return pathlib.Path(p)
+    sys.exit("the fixtures of jetstream are not there (ZK_FIXTURES)")
+
+
+FIX = fixtures()
+
+
+def make_events(path, n, kinds=None, start=0):
+    """n events; `kinds`: only those (operation, collection-prefix) pass."""
+    base = []
+    for line in (FIX / "events.ndjson").read_text().rstrip("\n").split("\n"):
+        e = json.loads(line)
+        c = e.get("commit", {})
+        if kinds and (c.get("operation") != "create" or not c["collection"].startswith(kinds)):
+            continue
+        base.append((line, e["time_us"], c.get("rev"), (e.get("identity") or e.get("account") or {}).get("seq")))
+    first = base[0][1]
+    span = base[-1][1] - first + 1000
+    with open(path, "w", encoding="utf-8") as f:
+        for i in range(n):
+            k, j = divmod(i, len(base))
+            line, t, rev, seq = base[j]
+            line = line.replace(str(t), str((start or first) + t - first + k * span), 1)
+            if rev:
+                line = line.replace(rev, f"{rev[:8]}{k:05d}", 1)
+            if seq:
+                line = line.replace(str(seq), str(seq + k * 1000000), 1)
+            f.write(line + "\n")
+    return os.path.getsize(path) / n
+
+
+def make_cache(path):
+    """A saved cache that is full: what the fixtures know, and invented ones."""
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE cache(kind INTEGER, id TEXT, json TEXT, put_us INTEGER)")
+    db.execute("PRAGMA user_version=1")
+    now = time.time_ns() // 1000
+    for kind, name, want, key in ((0, "profiles.json", USERS, "did:plc:"), (1, "posts.json", POSTS, "at://did:plc:")):
+        known = json.loads((FIX / name).read_text())
+        dump = {k: json.dumps(v, separators=(",", ":"), ensure_ascii=False) for k, v in known.items()}
+        rows, texts = list(dump.items()), list(dump.items())
+        for i in range(want - len(rows)):
+            old, text = texts[i % len(texts)]
+            new = old[:len(key)] + f"{i:06d}" + old[len(key) + 6:]
+            rows.append((new, text.replace(old, new)))
+        # The real ones last: the first to go are the invented ones.
+        db.executemany("INSERT INTO cache VALUES(?,?,?,?)", [(kind, k, v, now) for k, v in reversed(rows)])
+    db.commit()
+    db.close()
+
+
+class Result:
+    def __init__(self, seconds, use, err):
+        self.seconds, self.err = seconds, err
+        self.cpu = use.ru_utime + use.ru_stime
+        self.rss = use.ru_maxrss * 1024
+
+    def count(self, word):
+        return int(re.search(rf"(\d+) {word}", self.err.replace(",", "")).group(1))
+
+
+class Bench:
+    def __init__(self, args):
+        self.a = args
+        self.zk = os.path.abspath(os.path.join(args.build, "zk"))
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="zk-bench-"))
+        self.env = {"PATH": os.environ["PATH"], "HOME": str(self.dir), "XDG_DATA_HOME": str(self.dir),
+                    "XDG_CACHE_HOME": str(self.dir)}
+        self.events = self.dir / "events.ndjson"
+        self.size = make_events(self.events, args.events)
+
+    def run(self, *args, check=True):
+        start = time.monotonic()
+        with open(self.dir / "err", "w+") as err:
+            p = subprocess.Popen([self.zk, "jetstream", *map(str, args)], env=self.env, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL, stderr=err)
+            _, status, use = os.wait4(p.pid, 0)
+            seconds = time.monotonic() - start
+            err.seek(0)
+            text = err.read()
+        if status and check:
+            sys.exit(f"zk jetstream {' '.join(map(str, args))} ended with {status}: {text}")
+        return Result(seconds, use, text)
+
+    def rounds(self, *args, before=None):
+        """After one run to warm up: all results, the store removed before each."""
+        out = []
+        for i in range(self.a.rounds + 1):
+            if before:
+                before()
+            r = self.run(*args)
+            if i:
+                out.append(r)
+        return out
+
+    def say(self, name, n, results, goal=None, extra=""):
+        rates = [n / r.seconds for r in results]
+        cpus = [n / r.cpu for r in results]
+        rate = statistics.median(rates)
+        note = f"  {rate / goal:.2f} of {goal:,}" if goal else ""
+        print(f"{name:58} {rate:12,.0f}/s ({min(rates):,.0f} to {max(rates):,.0f}){note}  "
+              f"{statistics.median(cpus):,.0f}/CPU s  RSS {max(r.rss for r in results) / 2**20:.0f} MiB{extra}",
+              flush=True)
+
+    # ---- parts ----
+
+    def file(self):
+        n = self.a.events
+        for name, flags in (("one account that is nobody's", ["--collection", "*", "--did", "did:plc:nobody"]),
+                            ("a collection of nobody's, commits", ["--collection", "a.b.none", "--kind", "commit"]),
+                            ("--match of no text", ["--collection", "*", "--match", 'text ~ "zyzzyva"'])):
+            self.say(f"tail --from FILE, {name}", n, self.rounds("tail", "--from", self.events, *flags),
+                     2000000)
+        self.say("tail --from FILE, everything to /dev/null", n,
+                 self.rounds("tail", "--from", self.events, "--collection", "*", "-o", "ndjson"))
+
+    def host(self, file, n, rate=None):
+        p = subprocess.Popen(["node", str(HERE / "jetstream_host.mjs"), str(file), str(n), *([str(rate)] if rate else [])],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return p, int(p.stdout.readline())
+
+    def ws(self):
+        n = min(self.a.events, 300000)
+        p, port = self.host(self.events, n)
+        url = f"ws://127.0.0.1:{port}"
+        peers = {
+            "bare loop of libwebsockets (ceiling)": [os.path.join(self.a.build, "tests/bench/bare_ws"), str(port), str(n)],
+            "Node, ws and JSON.parse": ["node", str(HERE / "jetstream_node.mjs"), "ws", url, str(n)],
+            "@skyware/jetstream": ["node", str(HERE / "jetstream_node.mjs"), "skyware", url, str(n)],
+        }
+        found = {}
+        for i in range(self.a.rounds + 1):  # they take turns; the first turn warms up
+            for name, argv in peers.items():
+                out = subprocess.run(argv, check=True, capture_output=True, text=True, env=self.env).stdout
+                if i:
+                    found.setdefault(name, []).append([float(x) for x in out.split()])
+            r = self.run("tail", "--host", url, "--wire", "v1", "--collection", "*", "--limit", n, "-o", "ndjson")
+            if i:
+                found.setdefault("zk jetstream tail, all to /dev/null", []).append([r.seconds, r.cpu])
+        p.communicate("x\n")
+        mine = statistics.median(x[0] for x in found["zk jetstream tail, all to /dev/null"])
+        for name, xs in found.items():
+            sec = statistics.median(x[0] for x in xs)
+            print(f"{name:58} {n / sec:12,.0f}/s  {n / statistics.median(x[1] for x in xs):,.0f}/CPU s  "
+                  f"zk is {sec / mine:.2f} of it", flush=True)
+
+    def store_args(self, *more):
+        return ["run", "--from", self.creates, "--collection", "*", "--store", self.dir / "store", "--min-free", "0",
+                "--listen", "off", "--retention", "0", "--rotate", "24h", "--rotate-bytes", "16GiB", *more]
+
+    @property
+    def creates(self):
+        path = self.dir / "creates.ndjson"
+        if not path.exists():
+            make_events(path, self.a.events, kinds="app.bsky.")
+        return path
+
+    def fresh(self, cache=None):
+        shutil.rmtree(self.dir / "store", ignore_errors=True)
+        (self.dir / "store").mkdir()
+        if cache:
+            shutil.copy(cache, self.dir / "store/cache.db")
+
+    def full_cache(self):
+        path = self.dir / "cache.db"
+        if not path.exists():
+            make_cache(path)
+        return path
+
+    def count(self):
+        n = full = 0
+        for f in (self.dir / "store").glob("jetstream_*.db"):
+            db = sqlite3.connect(f)
+            a, b = db.execute("SELECT count(*), coalesce(sum(hydration = 2), 0) FROM records").fetchone()
+            n, full = n + a, full + b
+            db.close()
+        return n, full
+
+    def checked(self, results, full):
+        n, hydrated = self.count()
+        if n != self.a.events or (full and hydrated < n * 0.9):
+            sys.exit(f"{n} of {self.a.events} events are stored, {hydrated} complete")
+        return f"  lost 0, {hydrated / n:.0%} complete" if full else "  lost 0"
+
+    def store(self):
+        results = self.rounds(*self.store_args("--hydrate", "none"), before=self.fresh)
+        self.say("run --from FILE --hydrate none", self.a.events, results, extra=self.checked(results, False))
+
+    CACHED = ("--hydrate", "cached", "--post-ttl", "12h", "--user-ttl", "12h")
+
+    def cached(self):
+        cache = self.full_cache()
+        # Loading 90,000 objects and saving them again is no part of the rate.
+        empty = self.dir / "one.ndjson"
+        empty.write_text(self.creates.open().readline())
+        self.fresh(cache)
+        args = self.store_args(*self.CACHED)
+        args[2] = empty
+        idle = self.run(*args)
+        results = self.rounds(*self.store_args(*self.CACHED), before=lambda: self.fresh(cache))
+        extra = self.checked(results, True)
+        for r in results:
+            r.seconds -= idle.seconds
+            r.cpu -= idle.cpu
+        self.say("run --from FILE --hydrate cached, full caches", self.a.events, results, 100000, extra)
+
+    def redis(self):
+        binary = next((b for b in ("/usr/bin/redis-server", "/usr/bin/redis-check-rdb") if os.path.exists(b)), None)
+        if not binary:
+            print("redis: not installed")
+            return
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        p = subprocess.Popen(["redis-server", "--port", str(port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1",
+                              "--dir", str(self.dir)], executable=binary, stdout=subprocess.DEVNULL)
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                time.sleep(0.02)
+        cache = self.full_cache()
+        url = f"redis://127.0.0.1:{port}"
+        self.fresh(cache)
+        args = self.store_args(*self.CACHED, "--sink", "redis", "--redis", url, "--grace", "10m")
+        results = []
+        empty = self.dir / "one.ndjson"
+        empty.write_text(self.creates.open().readline())
+        idle = self.run(*[empty if i == 2 else x for i, x in enumerate(args)])
+        for i in range(self.a.rounds + 1):
+            self.fresh(cache)
+            before = os.times()
+            r = self.run(*args)
+            if i:
+                r.seconds -= idle.seconds
+                r.cpu -= idle.cpu
+                results.append(r)
+            del before
+        self.say("the same with Redis as well", self.a.events, results, 60000, self.checked(results, True))
+        p.terminate()
+        p.wait()
+
+    def latency(self, rate=5000, seconds=20):
+        n = rate * seconds
+        path = self.dir / "paced.ndjson"
+        make_events(path, n, kinds="app.bsky.")
+        p, port = self.host(path, n, rate)
+        self.fresh(self.full_cache())
+        ready = self.dir / "ready"
+        ready.unlink(missing_ok=True)
+        z = subprocess.Popen([self.zk, "jetstream", "run", "--host", f"ws://127.0.0.1:{port}", "--wire", "v1", "--collection",
+                              "*", *self.CACHED, "--store", str(self.dir / "store"), "--min-free", "0", "--linger", "5ms",
+                              "--listen", "127.0.0.1:0", "--ready-file", str(ready)], env=self.env, stderr=subprocess.DEVNULL)
+        while not ready.exists() or not ready.read_text():
+            time.sleep(0.02)
+        api = "http://" + json.loads(ready.read_text())["api"][0]
+        get = lambda path: urllib.request.urlopen(api + path).read().decode()
+        while json.loads(get("/stats"))["data"]["events_stored"] < n:
+            time.sleep(0.2)
+        buckets = [(float(le), int(c)) for le, c in
+                   re.findall(r'zk_jetstream_latency_seconds_bucket\{le="([0-9.]+)"\} (\d+)', get("/metrics"))]
+        with open(f"/proc/{z.pid}/stat") as f:
+            cpu = sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+        z.terminate()
+        _, _, use = os.wait4(z.pid, 0)
+        p.communicate("x\n")
+
+        def quantile(q):
+            last = 0.0, 0
+            for le, c in buckets:
+                if c >= q * n:
+                    return last[0] + (le - last[0]) * (q * n - last[1]) / max(c - last[1], 1)
+                last = le, c
+            return float("inf")
+        within = dict(buckets)[0.01] / n
+        print(f"receipt to commit at {rate:,}/s, linger 5 ms: p50 {quantile(.5) * 1000:.1f} p99 {quantile(.99) * 1000:.1f} "
+              f"p99.9 {quantile(.999) * 1000:.1f} ms; {within:.2%} within 10 ms; CPU {cpu / seconds:.1%} of one core; "
+              f"RSS {use.ru_maxrss / 1024:.0f} MiB; lost 0", flush=True)
+
+    def live(self):
+        self.latency(rate=1000, seconds=15)
+
+    def query(self):
+        self.fresh()
+        self.run(*self.store_args("--hydrate", "none", "--rotate-bytes", "64MiB", "--compress", "none", "--limit",
+                                  min(self.a.events, 200000)))
+        # The next start seals what is left.
+        files = len(list((self.dir / "store").glob("jetstream_*.db")))
+        did = json.loads(self.creates.open().readline())["did"]
+        one = self.run("query", "--store", self.dir / "nothing", "--did", did, check=False)
+        times = []
+        for i in range(self.a.rounds + 1):
+            r = self.run("query", "--store", self.dir / "store", "--did", did, "--limit", "1000000", "--fields", "at_uri")
+            if i:
+                times.append((r.seconds - one.seconds) * 1000 / files)
+        print(f"query --did over {files} files: {statistics.median(times):.1f} ms a file (goal 10)", flush=True)
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("build")
+    p.add_argument("--events", type=int, default=500000)
+    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--only", default="file,ws,store,cached,redis,latency,live,query")
+    a = p.parse_args()
+    b = Bench(a)
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs; {a.events:,} events of {b.size:.0f} bytes", flush=True)
+    try:
+        for part in a.only.split(","):
+            getattr(b, part)()
+    finally:
+        shutil.rmtree(b.dir, ignore_errors=True)
+
+
+main()
