@@ -248,7 +248,9 @@ struct zk_jet_source *jet_source(struct zk_app *app, const struct jet_opts *o,
 		return NULL;
 	if (in->since.kind != ZK_JET_POS_NONE)
 		file.skip = 0;
-	if (o->from)
+	if (o->from && zk_str_starts(zk_str_of(o->from), ZK_STR("redis:")))
+		r = zk_fail(err, ZK_E_USAGE, "only `zk jetstream run` reads redis:");
+	else if (o->from)
 		r = zk_jet_file_source_new(loop, &file, hooks, &source, err);
 	else if (o->zstd == ZK_JET_ZSTD_ON && o->wire == ZK_JET_WIRE_1 && !o->dictionary)
 		r = zk_fail(err, ZK_E_CONFIG,

@@ -77,8 +77,8 @@ extern const char *const jet_wires[], *const jet_zstds[], *const jet_shapes[],
 		  JET_OFF(from),                                                         \
 		  .group = JET_G_SOURCE,                                                 \
 		  .complete = "file",                                                    \
-		  .help = "read NDJSON (also .zst, .gz), a store file, or - instead of " \
-		          "a host" },                                                    \
+		  .help = "read NDJSON (also .zst, .gz), a store file, - or (run) "      \
+		          "redis:STREAM" },                                              \
 	        { .type = ZK_OPT_STR,                                                    \
 		  .name = "pace",                                                        \
 		  .meta = "Nx",                                                          \

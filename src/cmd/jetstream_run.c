@@ -314,6 +314,7 @@ static struct zk_jet_pipe *make_pipe(struct run *r)
 		.linger_ms = r->o->linger_ms,
 		.retry_max_ms = (int64_t)r->app->retry.max_time_ms,
 		.min_free = r->o->min_free,
+		.redelivers = jet_run_from_redis(r),
 		.limit = r->o->limit,
 		.until = r->in.until,
 		.ctx = r,
@@ -341,23 +342,6 @@ static int make_hydrator(struct run *r, struct zk_error *err)
 		return -(int)err->code;
 	if (r->hydrator && r->dir)
 		zk_jet_cachefile_load(r->dir, r->hydrator);
-	return 0;
-}
-
-static int make_source(struct run *r, struct zk_error *err)
-{
-	struct zk_jet_source_hooks hooks = zk_jet_pipe_hooks(r->pipe);
-	struct zk_jet_place place = { 0 };
-	char *source =
-	        r->o->jet.from ? zk_jet_file_label(r->o->jet.from) : zk_strdup("host");
-
-	if (r->store)
-		(void)zk_jet_store_place(r->store, source, &place);
-	free(source);
-	r->source = jet_source(r->app, &r->o->jet, &r->in, &place, &hooks, err);
-	if (!r->source)
-		return -(int)err->code;
-	zk_jet_pipe_attach(r->pipe, r->source);
 	return 0;
 }
 
@@ -399,7 +383,7 @@ static int start(struct run *r, struct zk_error *err)
 	zk_jet_pipe_use(r->pipe, r->hydrator, r->store, r->dead);
 	r->stop = zk_app_stop(r->app, &stop, err);
 	if (!r->stop || (r->store && jet_run_sinks(r, err) < 0) ||
-	    jet_run_web(r, err) < 0 || make_source(r, err) < 0)
+	    jet_run_web(r, err) < 0 || jet_run_source(r, err) < 0)
 		return -(int)err->code;
 	announce(r);
 	return 0;

@@ -22,13 +22,21 @@ struct run_opts {
 	uint64_t rotate_bytes, max_bytes, min_free, limit;
 	/* Redis */
 	const char *redis_url, *redis_stream;
-	uint64_t redis_maxlen;
+	const char *redis_group, *redis_consumer;
+	uint64_t redis_maxlen, redis_partitions;
 	int redis_fields, redis_id;
 	struct jet_s3_opts s3;
 	bool s3_keep_local;
 };
 
 extern const struct zk_opt zk_jetstream_run_rows[];
+
+/* A follower and what is behind it; `free` frees both. */
+struct jet_sink {
+	struct zk_jet_follower *follower;
+	void (*free)(void *ctx);
+	void *ctx;
+};
 
 struct run {
 	struct zk_app *app;
@@ -48,8 +56,8 @@ struct run {
 	struct zk_jet_source *source;
 	struct zk_timer *keep; /* retention, once in a while */
 	struct zk_progress *progress;
-	struct zk_jet_follower *followers[ZK_JET_FOLLOWERS_MAX];
-	size_t n_followers, n_fds, draining_sinks;
+	struct jet_sink sinks[ZK_JET_FOLLOWERS_MAX];
+	size_t n_sinks, n_fds, draining_sinks;
 	int fds[ZK_JET_FOLLOWERS_MAX]; /* of file sinks */
 	void (*drained)(struct run *r);
 	struct zk_jet_redis *redis;
@@ -60,9 +68,17 @@ struct run {
 	bool over, draining, gap_stop, blocked;
 };
 
+/* jetstream_run_source.c */
+bool jet_run_from_redis(const struct run *r);
+int jet_run_source(struct run *r, struct zk_error *err) ZK_MUST_USE;
 /* jetstream_run_sinks.c */
 int jet_run_sinks(struct run *r, struct zk_error *err) ZK_MUST_USE;
 void jet_run_sinks_done(struct run *r);
+/* zk's own families as sinks; `name` as --sink has it, `where` what is behind the colon. */
+int jet_run_triggers(struct run *r, const char *name, const char *where,
+                     struct jet_sink *ret, struct zk_error *err) ZK_MUST_USE;
+int jet_run_zerobus(struct run *r, const char *name, const char *where,
+                    struct jet_sink *ret, struct zk_error *err) ZK_MUST_USE;
 /* `n` rows more are in the store. */
 void jet_run_kick(struct run *r, size_t n);
 /* Whether every sink that reads the store has passed the file: it may be packed. */

@@ -17,17 +17,13 @@
 
 /* ---- sinks ---- */
 
-static int add(struct run *r, struct zk_jet_follower *f, struct zk_error *err)
+static void free_follower(void *ctx)
 {
-	if (r->n_followers == ZK_JET_FOLLOWERS_MAX)
-		return zk_fail(err, ZK_E_USAGE, "more than %d sinks",
-		               ZK_JET_FOLLOWERS_MAX);
-	r->followers[r->n_followers++] = f;
-	return 0;
+	zk_jet_follower_free(ctx);
 }
 
 static int add_lines(struct run *r, const char *name, int fd, bool sync,
-                     struct zk_error *err)
+                     struct jet_sink *ret, struct zk_error *err)
 {
 	struct zk_jet_follower_conf conf = {
 		.name = name,
@@ -40,37 +36,57 @@ static int add_lines(struct run *r, const char *name, int fd, bool sync,
 
 	if (zk_jet_follower_new(r->loop, &conf, zk_app_metrics(r->app), &f, err) < 0)
 		return -(int)err->code;
-	return add(r, f, err);
+	*ret = (struct jet_sink){ .follower = f, .free = free_follower, .ctx = f };
+	return 0;
+}
+
+static int add_stdout(struct run *r, const char *name, const char *where,
+                      struct jet_sink *ret, struct zk_error *err)
+{
+	(void)where;
+	return add_lines(r, name, STDOUT_FILENO, /* sync */ false, ret, err);
 }
 
 static int add_file(struct run *r, const char *name, const char *path,
-                    struct zk_error *err)
+                    struct jet_sink *ret, struct zk_error *err)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return zk_fail_errno(err, ZK_E_CREATE, errno, "cannot write '%s'", path);
 	r->fds[r->n_fds++] = fd;
-	return add_lines(r, name, fd, /* sync */ true, err);
+	return add_lines(r, name, fd, /* sync */ true, ret, err);
 }
 
-static int add_redis(struct run *r, struct zk_error *err)
+static void free_redis(void *ctx)
+{
+	zk_jet_redis_free(ctx);
+}
+
+static int add_redis(struct run *r, const char *name, const char *where,
+                     struct jet_sink *ret, struct zk_error *err)
 {
 	struct zk_jet_redis_conf conf = {
 		.url = r->o->redis_url,
 		.stream = r->o->redis_stream,
 		.maxlen = r->o->redis_maxlen,
+		.partitions = (unsigned)r->o->redis_partitions,
 		.fields = (enum zk_jet_redis_fields)r->o->redis_fields,
 		.position_ids = r->o->redis_id == 1,
 		.dir = r->dir,
 		.envelope = (enum zk_jet_envelope)r->o->jet.envelope,
 	};
 
+	(void)name;
+	(void)where;
 	if (r->redis)
 		return zk_fail(err, ZK_E_USAGE, "--sink redis is there twice");
 	if (zk_jet_redis_new(r->loop, &conf, zk_app_metrics(r->app), &r->redis, err) < 0)
 		return -(int)err->code;
-	return add(r, zk_jet_redis_follower(r->redis), err);
+	*ret = (struct jet_sink){ .follower = zk_jet_redis_follower(r->redis),
+		                  .free = free_redis,
+		                  .ctx = r->redis };
+	return 0;
 }
 
 static void on_refused(void *ctx, const struct zk_error *err)
@@ -83,7 +99,8 @@ static void on_refused(void *ctx, const struct zk_error *err)
 }
 
 /* Repeats for ever, from a second on up to five minutes unless the options say otherwise. */
-static int add_s3(struct run *r, struct zk_error *err)
+static int add_s3(struct run *r, const char *name, const char *where,
+                  struct jet_sink *ret, struct zk_error *err)
 {
 	struct zk_s3_cred cred = { 0 };
 	struct zk_jet_archive_conf conf = {
@@ -98,6 +115,9 @@ static int add_s3(struct run *r, struct zk_error *err)
 	};
 	int x;
 
+	(void)name;
+	(void)where;
+	*ret = (struct jet_sink){ 0 }; /* it takes files, not rows */
 	if (r->archive)
 		return zk_fail(err, ZK_E_USAGE, "--sink s3 is there twice");
 	x = jet_s3_conf(&r->o->s3, &conf.s3, &cred, err);
@@ -113,35 +133,57 @@ static int add_s3(struct run *r, struct zk_error *err)
 	return x;
 }
 
+enum where { NO_WHERE, MAY_WHERE, MUST_WHERE };
+
+/* What --sink knows: "NAME" or "NAME:WHERE". */
+static const struct {
+	const char *name;
+	enum where where;
+	int (*add)(struct run *r, const char *name, const char *where,
+	           struct jet_sink *ret, struct zk_error *err);
+} kinds[] = {
+	{ "stdout", NO_WHERE, add_stdout },
+	{ "redis", NO_WHERE, add_redis },
+	{ "s3", NO_WHERE, add_s3 },
+	{ "file", MUST_WHERE, add_file },
+	{ "triggers", MAY_WHERE, jet_run_triggers },
+	{ "zerobus", MUST_WHERE, jet_run_zerobus },
+};
+
+static int add(struct run *r, const char *name, struct jet_sink *ret,
+               struct zk_error *err)
+{
+	zk_str kind, where = zk_str_cut(zk_str_of(name), ':', &kind);
+
+	for (size_t i = 0; i < ZK_ARRAY_LEN(kinds); i++) {
+		if (!zk_str_eq(kind, zk_str_of(kinds[i].name)) ||
+		    (kinds[i].where == NO_WHERE && where.p) ||
+		    (kinds[i].where == MUST_WHERE && !where.n))
+			continue;
+		return kinds[i].add(r, name, where.n ? where.p : NULL, ret, err);
+	}
+	return zk_fail(err, ZK_E_USAGE, "--sink: there is no '%s'", name);
+}
+
 int jet_run_sinks(struct run *r, struct zk_error *err)
 {
 	for (size_t i = 0; i < r->o->sinks.n; i++) {
-		const char *s = r->o->sinks.v[i];
-		int x;
+		struct jet_sink *s = &r->sinks[r->n_sinks];
 
-		if (strcmp(s, "redis") == 0)
-			x = add_redis(r, err);
-		else if (strcmp(s, "s3") == 0)
-			x = add_s3(r, err);
-		else if (strcmp(s, "stdout") == 0)
-			x = add_lines(r, "stdout", STDOUT_FILENO, false, err);
-		else if (strncmp(s, "file:", 5) == 0 && s[5] &&
-		         r->n_fds < ZK_JET_FOLLOWERS_MAX)
-			x = add_file(r, s, s + 5, err);
-		else
-			x = zk_fail(err, ZK_E_USAGE, "--sink: there is no '%s'", s);
-		if (x < 0)
-			return x;
+		if (r->n_sinks == ZK_JET_FOLLOWERS_MAX)
+			return zk_fail(err, ZK_E_USAGE, "more than %d sinks",
+			               ZK_JET_FOLLOWERS_MAX);
+		if (add(r, r->o->sinks.v[i], s, err) < 0)
+			return -(int)err->code;
+		r->n_sinks += s->follower != NULL;
 	}
 	return 0;
 }
 
 void jet_run_sinks_done(struct run *r)
 {
-	for (size_t i = 0; i < r->n_followers; i++)
-		if (!r->redis || r->followers[i] != zk_jet_redis_follower(r->redis))
-			zk_jet_follower_free(r->followers[i]);
-	zk_jet_redis_free(r->redis);
+	for (size_t i = 0; i < r->n_sinks; i++)
+		r->sinks[i].free(r->sinks[i].ctx);
 	zk_jet_archive_free(ZK_TAKE(r->archive));
 	for (size_t i = 0; i < r->n_fds; i++)
 		(void)close(r->fds[i]); /* synced by their followers */
@@ -149,16 +191,16 @@ void jet_run_sinks_done(struct run *r)
 
 void jet_run_kick(struct run *r, size_t n)
 {
-	for (size_t i = 0; i < r->n_followers; i++)
-		zk_jet_follower_kick(r->followers[i], n);
+	for (size_t i = 0; i < r->n_sinks; i++)
+		zk_jet_follower_kick(r->sinks[i].follower, n);
 }
 
 bool jet_run_passed(void *run, const char *file)
 {
 	const struct run *r = run;
 
-	for (size_t i = 0; i < r->n_followers; i++)
-		if (!zk_jet_follower_passed(r->followers[i], file))
+	for (size_t i = 0; i < r->n_sinks; i++)
+		if (!zk_jet_follower_passed(r->sinks[i].follower, file))
 			return false;
 	return true;
 }
@@ -182,9 +224,9 @@ static void on_idle(void *ctx)
 void jet_run_drain_sinks(struct run *r, void (*fn)(struct run *r))
 {
 	r->drained = fn;
-	r->draining_sinks = r->n_followers + 1 + (r->archive != NULL);
-	for (size_t i = 0; i < r->n_followers; i++)
-		zk_jet_follower_when_idle(r->followers[i], on_idle, r);
+	r->draining_sinks = r->n_sinks + 1 + (r->archive != NULL);
+	for (size_t i = 0; i < r->n_sinks; i++)
+		zk_jet_follower_when_idle(r->sinks[i].follower, on_idle, r);
 	if (r->archive)
 		zk_jet_archive_when_idle(r->archive, on_idle, r);
 	on_idle(r);
@@ -201,7 +243,7 @@ static void collect(void *ctx, struct zk_jet_view *v)
 	if (r->hydrator)
 		zk_jet_hydrator_figures(r->hydrator, &v->hydrator);
 	v->has_store = r->store != NULL;
-	v->from_host = !r->o->jet.from;
+	v->from_host = !r->o->jet.from || jet_run_from_redis(r);
 	if (r->store)
 		zk_jet_store_sizes(r->store, &v->store_bytes, &v->sealed);
 	if (r->sessions)
@@ -212,8 +254,9 @@ static void collect(void *ctx, struct zk_jet_view *v)
 		v->redis_stream = r->o->redis_stream;
 		v->redis_maxlen = r->o->redis_maxlen;
 	}
-	for (size_t i = 0; i < r->n_followers; i++)
-		zk_jet_follower_view(r->followers[i], &v->followers[v->n_followers++]);
+	for (size_t i = 0; i < r->n_sinks; i++)
+		zk_jet_follower_view(r->sinks[i].follower,
+		                     &v->followers[v->n_followers++]);
 	if (r->archive && v->n_followers < ZK_JET_FOLLOWERS_MAX)
 		zk_jet_archive_view(r->archive, &v->followers[v->n_followers++]);
 }

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/spool_senders.h"
 #include "codec/jscan.h"
 #include "net/url.h"
 #include "rt/progress.h"
@@ -99,6 +100,21 @@ static void on_retry(void *ctx, unsigned retry, unsigned max, int64_t wait_ms,
 	(void)ctx;
 	zk_say("%s; attempt %u of %u in %.1f s", err->msg, retry + 1, max + 1,
 	       (double)wait_ms / 1000);
+}
+
+int trig_options_for(struct zk_app *app, const char *url, struct zk_optpool *pool,
+                     struct trig_opts *o, struct zk_error *err)
+{
+	static const struct zk_opt rows[] = { TRIG_CLIENT_ROWS, ZK_OPT_END };
+
+	if (zk_spool_options(app, rows, "triggers", pool, o, err) < 0)
+		return -(int)err->code;
+	if (!url)
+		return 0;
+	if (!zk_spool_same_origin(o->url, url))
+		o->key = (struct zk_secret){ 0 };
+	o->url = url;
+	return 0;
 }
 
 int trig_open(struct zk_app *app, const struct trig_opts *o, bool need_key,

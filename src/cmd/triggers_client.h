@@ -35,6 +35,13 @@ struct trig_opts {
 		.help = "API key; without one, the key that --save stored"        \
 	}
 
+/* The options as `zk triggers` would have them, for what sends beside it: `url` instead of the
+ * configured address unless NULL. A configured key goes to no other server (ux.md §5); a saved
+ * one may be there. */
+struct zk_optpool;
+int trig_options_for(struct zk_app *app, const char *url, struct zk_optpool *pool,
+                     struct trig_opts *o, struct zk_error *err) ZK_MUST_USE;
+
 #define TRIG_GROUPS (ZK_OPTS_HTTP | ZK_OPTS_RETRY)
 
 struct trig_session {

@@ -29,23 +29,6 @@ struct flush {
 	struct zk_error err; /* why it ends; code 0 = at the end, or stopped */
 };
 
-/* ---- the key ------------------------------------------------------------------------------ */
-
-static const struct zk_opt rows[] = { TRIG_CLIENT_ROWS, ZK_OPT_END };
-
-/* Options as `zk triggers` would have them, but for the server of the target. */
-static int load_options(struct zk_app *app, const char *url, struct zk_optpool *pool,
-                        struct trig_opts *o, struct zk_error *err)
-{
-	if (zk_spool_options(app, rows, "triggers", pool, o, err) < 0)
-		return -(int)err->code;
-	/* The key that is configured belongs to another server; a saved one may be there. */
-	if (!zk_spool_same_origin(o->url, url))
-		o->key = (struct zk_secret){ 0 };
-	o->url = url;
-	return 0;
-}
-
 /* ---- answers ------------------------------------------------------------------------------ */
 
 static void fail(struct flush *f, const struct zk_error *err)
@@ -229,7 +212,8 @@ int zk_triggers_spool_flush(struct zk_spool_job *job, struct zk_error *err)
 
 	f->job = job;
 	f->loop = zk_app_loop(job->app, err);
-	int r = f->loop ? load_options(job->app, url, &pool, &o, err) : -(int)err->code;
+	int r = f->loop ? trig_options_for(job->app, url, &pool, &o, err)
+	                : -(int)err->code;
 
 	if (r == 0)
 		r = trig_open(job->app, &o, /* need_key */ true, &f->s, err);

@@ -422,6 +422,7 @@ static inline const char *scan_member(struct scan *s, const char *p)
 		forget_below(s, row);
 		if (p < s->end && *p == '{') {
 			p = open_container(s, p);
+			ZK_ASSERT(s->depth <= ZK_JSCAN_LEVELS);
 			s->levels[s->depth] = l;
 			return p ? next_name(s, p, /* first */ true) : NULL;
 		}

@@ -40,6 +40,8 @@ enum want {
 	N_WANTS,
 };
 
+#define HEADS W_TEXT /* so many without those of the record */
+
 #define TOP(n)                         \
 	{                              \
 		.name = ZK_STR_INIT(n) \
@@ -49,7 +51,7 @@ enum want {
 		.name = ZK_STR_INIT(n), .in = (parent) + 1 \
 	}
 
-static const struct zk_jwant wants[N_WANTS] = {
+static const struct zk_jplan_want wants[N_WANTS] = {
 	[W_DID] = TOP("did"),
 	[W_TIME] = TOP("time_us"),
 	[W_CURSOR] = TOP("cursor"),
@@ -90,15 +92,18 @@ const char *zk_jet_dead_name(enum zk_jet_dead dead)
 		[ZK_JET_DEAD_ZSTD] = "zstd",
 		[ZK_JET_DEAD_ENVELOPE] = "envelope",
 		[ZK_JET_DEAD_STORE] = "store",
+		[ZK_JET_DEAD_SINK] = "sink",
 		[ZK_JET_CONTROL] = "control",
 	};
 
 	return names[dead];
 }
 
-void zk_jet_decoder_init(struct zk_jet_decoder *d)
+void zk_jet_decoder_init(struct zk_jet_decoder *d, bool records)
 {
 	zk_buf_init(&d->text, ZK_JET_EVENT_MAX);
+	d->escapes = false;
+	zk_jplan_init(&d->plan, wants, records ? N_WANTS : HEADS);
 }
 
 void zk_jet_decoder_done(struct zk_jet_decoder *d)
@@ -116,6 +121,8 @@ static zk_str text_of(struct zk_jet_decoder *d, const struct zk_jval *v)
 
 	if (v->type != ZK_J_STRING)
 		return ZK_STR_NULL;
+	if (!d->escapes)
+		return zk_str_n(v->raw.p + 1, v->raw.n - 2);
 	if (zk_jstr_plain(v->raw, &s))
 		return s;
 	at = d->text.n;
@@ -159,50 +166,50 @@ static struct zk_jval only(const struct zk_jval *v, enum zk_jtype type)
 }
 
 /* The commit's own members, and those of its record. */
-static void read_commit(struct zk_jet_decoder *d, const struct zk_jwant *w,
+static void read_commit(struct zk_jet_decoder *d, const struct zk_jval *w,
                         struct zk_jet_event *e)
 {
-	e->rev = text_of(d, &w[W_REV].val);
-	e->op_text = text_of(d, &w[W_OPERATION].val);
-	e->collection = text_of(d, &w[W_COLLECTION].val);
-	e->rkey = text_of(d, &w[W_RKEY].val);
+	e->rev = text_of(d, &w[W_REV]);
+	e->op_text = text_of(d, &w[W_OPERATION]);
+	e->collection = text_of(d, &w[W_COLLECTION]);
+	e->rkey = text_of(d, &w[W_RKEY]);
 	e->op = op_of(e->op_text);
-	e->record = only(&w[W_RECORD].val, ZK_J_OBJECT);
+	e->record = only(&w[W_RECORD], ZK_J_OBJECT);
 	if (!e->record.raw.n)
 		return;
-	e->text = only(&w[W_TEXT].val, ZK_J_STRING);
-	e->langs = only(&w[W_LANGS].val, ZK_J_ARRAY);
-	e->facets = only(&w[W_FACETS].val, ZK_J_ARRAY);
-	e->reply = only(&w[W_REPLY].val, ZK_J_OBJECT);
-	e->embed = only(&w[W_EMBED].val, ZK_J_OBJECT);
-	e->subject = w[W_SUBJECT].val;
+	e->text = only(&w[W_TEXT], ZK_J_STRING);
+	e->langs = only(&w[W_LANGS], ZK_J_ARRAY);
+	e->facets = only(&w[W_FACETS], ZK_J_ARRAY);
+	e->reply = only(&w[W_REPLY], ZK_J_OBJECT);
+	e->embed = only(&w[W_EMBED], ZK_J_OBJECT);
+	e->subject = w[W_SUBJECT];
 }
 
-static void read_relay(const struct zk_jwant *w, struct zk_jet_event *e)
+static void read_relay(const struct zk_jval *w, struct zk_jet_event *e)
 {
 	static const enum want seqs[ZK_JET_KINDS] = { [ZK_JET_IDENTITY] = W_IDENTITY_SEQ,
 		                                      [ZK_JET_ACCOUNT] = W_ACCOUNT_SEQ,
 		                                      [ZK_JET_SYNC] = W_SYNC_SEQ };
-	const struct zk_jval *seq = &w[seqs[e->kind]].val;
+	const struct zk_jval *seq = &w[seqs[e->kind]];
 
 	if (e->kind != ZK_JET_OTHER && seq->type == ZK_J_NUMBER)
 		e->relay_seq = seq->raw;
 	e->active = e->kind != ZK_JET_ACCOUNT ||
-	            !zk_str_eq(w[W_ACCOUNT_ACTIVE].val.raw, ZK_STR("false"));
+	            !zk_str_eq(w[W_ACCOUNT_ACTIVE].raw, ZK_STR("false"));
 }
 
-static bool read_numbers(const struct zk_jwant *w, struct zk_jet_event *e)
+static bool read_numbers(const struct zk_jval *w, struct zk_jet_event *e)
 {
 	uint64_t v;
 
-	if (is_there(&w[W_TIME].val)) {
-		if (!zk_jnum_u64(w[W_TIME].val.raw, &v) || v > INT64_MAX)
+	if (is_there(&w[W_TIME])) {
+		if (!zk_jnum_u64(w[W_TIME].raw, &v) || v > INT64_MAX)
 			return false;
 		e->has_time = true;
 		e->time_us = (int64_t)v;
 	}
-	e->has_cursor = w[W_CURSOR].val.type == ZK_J_NUMBER &&
-	                zk_jnum_u64(w[W_CURSOR].val.raw, &e->cursor);
+	e->has_cursor = w[W_CURSOR].type == ZK_J_NUMBER &&
+	                zk_jnum_u64(w[W_CURSOR].raw, &e->cursor);
 	return true;
 }
 
@@ -216,36 +223,38 @@ static enum zk_jet_dead dead_of(enum zk_code code)
 enum zk_jet_dead zk_jet_decode(struct zk_jet_decoder *d, zk_str frame,
                                struct zk_jet_event *e)
 {
-	struct zk_jwant w[N_WANTS];
+	struct zk_jval w[N_WANTS];
 	struct zk_jscan js;
 
 	memset(e, 0, sizeof(*e));
 	if (frame.n > ZK_JET_EVENT_MAX)
 		return ZK_JET_DEAD_TOO_BIG;
-	memcpy(w, wants, sizeof(w));
-	if (zk_jscan(frame, ZK_JET_DEPTH_MAX, w, N_WANTS, &js) < 0)
+	memset(w + HEADS, 0,
+	       sizeof(w) - HEADS * sizeof(w[0])); /* perhaps not in the plan */
+	if (zk_jscan_plan(frame, ZK_JET_DEPTH_MAX, &d->plan, w, &js) < 0)
 		return dead_of(js.code);
 	e->raw = js.top.raw;
 	if (js.top.type != ZK_J_OBJECT)
 		return ZK_JET_DEAD_JSON;
 	d->text.n = 0;
 	/* Decoded texts are never longer than they were. */
-	if (memchr(frame.p, '\\', frame.n))
+	d->escapes = js.has_escape;
+	if (js.has_escape)
 		(void)zk_buf_reserve(&d->text, frame.n);
-	if (is_there(&w[W_ERROR].val) && !is_there(&w[W_KIND].val)) {
-		e->error = text_of(d, &w[W_ERROR].val);
-		e->error_message = text_of(d, &w[W_MESSAGE].val);
+	if (is_there(&w[W_ERROR]) && !is_there(&w[W_KIND])) {
+		e->error = text_of(d, &w[W_ERROR]);
+		e->error_message = text_of(d, &w[W_MESSAGE]);
 		return ZK_JET_CONTROL;
 	}
-	e->did = text_of(d, &w[W_DID].val);
+	e->did = text_of(d, &w[W_DID]);
 	if (!zk_str_starts(e->did, ZK_STR("did:")) || e->did.n > DID_MAX)
 		return ZK_JET_DEAD_NO_DID;
-	if ((is_there(&w[W_KIND].val) && w[W_KIND].val.type != ZK_J_STRING) ||
+	if ((is_there(&w[W_KIND]) && w[W_KIND].type != ZK_J_STRING) ||
 	    !read_numbers(w, e))
 		return ZK_JET_DEAD_BAD_MEMBER;
-	e->kind_text = text_of(d, &w[W_KIND].val);
+	e->kind_text = text_of(d, &w[W_KIND]);
 	e->kind = kind_of(e->kind_text);
-	if (is_there(&w[W_COMMIT].val) && w[W_COMMIT].val.type != ZK_J_OBJECT)
+	if (is_there(&w[W_COMMIT]) && w[W_COMMIT].type != ZK_J_OBJECT)
 		return ZK_JET_DEAD_BAD_MEMBER;
 	e->active = true;
 	if (e->kind == ZK_JET_COMMIT)

@@ -10,6 +10,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "codec/jplan.h"
 #include "codec/jscan.h"
 
 enum zk_jet_kind {
@@ -41,7 +42,8 @@ enum zk_jet_dead {
 	ZK_JET_DEAD_ZSTD,
 	ZK_JET_DEAD_ENVELOPE,
 	ZK_JET_DEAD_STORE,
-	ZK_JET_CONTROL, /* an error of the server, not an event */
+	ZK_JET_DEAD_SINK, /* a sink refuses it for good; it is stored */
+	ZK_JET_CONTROL,   /* an error of the server, not an event */
 };
 
 /* "json", "utf8", … as dead.ndjson has it. */
@@ -66,10 +68,13 @@ struct zk_jet_event {
 };
 
 struct zk_jet_decoder {
-	struct zk_buf text; /* texts that had escapes */
+	struct zk_buf text;   /* texts that had escapes */
+	bool escapes;         /* the last event has some */
+	struct zk_jplan plan; /* what is looked for */
 };
 
-void zk_jet_decoder_init(struct zk_jet_decoder *d);
+/* `records`: also members of the record are found (`text` to `subject`). */
+void zk_jet_decoder_init(struct zk_jet_decoder *d, bool records);
 void zk_jet_decoder_done(struct zk_jet_decoder *d);
 
 #define ZK_JET_DEPTH_MAX 256
@@ -90,6 +95,7 @@ enum zk_jet_frame {
 };
 
 struct zk_jet_v2 {
+	struct zk_jplan plan;
 	enum zk_jet_dead dead;
 	zk_str payload;      /* as it came */
 	struct zk_buf event; /* the payload in the shape of the first wire */

@@ -41,7 +41,7 @@ enum want {
 		.name = ZK_STR_INIT(n), .in = W_PAYLOAD + 1 \
 	}
 
-static const struct zk_jwant wants[N_WANTS] = {
+static const struct zk_jplan_want wants[N_WANTS] = {
 	[W_TYPE] = TOP("$type"),
 	[W_PAYLOAD] = TOP("payload"),
 	[W_ERROR] = TOP("error"),
@@ -66,6 +66,7 @@ static const struct zk_jwant wants[N_WANTS] = {
 void zk_jet_v2_init(struct zk_jet_v2 *v)
 {
 	memset(v, 0, sizeof(*v));
+	zk_jplan_init(&v->plan, wants, N_WANTS);
 	zk_buf_init(&v->event, ZK_JET_EVENT_MAX + 4096);
 	zk_buf_init(&v->name, 1024);
 	zk_buf_init(&v->message, 65536);
@@ -103,7 +104,7 @@ static void put_member(struct zk_buf *b, bool *comma, const char *name,
 	zk_buf_add(b, v->raw);
 }
 
-static void put_commit(struct zk_buf *b, const struct zk_jwant *w)
+static void put_commit(struct zk_buf *b, const struct zk_jval *w)
 {
 	static const struct {
 		const char *name;
@@ -120,7 +121,7 @@ static void put_commit(struct zk_buf *b, const struct zk_jwant *w)
 
 	zk_buf_lit(b, ",\"commit\":{");
 	for (size_t i = 0; i < ZK_ARRAY_LEN(rows); i++)
-		put_member(b, &comma, rows[i].name, &w[rows[i].want].val);
+		put_member(b, &comma, rows[i].name, &w[rows[i].want]);
 	zk_buf_char(b, '}');
 }
 
@@ -131,7 +132,7 @@ static enum zk_jet_frame dead(struct zk_jet_v2 *v, enum zk_jet_dead why)
 }
 
 /* The payload of an event: exact numbers, everything else as bytes. */
-static enum zk_jet_frame put_event(struct zk_jet_v2 *v, const struct zk_jwant *w,
+static enum zk_jet_frame put_event(struct zk_jet_v2 *v, const struct zk_jval *w,
                                    const char *kind)
 {
 	static const struct {
@@ -147,14 +148,12 @@ static enum zk_jet_frame put_event(struct zk_jet_v2 *v, const struct zk_jwant *w
 	uint64_t seq = 0;
 	zk_str time;
 
-	if (w[W_SEQ].val.type != ZK_J_NUMBER || !zk_jnum_u64(w[W_SEQ].val.raw, &seq) ||
-	    !seq)
+	if (w[W_SEQ].type != ZK_J_NUMBER || !zk_jnum_u64(w[W_SEQ].raw, &seq) || !seq)
 		return dead(v, ZK_JET_DEAD_ENVELOPE);
 	zk_buf_clear(b);
 	zk_buf_lit(b, "{\"did\":");
-	zk_buf_add(b, w[W_DID].val.type == ZK_J_NONE ? ZK_STR("null") : w[W_DID].val.raw);
-	if (w[W_TIME].val.type == ZK_J_STRING &&
-	    zk_jstr_plain(w[W_TIME].val.raw, &time) &&
+	zk_buf_add(b, w[W_DID].type == ZK_J_NONE ? ZK_STR("null") : w[W_DID].raw);
+	if (w[W_TIME].type == ZK_J_STRING && zk_jstr_plain(w[W_TIME].raw, &time) &&
 	    zk_parse_rfc3339(time, &time_us, &ignored) == 0) {
 		zk_buf_lit(b, ",\"time_us\":");
 		zk_buf_i64(b, time_us);
@@ -168,26 +167,25 @@ static enum zk_jet_frame put_event(struct zk_jet_v2 *v, const struct zk_jwant *w
 		put_commit(b, w);
 	for (size_t i = 0; i < ZK_ARRAY_LEN(objects); i++)
 		if (strcmp(kind, objects[i].kind) == 0)
-			put_member(b, &comma, kind, &w[objects[i].want].val);
+			put_member(b, &comma, kind, &w[objects[i].want]);
 	zk_buf_char(b, '}');
 	return b->failed ? dead(v, ZK_JET_DEAD_TOO_BIG) : ZK_JET_FRAME_EVENT;
 }
 
-static enum zk_jet_frame read_payload(struct zk_jet_v2 *v, const struct zk_jwant *w)
+static enum zk_jet_frame read_payload(struct zk_jet_v2 *v, const struct zk_jval *w)
 {
 	static const char *const kinds[] = { "commit", "identity", "account", "sync" };
 	zk_str type;
 
-	if (w[W_PAYLOAD].val.type != ZK_J_OBJECT || w[W_KIND].val.type != ZK_J_STRING)
+	if (w[W_PAYLOAD].type != ZK_J_OBJECT || w[W_KIND].type != ZK_J_STRING)
 		return dead(v, ZK_JET_DEAD_ENVELOPE);
-	v->payload = w[W_PAYLOAD].val.raw;
-	if (!zk_jstr_plain(w[W_KIND].val.raw, &type) ||
-	    !zk_str_starts(type, ZK_STR(PREFIX)))
+	v->payload = w[W_PAYLOAD].raw;
+	if (!zk_jstr_plain(w[W_KIND].raw, &type) || !zk_str_starts(type, ZK_STR(PREFIX)))
 		return ZK_JET_FRAME_UNKNOWN;
 	type = zk_str_from(type, sizeof(PREFIX) - 1);
 	if (zk_str_eq(type, ZK_STR("info"))) {
-		put_text(&v->name, &w[W_INFO_NAME].val);
-		put_text(&v->message, &w[W_INFO_MESSAGE].val);
+		put_text(&v->name, &w[W_INFO_NAME]);
+		put_text(&v->message, &w[W_INFO_MESSAGE]);
 		return ZK_JET_FRAME_INFO;
 	}
 	for (size_t i = 0; i < ZK_ARRAY_LEN(kinds); i++)
@@ -198,7 +196,7 @@ static enum zk_jet_frame read_payload(struct zk_jet_v2 *v, const struct zk_jwant
 
 enum zk_jet_frame zk_jet_v2_read(struct zk_jet_v2 *v, zk_str frame)
 {
-	struct zk_jwant w[N_WANTS];
+	struct zk_jval w[N_WANTS];
 	struct zk_jscan js;
 	zk_str type;
 
@@ -206,18 +204,17 @@ enum zk_jet_frame zk_jet_v2_read(struct zk_jet_v2 *v, zk_str frame)
 	v->payload = ZK_STR_NULL;
 	if (frame.n > ZK_JET_EVENT_MAX)
 		return dead(v, ZK_JET_DEAD_TOO_BIG);
-	memcpy(w, wants, sizeof(w));
 	/* One level more than the event has. */
-	if (zk_jscan(frame, ZK_JET_DEPTH_MAX + 1, w, N_WANTS, &js) < 0)
+	if (zk_jscan_plan(frame, ZK_JET_DEPTH_MAX + 1, &v->plan, w, &js) < 0)
 		return dead(v, js.code == ZK_E_UTF8    ? ZK_JET_DEAD_UTF8
 		               : js.code == ZK_E_LIMIT ? ZK_JET_DEAD_TOO_DEEP
 		                                       : ZK_JET_DEAD_JSON);
-	if (js.top.type != ZK_J_OBJECT || w[W_TYPE].val.type != ZK_J_STRING ||
-	    !zk_jstr_plain(w[W_TYPE].val.raw, &type))
+	if (js.top.type != ZK_J_OBJECT || w[W_TYPE].type != ZK_J_STRING ||
+	    !zk_jstr_plain(w[W_TYPE].raw, &type))
 		return dead(v, ZK_JET_DEAD_ENVELOPE);
 	if (zk_str_eq(type, ZK_STR("error"))) {
-		put_text(&v->name, &w[W_ERROR].val);
-		put_text(&v->message, &w[W_MESSAGE].val);
+		put_text(&v->name, &w[W_ERROR]);
+		put_text(&v->message, &w[W_MESSAGE]);
 		return ZK_JET_FRAME_ERROR;
 	}
 	return zk_str_eq(type, ZK_STR("message")) ? read_payload(v, w)

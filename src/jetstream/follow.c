@@ -180,7 +180,10 @@ static void put_row(struct zk_jet_follower *f, struct zk_buf *text)
 		put_unresolved(f, zk_col_i64(f->read, 0), text);
 	row.unresolved = zk_buf_str(text);
 	rec->at = b->n;
-	zk_jet_put_record(&row, f->conf.envelope, b);
+	if (f->conf.put)
+		f->conf.put(f->conf.ctx, &row, b);
+	else
+		zk_jet_put_record(&row, f->conf.envelope, b);
 	rec->n = b->n - rec->at;
 	if (f->conf.fd >= 0) {
 		zk_buf_char(b, '\n');

@@ -39,6 +39,8 @@ struct zk_jet_follower_conf {
 	const char *name; /* "redis"; copied */
 	const char *dir;  /* of the store */
 	enum zk_jet_envelope envelope;
+	/* What a record is, instead of the envelope: appended. Lane thread. NULL = the envelope. */
+	void (*put)(void *ctx, const struct zk_jet_row *row, struct zk_buf *b);
 	/* Either: lines are written here, in the lane; the position moves when the system took
 	 * them. `sync`: when they are on disk. */
 	int fd; /* -1 = none */

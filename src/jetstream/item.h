@@ -69,6 +69,7 @@ struct zk_jet_mark {
 	int64_t time_us; /* 0 = unchanged */
 	uint64_t cursor; /* 0 = unchanged */
 	unsigned epoch;  /* changes with the host */
+	uint64_t order;  /* the source's own number of the event */
 };
 
 struct zk_jet_item {

@@ -63,7 +63,9 @@ struct zk_jet_pipe {
 	struct zk_jet_figures fig;
 	uint64_t minute[60]; /* events per second, a ring */
 	int64_t second;
-	struct zk_counter *results[4], *wire, *json, *kinds_other;
+	int64_t wall_us; /* as of the last tick */
+	struct zk_counter *results[4], *wire, *json;
+	uint64_t told[4], told_wire, told_json; /* what they know of `fig` */
 	struct zk_histogram *latency, *hydration, *commit;
 	struct zk_gauge *window_gauge;
 };
@@ -130,7 +132,9 @@ struct zk_jet_pipe *zk_jet_pipe_new(const struct zk_jet_pipe_conf *conf)
 	p->window.tail = &p->window.head;
 	p->ready.tail = &p->ready.head;
 	p->failed_tail = &p->failed;
-	zk_jet_decoder_init(&p->decoder);
+	/* What is in the record is wanted by lookups and by --match only. */
+	zk_jet_decoder_init(&p->decoder, conf->wanted || conf->filter->match);
+	p->wall_us = zk_wall_us();
 	zk_jet_dedup_init(&p->dedup);
 	zk_buf_init(&p->text, 64u << 20);
 	p->tick = zk_timer_new(conf->loop, on_tick, p);
@@ -249,6 +253,8 @@ static void check_end(struct zk_jet_pipe *p)
 		gather(p, /* all */ true);
 	if (p->ready.n || p->in_flight || p->failed)
 		return;
+	if (p->source->ops->is_settling && p->source->ops->is_settling(p->source))
+		return;
 	end(p, p->source_err.code ? &p->source_err : NULL);
 }
 
@@ -271,17 +277,13 @@ static void count_second(struct zk_jet_pipe *p, size_t n)
 static void set_place(struct zk_jet_pipe *p, struct zk_jet_commit *c,
                       const struct zk_jet_item *last)
 {
-	p->source->ops->place(p->source, &c->at);
+	const struct zk_jet_mark *at =
+	        last && (p->window.n || p->ready.n) ? &last->mark : NULL;
+
+	p->source->ops->place(p->source, at, &c->at);
 	c->at.place.updated_us = zk_wall_us();
-	if (!p->window.n && !p->ready.n) {
-		p->moved = false;
-		return;
-	}
-	if (!last)
-		return;
-	c->at.place.time_us = last->mark.time_us;
-	c->at.place.seq = last->mark.cursor;
-	if (last->mark.epoch != p->mark.epoch) { /* it came from another host */
+	p->moved = at != NULL;
+	if (at && at->epoch != p->mark.epoch) { /* it came from another host */
 		c->at.place.host[0] = '\0';
 		c->at.place.seq = 0;
 	}
@@ -372,7 +374,6 @@ static void bury(struct zk_jet_pipe *p, enum zk_jet_dead why, zk_str bytes,
 
 	p->fig.dead++;
 	p->sample_dead++;
-	zk_counter_add(p->results[RES_DEAD], 1);
 	p->moved = true;
 	zk_debug("a dead letter", "reason=%s bytes=%zu", zk_jet_dead_name(why), bytes.n);
 	if (p->conf.dead && zk_jet_dead_put(p->conf.dead, &l, &err) < 0)
@@ -388,7 +389,6 @@ static void succeed(struct zk_jet_pipe *p, struct zk_jet_commit *c)
 		zk_histogram_observe(p->latency, (double)(now - i->received_us) / 1e6);
 	p->fig.stored += c->n;
 	count_second(p, c->n);
-	zk_counter_add(p->results[RES_STORED], c->n);
 	zk_histogram_observe(p->commit, (double)c->commit_us / 1e6);
 	p->fig.place = c->at.place;
 	p->fig.file_bytes = c->file_bytes;
@@ -461,6 +461,8 @@ void zk_jet_pipe_committed(void *pipe, struct zk_jet_commit *c,
 		zk_jet_pipe_hold(p, NULL);
 	}
 	succeed(p, c);
+	if (p->source && p->source->ops->committed)
+		p->source->ops->committed(p->source, c->at.order);
 	p->fig.waiting -= c->n + c->refused;
 	for (const struct zk_jet_item *i = c->items; i; i = i->next)
 		p->bytes -= i->size;
@@ -484,7 +486,6 @@ static void emit(struct zk_jet_pipe *p, struct zk_jet_item *i)
 	zk_jet_row_of(i, p->conf.envelope, zk_str_of(p->fig.host), &p->text, &row);
 	zk_jet_put_record(&row, p->conf.envelope, &record);
 	p->fig.stored++;
-	zk_counter_add(p->results[RES_STORED], 1);
 	p->bytes -= i->size;
 	if (!p->conf.emit(p->conf.ctx, zk_buf_str(&record)))
 		zk_jet_pipe_hold(p, "output");
@@ -577,6 +578,7 @@ static void on_tick(void *ctx)
 {
 	struct zk_jet_pipe *p = ctx;
 
+	p->wall_us = zk_wall_us();
 	if (p->over)
 		return;
 	if (p->conf.hydrator && p->window.n) {
@@ -662,7 +664,7 @@ static void move_mark(struct zk_jet_pipe *p, const struct zk_jet_event *e)
 {
 	if (e->has_cursor)
 		p->mark.cursor = ZK_MAX(p->mark.cursor, e->cursor);
-	if (e->has_time && e->time_us > 0 && e->time_us < zk_wall_us() + FUTURE_US)
+	if (e->has_time && e->time_us > 0 && e->time_us < p->wall_us + FUTURE_US)
 		p->mark.time_us = ZK_MAX(p->mark.time_us, e->time_us);
 	p->moved = true;
 }
@@ -671,7 +673,6 @@ static void move_mark(struct zk_jet_pipe *p, const struct zk_jet_event *e)
 static void pass_on(struct zk_jet_pipe *p, zk_str message)
 {
 	p->fig.stored++;
-	zk_counter_add(p->results[RES_STORED], 1);
 	if (!p->conf.emit(p->conf.ctx, message))
 		zk_jet_pipe_hold(p, "output");
 }
@@ -697,10 +698,8 @@ static void accept(struct zk_jet_pipe *p, const struct zk_jet_event *e, zk_str m
 {
 	if (!zk_jet_filter_passes(p->conf.filter, e)) {
 		p->fig.filtered++;
-		zk_counter_add(p->results[RES_FILTERED], 1);
 	} else if (is_duplicate(p, e)) {
 		p->fig.duplicate++;
-		zk_counter_add(p->results[RES_DUPLICATE], 1);
 	} else {
 		if (!p->conf.store && !p->conf.hydrator &&
 		    p->conf.envelope == ZK_JET_ENV_RAW)
@@ -734,7 +733,7 @@ static enum zk_jet_taken on_event(void *ctx, zk_str json, zk_str message,
 	enum zk_jet_dead dead;
 
 	if (p->enough || p->over)
-		return ZK_JET_TAKEN; /* beyond the end: not counted, it comes again */
+		return ZK_JET_REFUSED; /* beyond the end: not counted, it comes again */
 	dead = zk_jet_decode(&p->decoder, json, &e);
 	if (dead == ZK_JET_CONTROL) {
 		zk_warn("the host sent an error", "error=%.*s message=%.*s",
@@ -743,11 +742,11 @@ static enum zk_jet_taken on_event(void *ctx, zk_str json, zk_str message,
 	}
 	if (dead == ZK_JET_ALIVE && is_past(p, &e)) {
 		stop_reading(p);
-		return ZK_JET_TAKEN;
+		return ZK_JET_REFUSED;
 	}
+	p->mark.order = mark->order;
 	p->fig.received++;
 	p->fig.bytes += json.n;
-	zk_counter_add(p->json, json.n);
 	count_dead(p);
 	if (dead != ZK_JET_ALIVE) {
 		bury(p, dead, message, e.has_cursor ? e.cursor : 0);
@@ -819,7 +818,6 @@ static void on_wire(void *ctx, size_t bytes)
 	struct zk_jet_pipe *p = ctx;
 
 	p->fig.wire_bytes += bytes;
-	zk_counter_add(p->wire, bytes);
 }
 
 static void on_source_end(void *ctx, const struct zk_error *err)
@@ -832,6 +830,11 @@ static void on_source_end(void *ctx, const struct zk_error *err)
 	check_end(p);
 }
 
+static void on_settled(void *ctx)
+{
+	check_end(ctx);
+}
+
 struct zk_jet_source_hooks zk_jet_pipe_hooks(struct zk_jet_pipe *p)
 {
 	return (struct zk_jet_source_hooks){
@@ -842,6 +845,7 @@ struct zk_jet_source_hooks zk_jet_pipe_hooks(struct zk_jet_pipe *p)
 		.on_gap = on_gap,
 		.on_state = on_state,
 		.on_wire = on_wire,
+		.on_settled = on_settled,
 		.on_end = on_source_end,
 	};
 }
@@ -851,9 +855,31 @@ void zk_jet_pipe_attach(struct zk_jet_pipe *p, struct zk_jet_source *s)
 	p->source = s;
 }
 
-void zk_jet_pipe_figures(const struct zk_jet_pipe *p, struct zk_jet_figures *ret)
+/* Counters are brought up to date when somebody looks, not per event. */
+static void tell(struct zk_counter *c, uint64_t now, uint64_t *told)
+{
+	zk_counter_add(c, now - *told);
+	*told = now;
+}
+
+static void tell_metrics(struct zk_jet_pipe *p)
+{
+	const uint64_t now[] = { [RES_STORED] = p->fig.stored,
+		                 [RES_FILTERED] = p->fig.filtered,
+		                 [RES_DUPLICATE] = p->fig.duplicate,
+		                 [RES_DEAD] = p->fig.dead };
+
+	for (unsigned i = 0; i < ZK_ARRAY_LEN(now); i++)
+		tell(p->results[i], now[i], &p->told[i]);
+	tell(p->wire, p->fig.wire_bytes, &p->told_wire);
+	tell(p->json, p->fig.bytes, &p->told_json);
+}
+
+void zk_jet_pipe_figures(struct zk_jet_pipe *p, struct zk_jet_figures *ret)
 {
 	uint64_t n = 0;
+
+	tell_metrics(p);
 
 	*ret = p->fig;
 	ret->waiting = held_items(p);

@@ -88,6 +88,7 @@ struct zk_jet_figures {
 	int64_t state_ms; /* since when (monotonic) */
 	double rate_1m;
 };
-void zk_jet_pipe_figures(const struct zk_jet_pipe *p, struct zk_jet_figures *ret);
+/* Also brings the metrics up to date. */
+void zk_jet_pipe_figures(struct zk_jet_pipe *p, struct zk_jet_figures *ret);
 
 #endif

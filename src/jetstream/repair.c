@@ -197,7 +197,7 @@ int zk_jet_repair_load(struct zk_db *db, struct zk_jet_hydrator *h, int64_t afte
 	int r;
 
 	*ret = (struct zk_jet_mends){ 0 };
-	zk_jet_decoder_init(&ld.decoder);
+	zk_jet_decoder_init(&ld.decoder, /* records */ true);
 	r = zk_db_prepare(db, "SELECT message, message_metadata FROM records WHERE id=?",
 	                  &ld.row, err);
 	if (r == 0)

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "jetstream/event.h"
 #include "rt/loop.h"
 #include "store/redis.h"
 
@@ -17,10 +18,23 @@
 #include "base/ban.h"
 
 #define OUT_MAX (128u << 20)
+#define LOOK_MS 1000
+
+/* A stream that is written. */
+struct part {
+	struct zk_jet_redis *r;
+	char *name;
+	size_t last; /* its last record of the batch plus one; 0 = none */
+	enum { UNKNOWN, NO_GROUPS, GROUPS } groups;
+	int64_t looked_ms;
+	size_t asked;             /* groups whose pending entries are asked for */
+	uint64_t safe_ms, safe_n; /* the smallest id that a group has not done with */
+};
 
 struct zk_jet_redis {
 	struct zk_jet_redis_conf conf;
-	char *stream;
+	struct part *parts;
+	size_t n_parts;
 	struct zk_redis *client;
 	struct zk_jet_follower *follower;
 	size_t owed;             /* answers of the running batch */
@@ -60,6 +74,114 @@ static void on_reply(void *ctx, const struct zk_redis_reply *reply,
 			              reply->str.p);
 	}
 	check_over(r);
+}
+
+/* ---- consumer groups ---- */
+
+/* The smaller of the safe id so far and `id`, which is "MS-N". */
+static void lower(struct part *p, zk_str id)
+{
+	struct zk_error ignored;
+	uint64_t ms = 0, n = 0;
+	zk_str head, tail = zk_str_cut(id, '-', &head);
+
+	ZK_IGNORE(zk_parse_u64(head, &ms, &ignored) < 0); /* 0: nothing is cut */
+	ZK_IGNORE(zk_parse_u64(tail, &n, &ignored) < 0);
+	if (ms > p->safe_ms || (ms == p->safe_ms && n >= p->safe_n))
+		return;
+	p->safe_ms = ms;
+	p->safe_n = n;
+}
+
+static void trim(struct part *p)
+{
+	char id[48];
+	int n = snprintf(id, sizeof(id), "%llu-%llu", (unsigned long long)p->safe_ms,
+	                 (unsigned long long)p->safe_n);
+	const zk_str args[] = { ZK_STR("XTRIM"), zk_str_of(p->name), ZK_STR("MINID"),
+		                ZK_STR("~"), zk_str_n(id, (size_t)n) };
+	struct zk_error ignored;
+
+	/* Another look comes. */
+	ZK_IGNORE(zk_redis_send(p->r->client, args, ZK_ARRAY_LEN(args), 0, NULL, NULL,
+	                        &ignored) < 0);
+}
+
+/* [how many, smallest id, largest id, consumers] */
+static void on_pending(void *ctx, const struct zk_redis_reply *reply,
+                       const struct zk_error *err)
+{
+	struct part *p = ctx;
+	bool known = reply && reply->type == ZK_REDIS_ARRAY && reply->n > 1;
+
+	(void)err;
+	if (!known)
+		p->safe_ms = p->safe_n = 0;
+	else if (reply->items[1]->type == ZK_REDIS_STRING)
+		lower(p, reply->items[1]->str);
+	if (--p->asked == 0 && p->safe_ms)
+		trim(p);
+}
+
+static zk_str member(const struct zk_redis_reply *group, zk_str name)
+{
+	for (size_t i = 0; i + 1 < group->n; i += 2)
+		if (zk_str_eq(zk_redis_item_str(group, i), name))
+			return zk_redis_item_str(group, i + 1);
+	return ZK_STR_NULL;
+}
+
+static void look_at_group(struct part *p, const struct zk_redis_reply *group)
+{
+	const zk_str args[] = { ZK_STR("XPENDING"), zk_str_of(p->name),
+		                member(group, ZK_STR("name")) };
+	struct zk_error ignored;
+
+	if (group->type != ZK_REDIS_ARRAY)
+		return;
+	lower(p, member(group, ZK_STR("last-delivered-id")));
+	if (zk_redis_send(p->r->client, args, ZK_ARRAY_LEN(args), 0, on_pending, p,
+	                  &ignored) == 0)
+		p->asked++;
+	else
+		p->safe_ms = p->safe_n = 0;
+}
+
+static void on_groups(void *ctx, const struct zk_redis_reply *reply,
+                      const struct zk_error *err)
+{
+	struct part *p = ctx;
+
+	(void)err;
+	if (!reply || p->asked)
+		return;
+	/* An error: there is no such stream yet. */
+	p->groups = reply->type == ZK_REDIS_ARRAY && reply->n ? GROUPS : NO_GROUPS;
+	p->safe_ms = p->safe_n = UINT64_MAX;
+	for (size_t i = 0; p->groups == GROUPS && i < reply->n; i++)
+		look_at_group(p, reply->items[i]);
+}
+
+static void look(struct part *p, int64_t now)
+{
+	const zk_str args[] = { ZK_STR("XINFO"), ZK_STR("GROUPS"), zk_str_of(p->name) };
+	struct zk_error ignored;
+
+	if (!p->r->conf.maxlen || (p->looked_ms && now - p->looked_ms < LOOK_MS))
+		return;
+	p->looked_ms = now;
+	ZK_IGNORE(zk_redis_send(p->r->client, args, ZK_ARRAY_LEN(args), 0, on_groups, p,
+	                        &ignored) < 0); /* the next batch looks again */
+}
+
+/* ---- entries ---- */
+
+static struct part *part_of(const struct zk_jet_redis *r, const struct zk_jet_batch *b,
+                            size_t i)
+{
+	zk_str did = zk_str_n(b->bytes.p + b->v[i].did_at, b->v[i].did_n);
+
+	return &r->parts[r->n_parts > 1 ? zk_jet_did_hash(did) % r->n_parts : 0];
 }
 
 /* {time_us/1000}-{(time_us%1000)*1000+n} */
@@ -119,14 +241,15 @@ static int add(struct zk_jet_redis *r, const struct zk_jet_batch *batch, size_t 
                struct zk_error *err)
 {
 	const struct zk_jet_rec *rec = &batch->v[i];
+	const struct part *p = part_of(r, batch, i);
 	char id[48], time[ZK_RFC3339_MAX], max[20];
 	zk_str args[24];
 	size_t n = 0;
 
 	args[n++] = ZK_STR("XADD");
-	args[n++] = zk_str_of(r->stream);
+	args[n++] = zk_str_of(p->name);
 	/* Trimming costs; the last one of a batch does it for all. */
-	if (r->conf.maxlen && i + 1 == batch->n) {
+	if (p->groups == NO_GROUPS && i + 1 == p->last) {
 		args[n++] = ZK_STR("MAXLEN");
 		args[n++] = ZK_STR("~");
 		args[n++] = zk_str_n(max, zk_format_u64(r->conf.maxlen, max));
@@ -141,8 +264,14 @@ static void deliver(void *ctx, const struct zk_jet_batch *batch)
 	struct zk_jet_redis *r = ctx;
 	struct zk_error err = { 0 };
 
+	int64_t now = zk_mono_ms();
+
 	r->broken = false;
 	r->last_ms = r->last_n = 0;
+	for (size_t i = 0; i < r->n_parts; i++)
+		look(&r->parts[i], now);
+	for (size_t i = 0; i < batch->n; i++)
+		part_of(r, batch, i)->last = i + 1;
 	for (size_t i = 0; i < batch->n; i++) {
 		if (add(r, batch, i, &err) < 0) {
 			r->broken = true;
@@ -162,6 +291,20 @@ static void on_state(void *ctx, bool up, const struct zk_error *err)
 		zk_jet_follower_retry(r->follower);
 	if (err && zk_log_enabled(ZK_LOG_DEBUG))
 		zk_log_error(ZK_LOG_DEBUG, ZK_LOGGER, "redis is not reachable", err);
+}
+
+static void make_parts(struct zk_jet_redis *r)
+{
+	unsigned n = ZK_MAX(r->conf.partitions, 1);
+
+	r->parts = zk_alloc_array(n, sizeof(*r->parts));
+	r->n_parts = n;
+	for (unsigned i = 0; i < n; i++) {
+		r->parts[i].r = r;
+		r->parts[i].name = n > 1 ? zk_asprintf("%s.%u", r->conf.stream, i)
+		                         : zk_strdup(r->conf.stream);
+		r->parts[i].groups = r->conf.maxlen ? UNKNOWN : GROUPS;
+	}
 }
 
 int zk_jet_redis_new(struct zk_loop *loop, const struct zk_jet_redis_conf *conf,
@@ -185,7 +328,7 @@ int zk_jet_redis_new(struct zk_loop *loop, const struct zk_jet_redis_conf *conf,
 	int x = zk_redis_url_parse(zk_str_of(conf->url), &url, err);
 
 	r->conf = *conf;
-	r->stream = zk_strdup(conf->stream);
+	make_parts(r);
 	if (x == 0)
 		x = zk_redis_new(loop, &redis, &r->client, err);
 	zk_redis_url_done(&url);
@@ -207,7 +350,9 @@ void zk_jet_redis_free(struct zk_jet_redis *r)
 	zk_jet_follower_free(ZK_TAKE(r->follower));
 	r->owed = SIZE_MAX;
 	zk_redis_free(r->client);
-	free(r->stream);
+	for (size_t i = 0; i < r->n_parts; i++)
+		free(r->parts[i].name);
+	free(r->parts);
 	free(r);
 }
 

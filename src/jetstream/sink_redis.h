@@ -16,7 +16,10 @@ enum zk_jet_redis_fields { ZK_JET_REDIS_DATA, ZK_JET_REDIS_PYTHON, ZK_JET_REDIS_
 
 struct zk_jet_redis_conf {
 	const char *url, *stream;
-	uint64_t maxlen; /* 0 = no trimming */
+	/* 0 = no trimming. A stream that has consumer groups is never cut by its length, but
+	 * where all of them have read and acknowledged (§19). */
+	uint64_t maxlen;
+	unsigned partitions; /* above 1: STREAM.0, STREAM.1 … by the account */
 	enum zk_jet_redis_fields fields;
 	bool position_ids; /* ids from time_us; one there already is no error */
 	const char *dir;

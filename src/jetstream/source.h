@@ -21,7 +21,8 @@ struct zk_net;
 
 enum zk_jet_taken {
 	ZK_JET_TAKEN,
-	ZK_JET_ENOUGH, /* pause: no event after this one until zk_jet_source_resume */
+	ZK_JET_ENOUGH,  /* pause: no event after this one until zk_jet_source_resume */
+	ZK_JET_REFUSED, /* the end was reached: this one is not taken, nor any after it */
 	ZK_JET_SERVER_ERROR /* the event was an error of the server: the connection is lost */
 };
 
@@ -41,7 +42,8 @@ const char *zk_jet_state_name(enum zk_jet_state state);
 struct zk_jet_source_hooks {
 	void *ctx;
 	/* One event in the shape of the first wire; `message` is what is to be stored (the
-	 * event itself, or the upstream payload). Sets *mark to the event's own position. */
+	 * event itself, or the upstream payload). Sets *mark to the event's own position; its
+	 * `order` is the source's, rising. */
 	enum zk_jet_taken (*on_event)(void *ctx, zk_str json, zk_str message,
 	                              struct zk_jet_mark *mark);
 	/* A frame that is no event. */
@@ -52,6 +54,7 @@ struct zk_jet_source_hooks {
 	void (*on_state)(void *ctx, enum zk_jet_state state, const char *host);
 	/* Bytes as they came over the wire, for the figures. */
 	void (*on_wire)(void *ctx, size_t bytes);
+	void (*on_settled)(void *ctx);
 	/* Once: everything was read (NULL), or it cannot go on. */
 	void (*on_end)(void *ctx, const struct zk_error *err);
 };
@@ -62,8 +65,15 @@ struct zk_jet_source_ops {
 	/* Reads nothing more; what was read already is still handed over, then on_end. */
 	void (*finish)(struct zk_jet_source *s);
 	void (*free)(struct zk_jet_source *s);
-	/* Where it stands after the events handed over so far. */
-	void (*place)(const struct zk_jet_source *s, struct zk_jet_stored_place *ret);
+	/* Where it stands after the event of this mark; NULL = after all that were handed over
+	 * so far. */
+	void (*place)(const struct zk_jet_source *s, const struct zk_jet_mark *at,
+	              struct zk_jet_stored_place *ret);
+	/* Everything up to the `order` of a place is stored (or needs not be). NULL = it does not
+	 * want to know. */
+	void (*committed)(struct zk_jet_source *s, uint64_t order);
+	/* It has not passed on yet what was committed: on_settled follows. NULL = never. */
+	bool (*is_settling)(const struct zk_jet_source *s);
 	/* New filters (HUP); NULL = it has none upstream. */
 	void (*refilter)(struct zk_jet_source *s);
 };
@@ -94,6 +104,21 @@ int zk_jet_file_source_new(struct zk_loop *loop,
                            const struct zk_jet_file_source_conf *conf,
                            const struct zk_jet_source_hooks *hooks,
                            struct zk_jet_source **ret, struct zk_error *err) ZK_MUST_USE;
+
+/* ---- a stream of Redis ---- */
+
+struct zk_jet_redis_source_conf {
+	const char *url, *stream;
+	const char *group, *consumer; /* made when missing */
+};
+
+/* Entries hold an event in their field `data` or `message`. They are acknowledged when they are
+ * committed; the same one may come again at any time. Ends with an error when the
+ * server refuses for good; waits for it otherwise. */
+int zk_jet_redis_source_new(struct zk_loop *loop,
+                            const struct zk_jet_redis_source_conf *conf,
+                            const struct zk_jet_source_hooks *hooks,
+                            struct zk_jet_source **ret, struct zk_error *err) ZK_MUST_USE;
 
 /* ---- a host ---- */
 

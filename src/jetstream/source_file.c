@@ -35,8 +35,10 @@ struct file_source {
 	struct zk_buf out;                          /* what a chunk expanded to */
 	zk_str rest;                                /* of the chunk, not yet split */
 	bool begun, paused, ended, finishing, held; /* held: `in` waits for a resume */
+	bool all_read;
 	uint64_t skip, seen;
-	struct zk_jet_mark mark;
+	uint64_t handed; /* number of the last event that was handed over */
+	int64_t time_us; /* the largest of them */
 	/* --pace */
 	double pace;
 	struct zk_timer *timer;
@@ -95,11 +97,16 @@ static bool is_early(struct file_source *s, zk_str line)
 
 static void hand_over(struct file_source *s, zk_str line)
 {
-	struct zk_jet_mark mark = { 0 };
+	struct zk_jet_mark mark = { .order = s->seen };
+	enum zk_jet_taken taken =
+	        s->base.hooks.on_event(s->base.hooks.ctx, line, line, &mark);
 
-	if (s->base.hooks.on_event(s->base.hooks.ctx, line, line, &mark) == ZK_JET_ENOUGH)
+	if (taken == ZK_JET_ENOUGH || taken == ZK_JET_REFUSED)
 		s->paused = true;
-	s->mark.time_us = ZK_MAX(s->mark.time_us, mark.time_us);
+	if (taken == ZK_JET_REFUSED)
+		return;
+	s->handed = s->seen;
+	s->time_us = ZK_MAX(s->time_us, mark.time_us);
 }
 
 static void take(struct file_source *s, const struct zk_ndjson_line *line)
@@ -108,6 +115,7 @@ static void take(struct file_source *s, const struct zk_ndjson_line *line)
 	if (s->seen <= s->skip)
 		return;
 	if (line->too_long) {
+		s->handed = s->seen;
 		s->base.hooks.on_dead(s->base.hooks.ctx, ZK_JET_DEAD_TOO_BIG, line->text);
 		return;
 	}
@@ -191,28 +199,38 @@ static void on_data(void *ctx, zk_str chunk)
 		hold(s);
 }
 
+/* Everything was read: what is left is handed over, then it ends. */
+static void wind_up(struct file_source *s)
+{
+	struct zk_ndjson_line line;
+
+	if (!must_wait(s) && zk_ndjson_last(&s->split, &line))
+		take(s, &line);
+	if (!must_wait(s))
+		end(s, NULL);
+}
+
 static void on_input_end(void *ctx, const struct zk_error *err)
 {
 	struct file_source *s = ctx;
 	struct zk_error broken = { 0 };
-	struct zk_ndjson_line line;
 
 	if (!err && s->unpress && zk_unpress_end(s->unpress, &broken) < 0)
 		err = &broken;
-	if (!err && zk_ndjson_last(&s->split, &line))
-		take(s, &line);
-	if (s->late.n && !err)
-		return; /* on_due ends it */
-	end(s, err);
+	s->all_read = true;
+	if (err)
+		end(s, err);
+	else
+		wind_up(s);
 }
 
 static void go_on(struct file_source *s)
 {
-	if (s->ended || must_wait(s))
+	if (s->ended || must_wait(s) || !drain(s) || must_wait(s))
 		return;
-	if (!drain(s))
-		return;
-	if (s->held && s->in) {
+	if (s->all_read) {
+		wind_up(s);
+	} else if (s->held && s->in) {
 		s->held = false;
 		zk_input_resume(s->in);
 	}
@@ -361,14 +379,16 @@ static void op_free(struct zk_jet_source *b)
 	free(s);
 }
 
-static void op_place(const struct zk_jet_source *b, struct zk_jet_stored_place *ret)
+static void op_place(const struct zk_jet_source *b, const struct zk_jet_mark *at,
+                     struct zk_jet_stored_place *ret)
 {
 	const struct file_source *s = (const struct file_source *)b;
 
 	memset(ret, 0, sizeof(*ret));
 	(void)snprintf(ret->source, sizeof(ret->source), "%s", s->label);
-	ret->place.seq = s->seen;
-	ret->place.time_us = s->mark.time_us;
+	/* A file's position is the number of events. */
+	ret->place.seq = at ? at->order : ZK_MAX(s->handed, s->skip);
+	ret->place.time_us = at ? at->time_us : s->time_us;
 }
 
 static const struct zk_jet_source_ops ops = {

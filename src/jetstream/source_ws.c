@@ -280,13 +280,18 @@ static void op_free(struct zk_jet_source *b)
 	free(s);
 }
 
-static void op_place(const struct zk_jet_source *b, struct zk_jet_stored_place *ret)
+static void op_place(const struct zk_jet_source *b, const struct zk_jet_mark *at,
+                     struct zk_jet_stored_place *ret)
 {
 	const struct zk_jet_ws_source *s = (const struct zk_jet_ws_source *)b;
 
 	memset(ret, 0, sizeof(*ret));
 	(void)snprintf(ret->source, sizeof(ret->source), "host");
 	ret->place = s->place;
+	if (!at)
+		return;
+	ret->place.time_us = at->time_us;
+	ret->place.seq = at->cursor;
 }
 
 /* The first wire takes new filters as they are; the second only with a new connection. */

@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (zk_jscan(json, 64, NULL, 0, &js) < 0 || js.top.type != ZK_J_OBJECT)
 		return 0;
-	zk_jet_decoder_init(&d);
+	zk_jet_decoder_init(&d, true);
 	ZK_ASSERT(zk_jet_decode(&d, ZK_STR(event), &e) == ZK_JET_ALIVE);
 	i = zk_jet_item_new(&e, e.raw, &conf);
 	for (unsigned k = 0; k < i->n_lookups; k++)

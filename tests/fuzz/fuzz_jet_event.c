@@ -22,7 +22,7 @@ static void one(zk_str frame)
 	struct zk_jet_event e;
 	struct zk_buf text, record;
 
-	zk_jet_decoder_init(&d);
+	zk_jet_decoder_init(&d, true);
 	zk_buf_init(&text, 1u << 20);
 	zk_buf_init(&record, 1u << 20);
 	if (zk_jet_decode(&d, frame, &e) == ZK_JET_ALIVE) {

@@ -1,76 +1,15 @@
 // specs/jetstream.md §15 to §17, §23: what follows the store (Redis from Debian, files, stdout),
 // its HTTP side, query and cursor, and kill -9 at random moments.  TAP.
-import { spawn } from "node:child_process";
-import net from "node:net";
 import { base, equal, execFileSync, existsSync, fakeApi, fakeHost, fixtures, folder, join, main, ok, readFileSync, rows, Run, run,
   same, skip, slow, storeDir, stored, until, writeFileSync } from "./jetstream_lib.mjs";
+import { entries, freePort, redisBinary, startRedis } from "./jetstream_redis_lib.mjs";
 
 const fx = fixtures();
 const events = fx ? fx.lines("events.ndjson") : [];
 const all = ["--collection", "*"];
 const file = fx && join(fx.dir, "events.ndjson");
 
-// Debian's redis-server is a link to redis-check-rdb; redis-tools has the latter.
-const redisBinary = ["/usr/bin/redis-server", "/usr/bin/redis-check-rdb"].find(existsSync);
 let redisPort = 0;
-
-async function freePort() {
-  const s = net.createServer();
-  await new Promise(r => s.listen(0, "127.0.0.1", r));
-  const { port } = s.address();
-  await new Promise(r => s.close(r));
-  return port;
-}
-
-async function startRedis(port, ...more) {
-  const p = spawn(redisBinary, ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-    "--dir", folder, ...more], { argv0: "redis-server", stdio: "ignore" });
-  await until(() => new Promise(r => {
-    const c = net.connect(port, "127.0.0.1", () => { c.destroy(); r(true); });
-    c.on("error", () => r(false));
-  }), "redis");
-  return { p, stop: () => new Promise(r => { p.on("exit", r); p.kill("SIGKILL"); }) };
-}
-
-// XRANGE of the whole stream: a list of { id, fields }.
-function entries(port, stream = "hydrated_jetstream") {
-  const c = net.connect(port, "127.0.0.1");
-  return new Promise((res, rej) => {
-    const chunks = [];
-    c.on("error", rej);
-    c.on("data", d => {
-      chunks.push(d);
-      const all = Buffer.concat(chunks);
-      const got = parse(all, 0);
-      if (!got) return;
-      c.destroy();
-      res((got.v ?? []).map(([id, f]) => ({ id, fields: Object.fromEntries(f.flatMap((x, i) => i % 2 ? [] : [[x, f[i + 1]]])) })));
-    });
-    c.write(`*4\r\n$6\r\nXRANGE\r\n$${stream.length}\r\n${stream}\r\n$1\r\n-\r\n$1\r\n+\r\n`);
-  });
-  function parse(b, at) {
-    const eol = b.indexOf("\r\n", at);
-    if (eol < 0) return null;
-    const head = b.toString("latin1", at + 1, eol), kind = String.fromCharCode(b[at]);
-    if (kind === "$") {
-      const n = +head, from = eol + 2;
-      return from + n + 2 > b.length ? null : { v: b.toString("utf8", from, from + n), next: from + n + 2 };
-    }
-    if (kind === "*") {
-      const v = [];
-      let pos = eol + 2;
-      for (let i = 0; i < +head; i++) {
-        const x = parse(b, pos);
-        if (!x) return null;
-        v.push(x.v);
-        pos = x.next;
-      }
-      return { v, next: pos };
-    }
-    return { v: head, next: eol + 2 };
-  }
-}
-
 const messages = list => list.map(e => JSON.stringify(JSON.parse(e.fields.data).message));
 const wanted = () => events.map(l => JSON.stringify(JSON.parse(l)));
 

@@ -58,7 +58,7 @@ Test(jet_event, verdicts)
 {
 	struct zk_jet_decoder d;
 
-	zk_jet_decoder_init(&d);
+	zk_jet_decoder_init(&d, true);
 	for (size_t i = 0; i < ZK_ARRAY_LEN(frames); i++) {
 		struct zk_jet_event e;
 
@@ -82,7 +82,7 @@ Test(jet_event, last_duplicate_wins)
 	struct zk_jet_event e;
 	struct zk_buf b;
 
-	zk_jet_decoder_init(&d);
+	zk_jet_decoder_init(&d, true);
 	zk_buf_init(&b, 1000);
 	cr_assert_eq(zk_jet_decode(&d, ZK_STR(text), &e), ZK_JET_ALIVE);
 	cr_expect(zk_str_eq(e.rkey, ZK_STR("b")));

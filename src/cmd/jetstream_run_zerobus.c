@@ -1,0 +1,328 @@
+/* The sink zerobus:TABLE of `zk jetstream run`: each record is a row of a Delta table, sent by the
+ * client of `zk zerobus send`.
+ * Layer: cmd. specs/jetstream.md §15.3. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cmd/jetstream_run.h"
+#include "cmd/spool_senders.h"
+#include "cmd/zerobus_conf.h"
+#include "codec/jwrite.h"
+#include "net/auth.h"
+#include "zerobus/convert.h"
+#include "zerobus/request.h"
+#include "zerobus/schema.h"
+#include "zerobus/sender.h"
+
+#define ZK_LOGGER "jetstream"
+#include "base/log.h"
+
+#include "base/ban.h"
+
+#define REQUEST_BYTES ((size_t)1 << 20)
+
+struct zb_sink {
+	struct run *r;
+	struct zk_optpool pool;
+	struct zb_opts o;
+	struct zb_session s;
+	struct zk_auth *auth;
+	struct zk_zb_schema *schema;
+	struct zk_zb_kind *kind;
+	struct zk_zb_sender *sender; /* NULL: the last one died */
+	struct zk_jet_follower *follower;
+	/* The lane's. */
+	struct zk_zb_plan *plan;
+	struct zk_buf line;
+	size_t owed;         /* rows of the running batch without an outcome */
+	bool dead;           /* the sender is to be replaced */
+	struct zk_error err; /* why it is not delivered; code 0 = it is */
+};
+
+static const struct zk_opt rows[] = { ZB_ROWS, ZK_OPT_END };
+
+/* ---- the lane: a record becomes an encoded row ---- */
+
+static void kv_text(struct zk_jwrite *w, const char *key, zk_str v)
+{
+	zk_jw_key(w, key);
+	if (v.n)
+		zk_jw_str(w, v);
+	else
+		zk_jw_null(w);
+}
+
+/* The columns of §15.3 by name; those that the table does not have are left out by the plan. */
+static void put_columns(const struct zk_jet_row *row, struct zk_buf *b)
+{
+	static const char *const hydrations[] = { "none", "partial", "full" };
+	struct zk_jwrite w;
+
+	zk_jwrite_init(&w, b);
+	zk_jw_obj(&w);
+	kv_text(&w, "at_uri", row->at_uri);
+	kv_text(&w, "did", row->did);
+	zk_jw_key(&w, "time_us");
+	if (row->has_time)
+		zk_jw_i64(&w, row->time_us);
+	else
+		zk_jw_null(&w);
+	kv_text(&w, "kind", row->kind);
+	kv_text(&w, "operation", row->operation);
+	kv_text(&w, "collection", row->collection);
+	kv_text(&w, "message", row->message);
+	kv_text(&w, "message_metadata", row->metadata);
+	kv_text(&w, "hydration", zk_str_of(hydrations[row->hydration % 3]));
+	kv_text(&w, "processed_at", row->processed_at);
+	zk_jw_obj_end(&w);
+}
+
+/* Nothing when the row does not fit the table: deliver() buries it. */
+static void put(void *ctx, const struct zk_jet_row *row, struct zk_buf *b)
+{
+	struct zb_sink *z = ctx;
+	struct zk_error err;
+	zk_str payload;
+
+	zk_buf_clear(&z->line);
+	put_columns(row, &z->line);
+	if (!z->line.failed && zk_zb_plan_line(z->plan, zk_buf_str(&z->line), &payload)) {
+		zk_buf_add(b, payload);
+		return;
+	}
+	(void)zk_zb_plan_fail(z->plan, &err);
+	zk_log_error(ZK_LOG_WARN, ZK_LOGGER, "a record does not fit the table", &err);
+}
+
+/* ---- outcomes ---- */
+
+static void check_over(struct zb_sink *z)
+{
+	struct zk_error err;
+
+	if (z->owed)
+		return;
+	/* What was refused is on disk before the position passes it. */
+	if (!z->err.code && z->r->dead && zk_jet_dead_sync(z->r->dead, &err) < 0)
+		z->err = err;
+	zk_jet_follower_done(z->follower, z->err.code ? &z->err : NULL);
+}
+
+static void bury(struct zb_sink *z, zk_str bytes)
+{
+	struct zk_jet_dead_letter l = { .why = ZK_JET_DEAD_SINK,
+		                        .source = "zerobus",
+		                        .bytes = bytes };
+	struct zk_error err;
+
+	if (z->r->dead && zk_jet_dead_put(z->r->dead, &l, &err) < 0 && !z->err.code)
+		z->err = err;
+}
+
+static void settled(struct zb_sink *z, struct zk_zb_request *r)
+{
+	z->owed -= r->rows;
+	zk_zb_request_free(r);
+	check_over(z);
+}
+
+static void on_acked(void *ctx, struct zk_zb_request *r, size_t stream)
+{
+	(void)stream;
+	settled(ctx, r);
+}
+
+static void on_rejected(void *ctx, struct zk_zb_request *r, const struct zk_error *why,
+                        bool suspect)
+{
+	struct zb_sink *z = ctx;
+	struct zk_zb_cursor c = { 0 };
+
+	zk_log_error(ZK_LOG_WARN, ZK_LOGGER,
+	             suspect ? "the table refuses one of these records"
+	                     : "the table refuses a record",
+	             why);
+	while (zk_zb_request_next(r, &c))
+		bury(z, c.payload);
+	settled(z, r);
+}
+
+static void on_unsent(void *ctx, struct zk_zb_request *r, const struct zk_error *why)
+{
+	struct zb_sink *z = ctx;
+
+	if (!z->err.code)
+		z->err = *why;
+	settled(z, r);
+}
+
+static void on_change(void *ctx)
+{
+	(void)ctx;
+}
+
+static void on_retry(void *ctx, size_t stream, const struct zk_zb_retrying *r)
+{
+	(void)ctx;
+	(void)stream;
+	if (zk_log_enabled(ZK_LOG_DEBUG))
+		zk_log_error(ZK_LOG_DEBUG, ZK_LOGGER, "the stream broke, trying again",
+		             r->err);
+}
+
+static void on_recovered(void *ctx, size_t stream, const struct zk_zb_recovered *r)
+{
+	(void)ctx;
+	(void)stream;
+	(void)r;
+}
+
+static void on_over(void *ctx, const struct zk_error *err)
+{
+	(void)err;
+	((struct zb_sink *)ctx)->dead = true;
+}
+
+static int make_sender(struct zb_sink *z, struct zk_error *err)
+{
+	const struct zk_app *app = z->r->app;
+	struct zk_zb_sender_conf conf = {
+		.net = zk_app_net(z->r->app, err),
+		.auth = z->auth,
+		.endpoint = z->s.endpoint.url,
+		.table = zk_buf_str(&z->s.table),
+		.streams = 1,
+		.max_inflight = 10000,
+		.retry = { .max_retries = app->retry.retries,
+		           .base_ms = app->retry.base_ms,
+		           .cap_ms = app->retry.cap_ms,
+		           .max_time_ms = app->retry.max_time_ms },
+		.connect_ms = app->http.connect_timeout_ms,
+		.create_ms = 15000,
+		.ack_ms = 60000,
+		.flush_ms = 300000,
+		.isolate = true,
+		.rnd = &z->s.rnd,
+		.ctx = z,
+		.on_acked = on_acked,
+		.on_rejected = on_rejected,
+		.on_unsent = on_unsent,
+		.on_change = on_change,
+		.on_retry = on_retry,
+		.on_recovered = on_recovered,
+		.on_over = on_over,
+	};
+
+	if (!conf.net)
+		return -(int)err->code;
+	zk_zb_sender_free(z->sender);
+	z->sender = zk_zb_sender_new(&conf);
+	z->dead = false;
+	return 0;
+}
+
+/* ---- a batch ---- */
+
+static void deliver(void *ctx, const struct zk_jet_batch *batch)
+{
+	struct zb_sink *z = ctx;
+	struct zk_zb_request *open = NULL;
+	const char *bytes = batch->bytes.p;
+
+	z->err = (struct zk_error){ 0 };
+	z->owed = 1; /* until everything is pushed */
+	if ((z->dead || !z->sender) && make_sender(z, &z->err) < 0) {
+		z->owed = 0;
+		check_over(z);
+		return;
+	}
+	for (size_t i = 0; i < batch->n; i++) {
+		const struct zk_jet_rec *rec = &batch->v[i];
+
+		if (!rec->n) {
+			bury(z, zk_str_n(bytes + rec->message_at, rec->message_n));
+			continue;
+		}
+		if (open && open->n + rec->n > REQUEST_BYTES)
+			zk_zb_sender_push(z->sender, ZK_TAKE(open));
+		if (!open)
+			open = zk_zb_request_new(z->kind, "jetstream");
+		zk_zb_request_add(open, zk_str_n(bytes + rec->at, rec->n), i, 0);
+		z->owed++;
+	}
+	if (open)
+		zk_zb_sender_push(z->sender, open);
+	z->owed--;
+	check_over(z);
+}
+
+/* ---- making it ---- */
+
+static void sink_free(void *ctx)
+{
+	struct zb_sink *z = ctx;
+	struct zk_error err = { 0 };
+
+	/* The follower first: outcomes that come now must not reach it. */
+	z->owed = SIZE_MAX;
+	zk_jet_follower_free(z->follower);
+	if (z->sender) {
+		(void)zk_fail(&err, ZK_E_INTERRUPTED, "stopped");
+		zk_zb_sender_abort(z->sender, &err);
+	}
+	zk_zb_sender_free(z->sender);
+	zk_zb_plan_free(z->plan);
+	zk_zb_kind_unref(z->kind);
+	zk_zb_schema_free(z->schema);
+	zk_auth_free(z->auth);
+	zb_session_done(&z->s);
+	zk_optpool_done(&z->pool);
+	zk_buf_done(&z->line);
+	free(z);
+}
+
+static int open_table(struct zb_sink *z, const char *table, struct zk_error *err)
+{
+	struct zk_zb_schema_conf schema = { .message = "jetstream" };
+	struct zk_zb_plan_conf plan = { .drop_unknown = true };
+
+	if (zk_spool_options(z->r->app, rows, "zerobus", &z->pool, &z->o, err) < 0)
+		return -(int)err->code;
+	z->o.table = table;
+	if (zb_session_init(z->r->app, &z->o, &z->s, err) < 0 ||
+	    zb_auth_new(&z->s, ZK_ZB_TO_WRITE, z, NULL, &z->auth, err) < 0 ||
+	    zb_table_schema(&z->s, &schema, &z->schema, err) < 0)
+		return -(int)err->code;
+	plan.schema = z->schema;
+	if (zk_zb_plan_new(&plan, &z->plan, err) < 0)
+		return -(int)err->code;
+	z->kind = zk_zb_kind_new(ZK_ZB_PROTO, z->schema->descriptor);
+	return 0;
+}
+
+int jet_run_zerobus(struct run *r, const char *name, const char *where,
+                    struct jet_sink *ret, struct zk_error *err)
+{
+	struct zb_sink *z = zk_new0(struct zb_sink);
+	struct zk_jet_follower_conf follow = { .name = name,
+		                               .dir = r->dir,
+		                               .put = put,
+		                               .fd = -1,
+		                               .deliver = deliver,
+		                               .ctx = z };
+
+	z->r = r;
+	zk_buf_init(&z->line, ZK_ZB_ROW_MAX);
+	if (open_table(z, where, err) < 0) {
+		sink_free(z);
+		return zk_wrap(err, "--sink %s", name);
+	}
+	if (zk_jet_follower_new(r->loop, &follow, zk_app_metrics(r->app), &z->follower,
+	                        err) < 0) {
+		sink_free(z);
+		return -(int)err->code;
+	}
+	*ret = (struct jet_sink){ .follower = z->follower, .free = sink_free, .ctx = z };
+	return 0;
+}
