@@ -156,9 +156,8 @@ char *trace_spool_dir(struct zk_app *app, struct zk_error *err)
 	return NULL;
 }
 
-int trace_spool_op(struct zk_app *app, struct zk_spool *sp, const char *base,
-                   const char *session, enum trace_op op, zk_str body,
-                   struct zk_error *err)
+int trace_spool_op(const struct zeal *z, struct zk_spool *sp, const char *session,
+                   enum trace_op op, zk_str body, struct zk_error *err)
 {
 	struct zk_buf dest ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_spool *own ZK_CLEANUP(zk_spool_closep)
@@ -168,12 +167,12 @@ int trace_spool_op(struct zk_app *app, struct zk_spool *sp, const char *base,
 	struct zk_spool_put put = { .meta = zk_str_of(meta), .body = body };
 
 	if (!sp) {
-		if (spool_make(app, /* own */ false, &own, err) < 0)
+		if (spool_make(z->app, /* own */ false, &own, err) < 0)
 			return -(int)err->code;
 		sp = own;
 	}
 	zk_buf_init(&dest, ZK_SPOOL_TEXT_MAX);
-	trace_dest(base, session, &dest);
+	trace_dest(zk_zip_base(z->zip), session, &dest);
 	struct zk_spool_target target = { .kind = ZK_STR("trace"),
 		                          .dest = zk_buf_str(&dest) };
 

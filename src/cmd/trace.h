@@ -69,10 +69,9 @@ bool trace_dest_parse(zk_str dest, char **base, char **session);
 
 /* The folder of the spool, made, without opening it; the caller frees. NULL with `err`. */
 char *trace_spool_dir(struct zk_app *app, struct zk_error *err);
-/* Appends one record that is no event. */
-int trace_spool_op(struct zk_app *app, struct zk_spool *sp, const char *base,
-                   const char *session, enum trace_op op, zk_str body,
-                   struct zk_error *err) ZK_MUST_USE;
+/* Appends one record that is no event; `sp` NULL = the spool is opened for it. */
+int trace_spool_op(const struct zeal *z, struct zk_spool *sp, const char *session,
+                   enum trace_op op, zk_str body, struct zk_error *err) ZK_MUST_USE;
 /* Meta and key of an event in the spool, appended to `text`, which must not move (it has room for
  * TRACE_PUT_TEXT bytes). */
 #define TRACE_PUT_TEXT 256

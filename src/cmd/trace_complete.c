@@ -120,8 +120,7 @@ static int finish(struct zeal *z, const char *session, zk_str body, struct zk_er
 	const char *base = zk_zip_base(z->zip);
 
 	if (is_spooled(z->app, base, session)) {
-		if (trace_spool_op(z->app, NULL, base, session, TRACE_OP_COMPLETE, body,
-		                   err) < 0)
+		if (trace_spool_op(z, NULL, session, TRACE_OP_COMPLETE, body, err) < 0)
 			return -(int)err->code;
 		zk_say("the end of the session is in the spool, behind what waits there");
 		return 0;
@@ -132,7 +131,7 @@ static int finish(struct zeal *z, const char *session, zk_str body, struct zk_er
 		return -(int)err->code;
 	struct zk_error cause = *err;
 
-	if (trace_spool_op(z->app, NULL, base, session, TRACE_OP_COMPLETE, body, err) < 0)
+	if (trace_spool_op(z, NULL, session, TRACE_OP_COMPLETE, body, err) < 0)
 		return -(int)err->code;
 	*err = cause;
 	(void)zk_wrap(err, "the end of the session is in the spool");

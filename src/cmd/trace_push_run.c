@@ -178,8 +178,8 @@ int push_resume(struct push *s, struct zk_error *err)
 static int open_local(struct push *s, zk_str body, struct zk_error *err)
 {
 	s->session = trace_make_id(TRACE_LOCAL);
-	return trace_spool_op(s->app, s->ship.spool, zk_zip_base(s->z.zip), s->session,
-	                      TRACE_OP_START, body, err);
+	return trace_spool_op(&s->z, s->ship.spool, s->session, TRACE_OP_START, body,
+	                      err);
 }
 
 static int open_session(struct push *s, struct zk_error *err)
@@ -275,8 +275,8 @@ static int complete(struct push *s, struct zk_error *err)
 	if (err->code && !s->ship.lost.code)
 		s->ship.lost = *err;
 	*err = (struct zk_error){ 0 };
-	return trace_spool_op(s->app, s->ship.spool, zk_zip_base(s->z.zip), s->session,
-	                      TRACE_OP_COMPLETE, zk_buf_str(&body), err);
+	return trace_spool_op(&s->z, s->ship.spool, s->session, TRACE_OP_COMPLETE,
+	                      zk_buf_str(&body), err);
 }
 
 int push_finish(struct push *s, struct zk_error *err)

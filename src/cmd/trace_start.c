@@ -29,8 +29,7 @@ static int begin_local(struct zeal *z, zk_str body, struct zk_buf *session,
 	ZK_CLEANUP(zk_freep)
 	char *id = trace_make_id(TRACE_LOCAL);
 
-	if (trace_spool_op(z->app, NULL, zk_zip_base(z->zip), id, TRACE_OP_START, body,
-	                   err) < 0)
+	if (trace_spool_op(z, NULL, id, TRACE_OP_START, body, err) < 0)
 		return -(int)err->code;
 	zk_buf_cstr(session, id);
 	return 0;
