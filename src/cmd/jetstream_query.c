@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/cmds.h"
+#include "cmd/jetstream_s3.h"
 #include "cmd/jetstream_store.h"
 #include "codec/expr.h"
 #include "codec/jwrite.h"
@@ -24,6 +25,8 @@
 
 struct query_opts {
 	struct jet_store_opts store;
+	struct jet_s3_opts s3;
+	bool with_s3;
 	const char *since, *until, *did, *uri, *match, *sql;
 	bool oldest;
 	int envelope;
@@ -72,6 +75,13 @@ static const struct zk_opt rows[] = {
 	  .flags = ZK_OPT_NO_CONF,
 	  .off = offsetof(struct query_opts, oldest),
 	  .help = "the oldest first" },
+	{ .type = ZK_OPT_BOOL,
+	  .name = "s3",
+	  .flags = ZK_OPT_NO_CONF,
+	  .off = offsetof(struct query_opts, with_s3),
+	  .group = JET_G_S3,
+	  .help = "also files that only the bucket has" },
+	JET_S3_ROWS(struct query_opts),
 	{ .type = ZK_OPT_ENUM,
 	  .name = "envelope",
 	  .meta = "FORM",
@@ -246,6 +256,16 @@ static int one_file(void *ctx, struct zk_db *db, struct zk_error *err)
 	return r < 0 ? r : q->cut || zk_out_closed(q->out);
 }
 
+/* What the ledger knows of a sealed file: nothing of the range is in it. */
+static bool is_outside(void *ctx, const struct zk_jet_sealed *f)
+{
+	const struct query *q = ctx;
+
+	return f->has_times &&
+	       ((q->since.kind == ZK_JET_POS_TIME && f->last_us < q->since.time_us) ||
+	        (q->until.kind == ZK_JET_POS_TIME && f->first_us >= q->until.time_us));
+}
+
 /* ---- all ---- */
 
 static bool is_select(const char *sql)
@@ -276,6 +296,22 @@ static int setup(struct query *q, struct zk_error *err)
 	return 0;
 }
 
+static int search(struct query *q, struct zk_error *err)
+{
+	struct jet_store_walk w = { .o = &q->o->store,
+		                    .oldest = q->o->oldest,
+		                    .prefix = q->o->s3.prefix,
+		                    .ctx = q,
+		                    .skip = is_outside,
+		                    .fn = one_file };
+	int r = q->o->with_s3 ? jet_s3_open(q->app, &q->o->s3, &w.s3, err) : 0;
+
+	if (r == 0)
+		r = jet_store_each(q->app, &w, err);
+	zk_s3_free(w.s3);
+	return r;
+}
+
 static int query_run(struct zk_app *app, void *opts, int argc, char **argv,
                      struct zk_error *err)
 {
@@ -302,7 +338,7 @@ static int query_run(struct zk_app *app, void *opts, int argc, char **argv,
 		return -(int)err->code;
 	r = setup(&q, err);
 	if (r == 0)
-		r = jet_store_each(app, &q.o->store, q.o->oldest, one_file, &q, err);
+		r = search(&q, err);
 	zk_expr_free(q.match);
 	if (r < 0)
 		return r;
@@ -326,9 +362,10 @@ const struct zk_cmd zk_cmd_jetstream_query = {
 	            "GROUP BY "
 	            "1'",
 	.output = "one enriched record per row",
-	.exits = "0 · 1 nothing with --exit-status · 64 usage · 66 no store",
+	.exits = "0 · 1 nothing with --exit-status · 64 usage · 66 no store · 69, 75, 77 "
+	         "the bucket",
 	.see = "man zk-jetstream",
-	.groups = ZK_OPTS_OUTPUT,
+	.groups = ZK_OPTS_OUTPUT | ZK_OPTS_HTTP | ZK_OPTS_RETRY,
 	.opts = rows,
 	.opts_size = sizeof(struct query_opts),
 	.conf = "jetstream",

@@ -110,6 +110,23 @@ static bool is_packed(const char *suffix)
 	       strcmp(suffix, ".gz") == 0;
 }
 
+bool zk_jet_name_split(zk_str text, char name[ZK_JET_NAME_MAX], char suffix[8])
+{
+	char whole[ZK_JET_NAME_MAX + 8];
+	struct zk_jet_file f;
+	const char *tail;
+
+	if (text.n >= sizeof(whole) || zk_str_find_char(text, '\0') >= 0)
+		return false;
+	(void)snprintf(whole, sizeof(whole), "%.*s", ZK_STR_ARG(text));
+	if (!parse_name(whole, &f, &tail) || (tail[0] && !is_packed(tail)))
+		return false;
+	memcpy(name, f.name, ZK_JET_NAME_MAX);
+	memset(suffix, 0, 8);
+	memcpy(suffix, tail, strlen(tail));
+	return true;
+}
+
 int zk_jet_files_list(const char *dir, struct zk_jet_files *ret, struct zk_error *err)
 {
 	DIR *d = opendir(dir);

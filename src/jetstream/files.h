@@ -9,6 +9,7 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "base/str.h"
 
 #define ZK_JET_NAME_MAX 64
 
@@ -40,6 +41,9 @@ const struct zk_jet_file *zk_jet_files_find(const struct zk_jet_files *f,
  * that order, also when the clock goes back. */
 void zk_jet_files_fresh(const struct zk_jet_files *f, const char *dir, int64_t now_s,
                         char ret[ZK_JET_NAME_MAX]);
+/* "jetstream_….db.zst" into the name without a suffix and the suffix (".zst", ".zip", ".gz" or "");
+ * false when it is no name of a file. */
+bool zk_jet_name_split(zk_str text, char name[ZK_JET_NAME_MAX], char suffix[8]);
 /* Below 0, 0, above 0: the order of two names. */
 int zk_jet_name_cmp(const char *a, const char *b);
 /* DIR/live, written whole or not at all. */

@@ -42,6 +42,17 @@ const tests = {
         r = await run("archive", "verify", "--store", dir, ...bucket(s3), ...full, "-o", "ndjson");
         ok(r.code === 0 && r.lines().length === keys.length && r.lines().every(l => JSON.parse(l).ok), `2 archive verify ${full}`, r.code, r.err, r.out);
       }
+      const raw = ["--all", "--oldest", "--envelope", "raw", "-o", "ndjson"], there = ["--s3", ...bucket(s3), "--s3-prefix", "raw=x/%Y/%m/%d/"];
+      r = await run("query", "--store", dir, ...raw);
+      equal(r.lines().length, 0, "14.6 query: nothing is here any more", r.err);
+      r = await run("query", "--store", dir, ...raw, ...there);
+      ok(r.code === 0 && same(r.lines(), lines), "14.6 query --s3: all of it is there", r.code, r.err, r.lines().length);
+      r = await run("query", "--store", storeDir(), ...raw, ...there);
+      ok(r.code === 0 && same(r.lines(), lines), "14.6 query --s3 on a machine without the store", r.code, r.err, r.lines().length);
+      const before = s3.requests.length, t = JSON.parse(lines.at(-1)).time_us;
+      r = await run("query", "--store", dir, ...raw, ...there, "--since", String(t));
+      equal(r.lines(), lines.filter(l => JSON.parse(l).time_us >= t), "14.6 query --s3 --since", r.err);
+      ok(s3.requests.slice(before).filter(q => /^GET .*jetstream_/.test(q)).length < keys.length, "14.6 fetches only what can hold it", s3.requests.slice(before));
       // Damaged in the bucket, behind everybody's back.
       const victim = join(where, access.bucket, keys[0] + "._S3rver_object");
       const bytes = readFileSync(victim);

@@ -75,7 +75,7 @@ export async function startS3(directory, { fault } = {}) {
   function pass(req, body, u, res) {
     const headers = { ...req.headers };
     delete headers.authorization;
-    const up = http.request({ host: "127.0.0.1", port, method: req.method, path: req.url, headers }, r => {
+    const up = http.request({ host: "127.0.0.1", port, method: req.method, path: req.url, headers, agent: false }, r => {
       const chunks = [];
       r.on("data", d => chunks.push(d));
       r.on("end", () => {
@@ -117,7 +117,7 @@ export async function startS3(directory, { fault } = {}) {
   s3.url = `http://127.0.0.1:${s3.port}`;
   s3.down = () => new Promise(r => { gate.close(r); for (const c of sockets) c.destroy(); });
   s3.up = () => s3.listen(s3.port);
-  const direct = (method, path) => new Promise((ok, no) => http.request({ host: "127.0.0.1", port, method, path }, r => {
+  const direct = (method, path) => new Promise((ok, no) => http.request({ host: "127.0.0.1", port, method, path, agent: false }, r => {
     const chunks = [];
     r.on("data", d => chunks.push(d));
     r.on("end", () => ok({ status: r.statusCode, headers: r.headers, body: Buffer.concat(chunks) }));
