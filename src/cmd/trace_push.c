@@ -286,7 +286,8 @@ static void settled(void *ctx)
 	struct push *s = ctx;
 	struct zk_error err = { 0 };
 
-	if (!s->run || !zk_list_is_empty(&s->ship.unsent) ||
+	/* What neither server nor spool would take is still in the file. */
+	if (!s->run || s->ship.err.code || !zk_list_is_empty(&s->ship.unsent) ||
 	    (s->ship.lost.code && !s->app->spool.enabled))
 		return;
 	if (zk_zip_run_save(s->run, s->safe_below, &err) < 0)

@@ -542,6 +542,19 @@ def test_receipts_and_disk_full():
         r = s.zk("trace", "push", E5000, "-w", "wf", "--retries", "0",
                  "--spool-max-bytes", "64KiB", "--spool-when-full", "fail")
         zkt.equal(r.status, 74, "a spool without room fails aloud", r.err)
+        # A disk that is full: no file may grow beyond 256 KiB.
+        s.faults([{"on": EVENTS, "at": list(range(3, 99)), "do": "status", "status": 503, "body": "{}"}])
+        p = zkt.Process("-c", 'trap "" XFSZ; ulimit -f 512; exec "$ZK" trace push "$0" -w full '
+                        "--retries 0", E5000, argv0="/bin/sh", env={**s.env, "ZK": zkt.ZK})
+        zkt.equal(p.wait(), 74, "so does a full disk", p.err)
+        zkt.matches("free some space", p.err, "which zk says how to mend")
+        s.faults([])
+        got = next(x for x in s.state()["sessions"] if x["workflowId"] == "full")
+        zkt.equal(len(got["events"]), 2000, "until then all was sent")
+        # Both runs are taken up, the older one first.
+        runs = [s.zk("trace", "push", E5000, "--resume").status for _ in range(2)]
+        whole = [marks(x["events"]) == list(range(5000)) for x in s.state()["sessions"][-2:]]
+        zkt.equal((runs, whole), ([0, 0], [True, True]), "--resume FILE finds the rest in the file")
 
 
 zkt.main()
