@@ -31,13 +31,16 @@ struct zk_input {
 	struct zk_poll *poll; /* NULL = read in a thread */
 	uv_fs_t req;
 	bool reading; /* `req` is on its way */
-	char *buf;
+	/* What is given, or about to be; and, of what is read in a thread, where the next piece
+	 * goes meanwhile. */
+	char *buf, *ahead;
 	ssize_t got;  /* the result of a read that ended while paused */
 	bool waiting; /* `got` has not been given yet */
 	bool paused, ended, closed;
 };
 
 static void start_read(struct zk_input *in);
+static void give_and_read(struct zk_input *in, ssize_t n);
 
 /* ---- end of life ---- */
 
@@ -46,6 +49,7 @@ static void input_free(void *ctx)
 	struct zk_input *in = ctx;
 
 	free(in->buf);
+	free(in->ahead);
 	free(in->name);
 	free(in);
 }
@@ -119,14 +123,27 @@ static void on_read(uv_fs_t *req)
 		in->waiting = true;
 		return;
 	}
+	give_and_read(in, n);
+}
+
+/* A piece that a thread has read: the next one is read while this one is worked on. */
+static void give_and_read(struct zk_input *in, ssize_t n)
+{
+	char *done = in->ahead;
+
+	in->ahead = in->buf;
+	in->buf = done;
+	if (n > 0)
+		start_read(in);
 	give(in, n);
+	/* After a pause that ended meanwhile. */
 	if (!in->closed)
 		start_read(in);
 }
 
 static void start_read(struct zk_input *in)
 {
-	uv_buf_t b = uv_buf_init(in->buf, (unsigned)in->conf.chunk_bytes);
+	uv_buf_t b = uv_buf_init(in->ahead, (unsigned)in->conf.chunk_bytes);
 	int r;
 
 	if (in->paused || in->ended || in->reading || in->waiting)
@@ -145,9 +162,8 @@ static void on_wake(void *ctx)
 		return;
 	if (in->waiting) {
 		in->waiting = false;
-		give(in, in->got);
-		if (in->closed)
-			return;
+		give_and_read(in, in->got);
+		return;
 	}
 	start_read(in);
 }
@@ -269,8 +285,10 @@ int zk_input_open(struct zk_loop *loop, const struct zk_input_conf *conf,
 		return -(int)err->code;
 	}
 	in->buf = zk_alloc(in->conf.chunk_bytes);
-	if (!in->poll)
+	if (!in->poll) {
+		in->ahead = zk_alloc(in->conf.chunk_bytes);
 		zk_loop_defer(loop, on_wake, in);
+	}
 	*ret = in;
 	return 0;
 }
