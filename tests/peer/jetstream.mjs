@@ -24,7 +24,7 @@ const tests = {
     const zst = join(folder, "e.zst"), gz = join(folder, "e.gz");
     writeFileSync(gz, zlib.gzipSync(readFileSync(file)));
     const db = await plain("gzip", ["--from", gz]);
-    const name = readdirSync(db).find(n => n.endsWith(".db"));
+    const name = readdirSync(db).find(n => /^jetstream_.*\.db$/.test(n));
     await plain("store file", ["--from", join(db, name)]);
     try {
       (await import("node:child_process")).execFileSync("zstd", ["-q", file, "-o", zst]);
