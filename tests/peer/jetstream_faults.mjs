@@ -53,7 +53,7 @@ const tests = {
   async t05_killed_with_every_sink() {
     const kills = Number(process.env.JET_KILLS || "3"), n = Number(process.env.JET_EVENTS || "8000"), lines = many(n);
     const host = await replaying(lines, true), dir = storeDir(), s3 = await startS3(place()), redis = redisBinary && await startRedis();
-    const args = ["run", "--host", host.url, "--wire", "v1", ...plain, "--store", dir, "--batch", "500", "--rotate-bytes", n > 20000 ? "32MiB" : "4MiB", "--s3-keep-local", "--keep-plain",
+    const args = ["run", "--host", host.url, "--wire", "v1", ...plain, "--store", dir, "--batch", "500", "--rotate-bytes", n > 20000 ? "8MiB" : "4MiB", "--s3-keep-local", "--keep-plain",
       "--sink", "s3", ...bucket(s3), "--retry-base", "10ms", "--retry-cap", "100ms", ...base,
       ...(redis ? ["--sink", "redis", "--redis", `redis://127.0.0.1:${redis.port}`, "--redis-maxlen", "0"] : [])];
     const go = () => new Run(count(dir) === 0 ? [...args, "--since", "2025-01-01"] : args);
