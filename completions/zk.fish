@@ -1098,6 +1098,8 @@ complete -c zk -n '__zk_at "events tail"' -l exec-timeout -x -d 'a command that 
 complete -c zk -n '__zk_at "events tail"' -l dead-letter -r -F -d 'append events that were given up, with the reason'
 complete -c zk -n '__zk_at "events tail"' -l ordered -d 'what commands print comes in the order of the events'
 complete -c zk -n '__zk_at "events tail"' -l no-ordered -d 'what commands print comes in the order of the events'
+complete -c zk -n '__zk_at "events tail"' -l fail-fast -d 'stop when a command was given up'
+complete -c zk -n '__zk_at "events tail"' -l no-fail-fast -d 'stop when a command was given up'
 complete -c zk -n '__zk_at "events tail"' -l base-url -x -d 'address of the Zeal server'
 complete -c zk -n '__zk_at "events tail"' -l token-file -r -F -d 'token that is sent with every request'
 complete -c zk -n '__zk_at "events tail"' -l token-fd -x -d 'token that is sent with every request'

@@ -96,22 +96,28 @@ static void limit(struct events_ops *o, zk_str json)
 
 /* ---- debounce ------------------------------------------------------------------------------ */
 
-static void release(struct events_ops *o, struct held *h)
+/* The one that is due first, taken off the list; NULL when there is none. */
+static struct held *take_held(struct events_ops *o)
 {
-	zk_list_remove(&h->entry);
-	zk_map_del(&o->by_key, zk_str_n(h->key, h->key_n));
-	o->n_held--;
-	limit(o, zk_buf_str(&h->json));
+	struct zk_list *e = zk_list_pop(&o->held);
+
+	return e ? ZK_LIST_ENTRY(e, struct held, entry) : NULL;
+}
+
+static void free_held(struct held *h)
+{
 	zk_buf_done(&h->json);
 	free(h->key);
 	free(h);
 }
 
-static struct held *first_held(struct events_ops *o)
+/* One that was taken off the list. */
+static void release(struct events_ops *o, struct held *h)
 {
-	return zk_list_is_empty(&o->held)
-	               ? NULL
-	               : ZK_LIST_ENTRY(o->held.next, struct held, entry);
+	zk_map_del(&o->by_key, zk_str_n(h->key, h->key_n));
+	o->n_held--;
+	limit(o, zk_buf_str(&h->json));
+	free_held(h);
 }
 
 static void on_silence(void *ctx)
@@ -120,10 +126,14 @@ static void on_silence(void *ctx)
 	int64_t now = zk_loop_now_ms(o->conf.loop);
 	struct held *h;
 
-	while ((h = first_held(o)) != NULL && h->due_ms <= now)
+	while ((h = take_held(o)) != NULL) {
+		if (h->due_ms > now) {
+			zk_list_push_front(&o->held, &h->entry);
+			zk_timer_start(o->silence, h->due_ms - now, 0);
+			break;
+		}
 		release(o, h);
-	if (h)
-		zk_timer_start(o->silence, h->due_ms - now, 0);
+	}
 }
 
 static void debounce(struct events_ops *o, zk_str json, zk_str shown)
@@ -142,7 +152,7 @@ static void debounce(struct events_ops *o, zk_str json, zk_str shown)
 	h = zk_map_get(&o->by_key, key);
 	if (!h) {
 		if (o->n_held == HELD_MAX)
-			release(o, first_held(o));
+			release(o, take_held(o));
 		h = zk_new0(struct held);
 		zk_buf_init(&h->json, BUFFER_BYTES);
 		h->key = zk_strndup(key.p, key.n);
@@ -196,7 +206,7 @@ void events_ops_flush(struct events_ops *o)
 {
 	struct held *h;
 
-	while ((h = first_held(o)) != NULL)
+	while ((h = take_held(o)) != NULL)
 		release(o, h);
 	flush_array(o);
 }
@@ -245,16 +255,12 @@ int events_ops_new(const struct events_ops_conf *conf, struct events_ops **ret,
 
 void events_ops_free(struct events_ops *o)
 {
+	struct held *h;
+
 	if (!o)
 		return;
-	while (!zk_list_is_empty(&o->held)) {
-		struct held *h = first_held(o);
-
-		zk_list_remove(&h->entry);
-		zk_buf_done(&h->json);
-		free(h->key);
-		free(h);
-	}
+	while ((h = take_held(o)) != NULL)
+		free_held(h);
 	zk_map_done(&o->by_key);
 	zk_timer_free(o->silence);
 	zk_timer_free(o->every);

@@ -243,11 +243,12 @@ static void on_live(void *ctx, struct zk_zip_live *live,
                     const struct zk_zip_live_gap *gap)
 {
 	struct save *s = ctx;
+	struct zk_list *e;
 
 	(void)live;
 	/* What was under way has a hole now. */
-	while (gap && !zk_list_is_empty(&s->streams))
-		end_stream(s, ZK_LIST_ENTRY(s->streams.next, struct saved, entry),
+	while (gap && (e = zk_list_pop(&s->streams)) != NULL)
+		end_stream(s, ZK_LIST_ENTRY(e, struct saved, entry),
 		           ZK_STR("the connection was lost meanwhile"));
 	if (s->ready)
 		return;
@@ -341,9 +342,11 @@ static int start(struct save *s, struct zk_error *err)
 
 static int outcome(struct save *s, struct zk_error *err)
 {
+	struct zk_list *e;
+
 	/* What did not end is not complete. */
-	while (!zk_list_is_empty(&s->streams)) {
-		struct saved *v = ZK_LIST_ENTRY(s->streams.next, struct saved, entry);
+	while ((e = zk_list_pop(&s->streams)) != NULL) {
+		struct saved *v = ZK_LIST_ENTRY(e, struct saved, entry);
 		ZK_CLEANUP(zk_freep)
 		char *part = name_of(v->id, "part");
 

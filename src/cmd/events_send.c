@@ -238,7 +238,8 @@ bool events_send_push(struct events_send *s, const struct events_message *m)
 		              .attachment_n = m->attachment.n,
 		              .acked = m->acked,
 		              .has_attachment = m->attachment.p != NULL };
-	memcpy(to, m->name.p, m->name.n);
+	if (m->name.n)
+		memcpy(to, m->name.p, m->name.n);
 	if (m->json.n)
 		memcpy(to + m->name.n, m->json.p, m->json.n);
 	if (m->attachment.n)

@@ -44,7 +44,7 @@ struct tail_opts {
 	struct events_opts events;
 	struct events_ops_opts ops;
 	struct hook_work_opts work;
-	bool wait, diff, gaps, with_name, ui;
+	bool wait, diff, gaps, with_name, ui, fail_fast;
 	int overflow;
 	uint64_t queue, queue_bytes, sockets;
 };
@@ -76,6 +76,7 @@ struct tail {
 	struct zk_buf wrapped;
 	struct zk_error err; /* why it ended; code 0 = as asked */
 	uint64_t received, duplicates, printed, failed, dropped, reconnects;
+	uint64_t lost; /* received, but no command was run for them */
 	bool paused, work_full, stopping, drained, ready;
 };
 
@@ -215,7 +216,10 @@ static void on_over(void *ctx, struct hook_item *item, enum hook_end end, const 
 	(void)why;
 	t->printed += end == HOOK_DONE;
 	t->failed += end == HOOK_FAILED;
+	t->lost += end == HOOK_STOPPED;
 	hook_item_free(item);
+	if (end == HOOK_FAILED && t->o->fail_fast)
+		finish(t, NULL);
 }
 
 static void on_work_room(void *ctx)
@@ -632,6 +636,10 @@ static int outcome(struct tail *t, struct zk_error *err)
 		*err = t->err;
 		return -(int)err->code;
 	}
+	if (t->lost)
+		return zk_fail(err, ZK_E_INTERRUPTED,
+		               "%llu events were received and not worked on",
+		               (unsigned long long)t->lost);
 	return t->failed ? ZK_EXIT_PARTIAL : ZK_EXIT_OK;
 }
 
@@ -732,6 +740,12 @@ static const struct zk_opt tail_rows[] = {
 	  OFF(work.ordered),
 	  .group = "Work",
 	  .help = "what commands print comes in the order of the events" },
+	{ .type = ZK_OPT_BOOL,
+	  .name = "fail-fast",
+	  OFF(fail_fast),
+	  .flags = ZK_OPT_NO_CONF,
+	  .group = "Work",
+	  .help = "stop when a command was given up" },
 	ZEAL_ROWS,
 	ZK_OPT_END,
 };

@@ -110,7 +110,7 @@ static bool short_way(zk_str json, struct zk_jwant *want, size_t n_want,
                       struct zk_sio_packet *p)
 {
 	const char *end = json.p + json.n, *q;
-	struct zk_jscan js;
+	struct zk_jscan js = { 0 };
 
 	if (json.n < 6 || json.p[0] != '[' || json.p[1] != '"' || end[-1] != ']')
 		return false;
@@ -129,8 +129,8 @@ static bool short_way(zk_str json, struct zk_jwant *want, size_t n_want,
 int zk_sio_decode(zk_str data, struct zk_jwant *want, size_t n_want,
                   struct zk_sio_packet *ret, struct zk_error *err)
 {
-	struct zk_sio_packet p;
-	struct zk_jscan js;
+	struct zk_sio_packet p = { 0 };
+	struct zk_jscan js = { 0 };
 
 	for (size_t i = 0; i < n_want; i++) {
 		want[i].val = (struct zk_jval){ 0 };

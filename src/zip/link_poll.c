@@ -428,7 +428,7 @@ int zk_zip_link_poll(const struct zk_zip_link_conf *conf, struct zk_zip_link **r
 	while (conf->headers && conf->headers[l->n_headers])
 		l->n_headers++;
 	l->headers = zk_alloc_array(l->n_headers + 1, sizeof(*l->headers));
-	for (size_t i = 0; i < l->n_headers; i++)
+	for (size_t i = 0; conf->headers && i < l->n_headers; i++)
 		l->headers[i] = zk_strdup(conf->headers[i]);
 	zk_eio_split_init(&l->split, l->max_in);
 	zk_buf_init(&l->refusal, REFUSAL_MAX);

@@ -8,7 +8,8 @@
 
 #define MAX_BYTES ((size_t)64 << 20)
 /* Packets in a row that make no sense: this peer speaks something else. */
-#define BAD_MAX 100
+#define BAD_MAX  100
+#define KEPT_MAX ((size_t)1 << 20) /* memory kept for attachments */
 
 void zk_zip_socket_init(struct zk_zip_socket *s, const struct zk_zip_socket_conf *conf,
                         int64_t now_ms)
@@ -226,6 +227,9 @@ static void all_there(struct zk_zip_socket *s)
 	s->bad = 0;
 	if (s->state == ZK_ZIP_SOCKET_JOINED)
 		give(s, &p, attachments);
+	/* A large one is rare enough. */
+	if (s->bytes.room > KEPT_MAX)
+		zk_buf_done(&s->bytes);
 }
 
 void zk_zip_socket_binary(struct zk_zip_socket *s, zk_str bytes, int64_t now_ms)

@@ -1,4 +1,11 @@
 // `zk events` with the real socket.io from npm on the other side (specs/zeal-zip.md §7, §9, §14).
+//
+// The points of §14 on events: 1 codec vectors: tests/unit/test_sio.c, test_zip_live.c. 2 deaf
+// websocket: "a deaf WebSocket". 3 pings: "heartbeats", with TEST_LONG=1 for two minutes. 4 restart:
+// "the server restarts". 5 slow consumer: "a slow consumer". 6 the limit: "emit a stream". 7 two
+// workflows: "tail". Those on webhooks are in zeal_webhook.py: 1 test_cases,
+// 2 test_duplicates_and_deliveries, 3 test_busy, 4 test_life, 5 test_management and the vectors in
+// tests/unit/test_zip_hook.c.
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { WebSocketServer } from "ws";
@@ -91,10 +98,11 @@ test("a WebSocket that is refused", async () => {
 
 for (const transport of ["websocket", "polling"]) {
 	test(`heartbeats over ${transport}`, async () => {
-		const s = await start({ pingInterval: 300, pingTimeout: 1500 });
+		const long = process.env.TEST_LONG;
+		const s = await start(long ? {} : { pingInterval: 300, pingTimeout: 1500 });
 		const z = tail(s, "wf_1", "--transport", transport);
 		await joined(s);
-		await new Promise((done) => setTimeout(done, 4000));
+		await new Promise((done) => setTimeout(done, long ? 125000 : 4000));
 		s.event("wf_1", { i: 1 });
 		await z.lines(1);
 		equal([s.sent("connect").length, s.sent("disconnect").length], [1, 0], "a dozen pings were answered");
@@ -280,6 +288,18 @@ test("commands", async () => {
 	s.event("wf_1", {});
 	s.event("wf_1", {});
 	await finished(f, 3, "failures do not end the stream, and are told");
+	s.clear();
+	const q = tail(s, "wf_1", "--exec", "cat >/dev/null; sleep 0.1; echo done", "--jobs", "4");
+	await joined(s);
+	for (let i = 0; i < 100; i++) s.event("wf_1", { i });
+	await waitFor("the first ones", () => q.out.split("done").length > 8);
+	equal(await q.stop(), "SIGTERM", "TERM with a hundred events queued");
+	equal(q.out.split("\n").filter(Boolean).length, 100, "all of them are worked on");
+	s.clear();
+	const ff = tail(s, "wf_1", "--exec", "exit 3", "--retries", "0", "--fail-fast");
+	await joined(s);
+	s.event("wf_1", {});
+	await finished(ff, 3, "--fail-fast stops at the first failure");
 	await s.stop();
 });
 
