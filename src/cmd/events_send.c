@@ -238,11 +238,11 @@ bool events_send_push(struct events_send *s, const struct events_message *m)
 		              .attachment_n = m->attachment.n,
 		              .acked = m->acked,
 		              .has_attachment = m->attachment.p != NULL };
-	if (m->name.n)
+	if (m->name.p)
 		memcpy(to, m->name.p, m->name.n);
-	if (m->json.n)
+	if (m->json.p)
 		memcpy(to + m->name.n, m->json.p, m->json.n);
-	if (m->attachment.n)
+	if (p->has_attachment && m->attachment.n)
 		memcpy(to + m->name.n + m->json.n, m->attachment.p, m->attachment.n);
 	s->read++;
 	s->full = zk_queue_push(&s->queue, &p->item) == ZK_PUSHED_HIGH || s->full;
