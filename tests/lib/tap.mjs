@@ -54,16 +54,16 @@ export function within(ms, promise, what) {
 }
 
 export const temp = name => join(folder, name);
-export const test = (name, fn) => tests.push([name, fn]);
+export const test = (name, fn, ms = 60000) => tests.push([name, fn, ms]);
 
 // Runs the tests in their order (those whose names hold an argument, if any) and exits.
 export async function run() {
   const wanted = process.argv.slice(2);
-  for (const [name, fn] of tests) {
+  for (const [name, fn, ms] of tests) {
     if (wanted.length && !wanted.some(w => name.includes(w))) continue;
     const before = count;
     try {
-      await within(60000, Promise.resolve(fn()), name);
+      await within(ms, Promise.resolve(fn()), name);
       if (count === before) ok(false, name, "the test checked nothing");
     } catch (e) {
       ok(false, name, e.stack);

@@ -108,7 +108,7 @@ for (const transport of ["websocket", "polling"]) {
 		equal([s.sent("connect").length, s.sent("disconnect").length], [1, 0], "a dozen pings were answered");
 		await gone(z);
 		await s.stop();
-	});
+	}, process.env.TEST_LONG ? 180000 : 60000);
 
 	test(`the server restarts, over ${transport}`, async () => {
 		let s = await start();
