@@ -36,9 +36,24 @@ static size_t digits(zk_str s, uint64_t *ret)
 	return n;
 }
 
-static int head(zk_str *s, struct zk_sio_packet *ret, struct zk_error *err)
+/* "2-" of a binary packet. */
+static int attachments(zk_str *s, struct zk_sio_packet *ret, struct zk_error *err)
 {
 	uint64_t v;
+	size_t n = digits(*s, &v);
+
+	if (!n || n == s->n || s->p[n] != '-' || v == 0 || v > ZK_SIO_ATTACHMENTS_MAX)
+		return zk_fail(err, ZK_E_PROTOCOL,
+		               v > ZK_SIO_ATTACHMENTS_MAX
+		                       ? "too many attachments"
+		                       : "binary packet without attachments");
+	ret->attachments = (unsigned)v;
+	*s = zk_str_from(*s, n + 1);
+	return 0;
+}
+
+static int head(zk_str *s, struct zk_sio_packet *ret, struct zk_error *err)
+{
 	size_t n;
 
 	if (!s->n)
@@ -48,17 +63,8 @@ static int head(zk_str *s, struct zk_sio_packet *ret, struct zk_error *err)
 	*ret = (struct zk_sio_packet){ .type = (enum zk_sio_type)(s->p[0] - '0'),
 		                       .nsp = ZK_STR("/") };
 	*s = zk_str_from(*s, 1);
-	if (is_binary(ret->type)) {
-		n = digits(*s, &v);
-		if (!n || n == s->n || s->p[n] != '-' || v == 0 ||
-		    v > ZK_SIO_ATTACHMENTS_MAX)
-			return zk_fail(err, ZK_E_PROTOCOL,
-			               v > ZK_SIO_ATTACHMENTS_MAX
-			                       ? "too many attachments"
-			                       : "binary packet without attachments");
-		ret->attachments = (unsigned)v;
-		*s = zk_str_from(*s, n + 1);
-	}
+	if (is_binary(ret->type) && attachments(s, ret, err) < 0)
+		return -(int)err->code;
 	if (s->n && s->p[0] == '/') {
 		const char *comma = memchr(s->p, ',', s->n);
 
@@ -66,6 +72,9 @@ static int head(zk_str *s, struct zk_sio_packet *ret, struct zk_error *err)
 		*s = zk_str_from(*s, ret->nsp.n + 1);
 	}
 	n = digits(*s, &ret->id);
+	if (n < s->n && zk_jb_is_digit(s->p[n]))
+		return zk_fail(err, ZK_E_PROTOCOL,
+		               "the id of an acknowledgement is too long");
 	ret->has_id = n > 0;
 	*s = zk_str_from(*s, n);
 	return 0;

@@ -20,6 +20,7 @@
 #define REFUSAL_MAX     4096
 #define CLOSE_WITHIN_MS 1000
 #define POST_MS         30000
+#define FORBIDDEN       4 /* Engine.IO's number for it */
 
 /* A message that waits to be posted. */
 struct parcel {
@@ -92,17 +93,18 @@ static void end_closed(struct poll_link *l)
 	end(l, &none);
 }
 
-/* An answer other than 200: what Engine.IO says about it. */
+/* An answer other than 200: what Engine.IO says about it, or `why`. */
 static void end_refused(struct poll_link *l, int status, const struct zk_error *why)
 {
-	const char *text = zk_eio_refusal_text(zk_eio_refusal(zk_buf_str(&l->refusal)));
+	int code = zk_eio_refusal(zk_buf_str(&l->refusal));
+	const char *text = zk_eio_refusal_text(code);
 	struct zk_error err = why ? *why : (struct zk_error){ 0 };
 
 	if (status == 413) {
 		ZK_IGNORE(zk_fail(&err, ZK_E_LIMIT,
 		                  "the server refuses packets of this size (HTTP 413)") <
 		          0);
-	} else if (text || !err.code) {
+	} else if ((text && code != FORBIDDEN) || !err.code) {
 		ZK_IGNORE(zk_fail(&err, ZK_E_TRANSFER,
 		                  "long-polling was refused (HTTP %d%s%s)", status,
 		                  text ? ": " : "", text ? text : "") < 0);
@@ -178,7 +180,7 @@ static void on_got(void *ctx, const struct zk_http_res *res, struct zk_error *er
 		return;
 	}
 	if (res->status != 200) {
-		end_refused(l, res->status, err);
+		end_refused(l, res->status, err ? err : res->fault);
 		return;
 	}
 	if (zk_eio_split_last(&l->split, &packet))
@@ -275,7 +277,7 @@ static void on_posted(void *ctx, const struct zk_http_res *res, struct zk_error 
 		zk_buf_clear(&l->refusal);
 		zk_buf_put(&l->refusal, res->body.p,
 		           ZK_MIN(res->body.n, (size_t)REFUSAL_MAX));
-		end_refused(l, res->status, err);
+		end_refused(l, res->status, err ? err : res->fault);
 		return;
 	}
 	if (l->quiet) {

@@ -96,6 +96,13 @@ test("a WebSocket that is refused", async () => {
 	await s.stop();
 });
 
+test("a server that lets nobody in", async () => {
+	const s = await start({ forbid: true });
+	for (const [transport, status] of [["auto", 77], ["websocket", 69], ["polling", 77]])
+		await finished(tail(s, "wf_1", "--transport", transport), status, `${transport}: nothing is tried again`);
+	await s.stop();
+});
+
 for (const transport of ["websocket", "polling"]) {
 	test(`heartbeats over ${transport}`, async () => {
 		const long = process.env.TEST_LONG;

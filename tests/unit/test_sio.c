@@ -206,6 +206,8 @@ Test(sio, malformed)
 		"3{}",
 		"0{",
 		"2[\"x\",1]]",
+		"41234567890123456[1]",
+		"31234567890123456[1]",
 	};
 	struct zk_sio_packet p;
 	struct zk_error err;

@@ -5,7 +5,7 @@
 //   s.url, s.log (what clients sent), s.emit(wf, name, ...args), s.graph(wf, graphs), s.stop()
 //
 // deaf: frames of 32 bytes and more on WebSockets are not heard [T 17]; refuse: WebSockets are
-// answered with 403 as long as this is true. As a program it prints {"ws_url"} and ends with its
+// answered with 403 as long as this is true; forbid: everything is. As a program it prints {"ws_url"} and ends with its
 // stdin; lines there are ["NAME", ARGS...] for s.
 import http from "node:http";
 import readline from "node:readline";
@@ -62,8 +62,8 @@ export async function start(opt = {}) {
 		pingTimeout: opt.pingTimeout ?? 20000, maxHttpBufferSize: 1000000, transports: ["polling", "websocket"],
 		allowRequest: (req, done) => {
 			log.push({ name: "handshake", url: req.url, headers: req.headers });
-			done(conf.refuse && req.url.includes("transport=websocket") ? "no" : null, !conf.refuse
-				|| !req.url.includes("transport=websocket"));
+			const no = conf.forbid || (conf.refuse && req.url.includes("transport=websocket"));
+			done(no ? "no" : null, !no);
 		} });
 	io.engine.on("connection", (raw) => {
 		const ws = raw.transport.name === "websocket" && raw.transport.socket;
