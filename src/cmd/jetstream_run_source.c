@@ -42,7 +42,7 @@ static int open_redis(struct run *r, const struct zk_jet_source_hooks *hooks,
 	char *consumer;
 	int x;
 
-	if (!conf.stream[0] || !conf.group || !conf.group[0])
+	if (!conf.stream || !conf.stream[0] || !conf.group || !conf.group[0])
 		return zk_fail(err, ZK_E_USAGE,
 		               "--from redis:STREAM needs a stream and --group NAME");
 	if (!r->store)
