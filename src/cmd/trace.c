@@ -95,7 +95,7 @@ void trace_make_mark(char out[TRACE_MARK_TEXT + 1])
 	zk_rand_secret(id, sizeof(id));
 	zk_buf_init(&b, TRACE_MARK_TEXT + 1);
 	zk_hex_encode(zk_str_n((const char *)id, sizeof(id)), &b);
-	memcpy(out, zk_buf_cstring(&b), TRACE_MARK_TEXT + 1);
+	(void)snprintf(out, TRACE_MARK_TEXT + 1, "%s", zk_buf_cstring(&b));
 }
 
 char *trace_make_id(const char *prefix)
