@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Turns the files of the triggers page into C: embed.py PAGE.html OPENAPI.json > assets.c
+"""Turns a page, and perhaps an API description, into C:
+embed.py HEADER PREFIX PAGE.html [OPENAPI.json] > assets.c
 
-The page's inline <style> and <script> are hashed for its Content-Security-Policy; a page that
-names an outside resource is refused."""
+HEADER declares <PREFIX>_page, <PREFIX>_page_headers and <PREFIX>_openapi. The page's inline
+<style> and <script> are hashed for its Content-Security-Policy; a page that names an outside
+resource is refused."""
 import base64
 import hashlib
 import json
@@ -27,25 +29,28 @@ def accessor(function, variable):
             % (function, variable, variable))
 
 
-def main():
-    page = open(sys.argv[1], encoding="utf-8").read()
-    openapi = json.load(open(sys.argv[2], encoding="utf-8"))
-    if re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page):
-        sys.exit("the page names an outside resource")
+def headers(page):
     policy = ("default-src 'none'; connect-src 'self'; img-src data:; style-src %s; script-src %s; "
               "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
               % (hashes(page, "style"), hashes(page, "script")))
-    headers = ("Content-Security-Policy: %s\r\nX-Frame-Options: DENY\r\n"
-               "Referrer-Policy: no-referrer\r\nVary: Accept\r\n" % policy)
-    compact = json.dumps(openapi, separators=(",", ":"), ensure_ascii=False)
-    print("/* Made from page.html and openapi.json by the build. */")
-    print('#include "triggers/assets.h"\n')
-    print(c_bytes("page", page.encode()))
-    print(c_bytes("headers", headers.encode()))
-    print(c_bytes("openapi", compact.encode()))
-    print(accessor("zk_trig_page", "page"))
-    print(accessor("zk_trig_page_headers", "headers"))
-    print(accessor("zk_trig_openapi", "openapi"), end="")
+    return ("Content-Security-Policy: %s\r\nX-Frame-Options: DENY\r\n"
+            "Referrer-Policy: no-referrer\r\nVary: Accept\r\n" % policy)
+
+
+def main():
+    header, prefix = sys.argv[1:3]
+    page = open(sys.argv[3], encoding="utf-8").read()
+    if re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page):
+        sys.exit("the page names an outside resource")
+    parts = {"page": page, "page_headers": headers(page)}
+    if len(sys.argv) > 4:
+        openapi = json.load(open(sys.argv[4], encoding="utf-8"))
+        parts["openapi"] = json.dumps(openapi, separators=(",", ":"), ensure_ascii=False)
+    print("/* Made by the build. */")
+    print('#include "%s"\n' % header)
+    for name, text in parts.items():
+        print(c_bytes(name, text.encode()))
+    print("\n".join(accessor("%s_%s" % (prefix, name), name) for name in parts), end="")
 
 
 main()
