@@ -243,7 +243,7 @@ const struct zk_opt zk_jetstream_run_rows[] = {
 	  .def = "127.0.0.1:8081",
 	  OFF(listen),
 	  .flags = ZK_OPT_F_COMMA,
-	  .help = "serve health, stats, metrics there; 'off' for none" },
+	  .help = "serve health, stats, metrics, a page there; 'off' for none" },
 	{ .type = ZK_OPT_BOOL,
 	  .name = "compat-metrics",
 	  OFF(compat_metrics),

@@ -1,8 +1,9 @@
-/* Health, stats, metrics.
+/* Health, stats, metrics, the page.
  * Layer: jetstream. */
 #include "jetstream/web.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "codec/jwrite.h"
+#include "jetstream/assets.h"
 #include "net/httpd.h"
 #include "rt/loop.h"
 #include "rt/metrics.h"
@@ -21,9 +23,11 @@
 #define SAMPLE_MS  60000
 #define DOWN_MS    60000 /* without any host so long: unhealthy */
 #define ANSWER_MAX (4u << 20)
+#define COMPAT     19 /* gauges of the earlier versions */
 
 #define JSON_HEAD "Content-Type: application/json\r\nCache-Control: no-store\r\n"
 #define TEXT_HEAD "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
+#define HTML_HEAD "Content-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\n"
 #define PROM_HEAD "Content-Type: text/plain; version=0.0.4\r\nCache-Control: no-store\r\n"
 
 struct sample {
@@ -38,7 +42,7 @@ struct zk_jet_web {
 	struct zk_timer *timer;
 	struct sample samples[SAMPLES];
 	size_t n_samples, at;
-	struct zk_gauge *compat[9], *store_bytes, *files[2];
+	struct zk_gauge *compat[COMPAT], *store_bytes, *files[2];
 };
 
 /* ---- memory ---- */
@@ -72,13 +76,15 @@ static void on_sample(void *ctx)
 	w->n_samples = ZK_MIN(w->n_samples + 1, (size_t)SAMPLES);
 }
 
-static void peaks(const struct zk_jet_web *w, struct sample *rss, struct sample *virt)
+/* Of the samples and of `now`, which may be higher than all of them. */
+static void peaks(const struct zk_jet_web *w, const struct sample *now,
+                  struct sample *rss, struct sample *virt)
 {
-	*rss = *virt = (struct sample){ 0 };
+	*rss = *virt = *now;
 	for (size_t i = 0; i < w->n_samples; i++) {
-		if (w->samples[i].rss >= rss->rss)
+		if (w->samples[i].rss > rss->rss)
 			*rss = w->samples[i];
-		if (w->samples[i].virt >= virt->virt)
+		if (w->samples[i].virt > virt->virt)
 			*virt = w->samples[i];
 	}
 }
@@ -163,7 +169,7 @@ static void put_memory(const struct zk_jet_web *w, struct zk_jwrite *j)
 	struct sample now = { 0 }, rss, virt;
 	bool known = read_memory(&now);
 
-	peaks(w, &rss, &virt);
+	peaks(w, &now, &rss, &virt);
 	zk_jw_key(j, "process_memory");
 	zk_jw_obj(j);
 	kv_i64(j, "pid", getpid());
@@ -422,31 +428,50 @@ static enum zk_httpd_next on_stats(void *ctx, struct zk_httpd_req *r)
 	return ZK_HTTPD_DONE;
 }
 
+static void refresh_compat(const struct zk_jet_web *w, const struct zk_jet_view *v)
+{
+	const struct zk_jet_hydrator_figures *h = &v->hydrator;
+	struct sample now = { 0 }, rss, virt;
+
+	(void)read_memory(&now);
+	peaks(w, &now, &rss, &virt);
+	const double values[COMPAT] = {
+		(double)now.rss,
+		(double)now.virt,
+		SAMPLES * (double)SAMPLE_MS / 1000,
+		(double)w->n_samples,
+		(double)(now.at_s - latest(w)->at_s),
+		(double)rss.rss,
+		(double)rss.at_s,
+		(double)virt.virt,
+		(double)virt.at_s,
+		(double)h->users,
+		(double)h->users_max,
+		(double)h->posts,
+		(double)h->posts_max,
+		v->has_store && !v->pipe.store_down,
+		(double)v->pipe.file_bytes,
+		(double)v->pipe.wal_bytes,
+		!v->redis || v->redis_up,
+		NAN, /* Redis is not asked by a request */
+		v->redis ? (double)v->redis_maxlen : NAN,
+	};
+
+	for (size_t i = 0; i < COMPAT; i++)
+		zk_gauge_set(w->compat[i], values[i]);
+}
+
 static void refresh(void *ctx)
 {
 	struct zk_jet_web *w = ctx;
 	struct zk_jet_view v = { 0 };
-	struct sample now = { 0 };
 
 	w->conf.collect(w->conf.ctx, &v);
 	zk_gauge_set(w->store_bytes, (double)v.store_bytes);
 	zk_gauge_set(w->files[0], v.has_store);
 	zk_gauge_set(w->files[1], v.sealed);
-	if (!w->conf.compat)
-		return;
-	(void)read_memory(&now);
-	const double values[] = { (double)now.rss,
-		                  (double)now.virt,
-		                  (double)v.hydrator.users,
-		                  (double)v.hydrator.users_max,
-		                  (double)v.hydrator.posts,
-		                  (double)v.hydrator.posts_max,
-		                  v.has_store && !v.pipe.store_down,
-		                  (double)v.pipe.file_bytes,
-		                  (double)v.pipe.wal_bytes };
-
-	for (size_t i = 0; i < ZK_ARRAY_LEN(values); i++)
-		zk_gauge_set(w->compat[i], values[i]);
+	if (w->conf.compat)
+		refresh_compat(w, &v);
 }
 
 static enum zk_httpd_next on_metrics(void *ctx, struct zk_httpd_req *r)
@@ -460,10 +485,25 @@ static enum zk_httpd_next on_metrics(void *ctx, struct zk_httpd_req *r)
 	return ZK_HTTPD_DONE;
 }
 
+static enum zk_httpd_next on_page(void *ctx, struct zk_httpd_req *r)
+{
+	struct zk_buf head ZK_CLEANUP(zk_buf_done);
+
+	(void)ctx;
+	zk_buf_init(&head, ANSWER_MAX);
+	zk_buf_lit(&head, HTML_HEAD);
+	zk_buf_add(&head, zk_jet_page_headers());
+	zk_httpd_reply(r, 200, zk_buf_str(&head), zk_jet_page());
+	return ZK_HTTPD_DONE;
+}
+
+/* A browser gets the page, everybody else the text of the earlier versions. */
 static enum zk_httpd_next on_root(void *ctx, struct zk_httpd_req *r)
 {
-	(void)ctx;
-	zk_httpd_reply(r, 200, ZK_STR(TEXT_HEAD), ZK_STR("jetstream-turbo API server"));
+	if (zk_str_find(zk_httpd_header(r, ZK_STR("Accept")), ZK_STR("text/html")) >= 0)
+		return on_page(ctx, r);
+	zk_httpd_reply(r, 200, ZK_STR(TEXT_HEAD "Vary: Accept\r\n"),
+	               ZK_STR("jetstream-turbo API server"));
 	return ZK_HTTPD_DONE;
 }
 
@@ -475,11 +515,13 @@ static enum zk_httpd_next on_root(void *ctx, struct zk_httpd_req *r)
 
 static const struct zk_route routes[] = {
 	BOTH("/", on_root),
+	BOTH("/ui", on_page),
 	BOTH("/health", on_health),
 	BOTH("/ready", on_ready),
 	BOTH("/stats", on_stats),
 	BOTH("/metrics", on_metrics),
 	BOTH("/api/v1", on_root),
+	BOTH("/api/v1/ui", on_page),
 	BOTH("/api/v1/health", on_health),
 	BOTH("/api/v1/ready", on_ready),
 	BOTH("/api/v1/stats", on_stats),
@@ -490,9 +532,17 @@ static const struct zk_route routes[] = {
 
 static void add_metrics(struct zk_jet_web *w)
 {
-	static const char *const compat[] = {
+	/* In the order of refresh_compat. */
+	static const char *const compat[COMPAT] = {
 		"jetstream_turbo_process_memory_rss_bytes",
 		"jetstream_turbo_process_memory_virtual_bytes",
+		"jetstream_turbo_process_memory_peak_window_seconds",
+		"jetstream_turbo_process_memory_samples_24h",
+		"jetstream_turbo_process_memory_latest_sample_age_seconds",
+		"jetstream_turbo_process_memory_rss_peak_24h_bytes",
+		"jetstream_turbo_process_memory_rss_peak_24h_unix_seconds",
+		"jetstream_turbo_process_memory_virtual_peak_24h_bytes",
+		"jetstream_turbo_process_memory_virtual_peak_24h_unix_seconds",
 		"jetstream_turbo_cache_user_entries",
 		"jetstream_turbo_cache_user_capacity",
 		"jetstream_turbo_cache_post_entries",
@@ -500,6 +550,9 @@ static void add_metrics(struct zk_jet_web *w)
 		"jetstream_turbo_sqlite_available",
 		"jetstream_turbo_sqlite_db_size_bytes",
 		"jetstream_turbo_sqlite_wal_size_bytes",
+		"jetstream_turbo_not_redis_connected",
+		"jetstream_turbo_not_redis_stream_length",
+		"jetstream_turbo_not_redis_configured_max_length",
 	};
 	static const char *const states[] = { "live", "sealed" };
 	struct zk_metrics *m = w->conf.metrics;
@@ -510,7 +563,7 @@ static void add_metrics(struct zk_jet_web *w)
 		w->files[i] =
 		        zk_metrics_gauge(m, "zk_jetstream_files", "store files",
 		                         (const char *[]){ "state", states[i], NULL });
-	for (size_t i = 0; i < ZK_ARRAY_LEN(compat) && w->conf.compat; i++)
+	for (size_t i = 0; i < COMPAT && w->conf.compat; i++)
 		w->compat[i] = zk_metrics_gauge(m, compat[i],
 		                                "as the Rust version has it", NULL);
 	zk_metrics_on_collect(m, refresh, w);
