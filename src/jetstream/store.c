@@ -86,19 +86,25 @@ static void seal_later(struct zk_jet_store *s, const char *name)
 	zk_lane_push_always(s->sealer, &job->job);
 }
 
+/* From the live file on they are the writer's: while it switches, the next one is there before
+ * DIR/live names it. Our copy of the name may be behind the writer, never ahead. */
+static bool is_left(const struct zk_jet_store *s, const struct zk_jet_file *f)
+{
+	return zk_jet_name_cmp(f->name, s->live_name) < 0;
+}
+
 void zk_jet_store_repack(struct zk_jet_store *s)
 {
 	struct zk_jet_files files;
 	struct zk_error err;
 
-	if (s->conf.compress == ZK_JET_PLAIN || zk_lane_jobs(s->sealer) ||
+	if (s->conf.compress == ZK_JET_PLAIN || s->leaving || zk_lane_jobs(s->sealer) ||
 	    zk_jet_files_list(s->dir, &files, &err) < 0)
 		return;
 	for (size_t i = 0; i < files.n; i++) {
 		const struct zk_jet_file *f = &files.v[i];
 
-		if (f->live || !f->plain || (f->packed[0] && s->conf.keep_plain) ||
-		    strcmp(f->name, s->live_name) == 0)
+		if (!is_left(s, f) || !f->plain || (f->packed[0] && s->conf.keep_plain))
 			continue;
 		if (!s->conf.may_pack || s->conf.may_pack(s->conf.ctx, f->name))
 			seal_later(s, f->name);
@@ -114,8 +120,10 @@ static void on_committed(struct zk_job *j)
 	if (c->file[0])
 		memcpy(s->live_name, c->file, sizeof(s->live_name));
 	/* Without one the store is being closed: sealed at the next start. */
-	if (s->check && c->sealed[0])
+	if (s->check && c->sealed[0]) {
+		s->leaving++;
 		zk_jet_check_leave(s->check, c->sealed);
+	}
 	c->sealed[0] = '\0';
 	if (s->check && !c->err.code)
 		zk_jet_check_committed(s->check, c);
@@ -124,6 +132,7 @@ static void on_committed(struct zk_job *j)
 
 void zk_jet_store_left(struct zk_jet_store *s, const char *name)
 {
+	s->leaving--;
 	seal_later(s, name);
 }
 
@@ -458,7 +467,7 @@ uint64_t zk_jet_store_retain(struct zk_jet_store *s, const struct zk_jet_retenti
 		           (now_s - f->created_s) * 1000 > r->retention_ms;
 		bool over = r->max_bytes && all > r->max_bytes;
 
-		if (f->live || strcmp(f->name, s->live_name) == 0)
+		if (!is_left(s, f))
 			continue;
 		if ((old || over) && (!r->may_go || r->may_go(r->ctx, f->name))) {
 			remove_file(s, f);

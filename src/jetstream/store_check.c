@@ -130,8 +130,10 @@ static void on_pass(struct zk_job *j)
 		return;
 	}
 	c->running = false;
-	/* Now that nobody writes, one pass more finds everything; unless somebody reads. */
-	if (c->holding && p->behind && !p->err.code && !c->again) {
+	/* Now that nobody writes, one pass more finds everything; unless somebody reads. A file that
+	 * was left meanwhile is not opened again: it is being sealed. */
+	if (c->holding && p->behind && !p->err.code && !c->again &&
+	    strcmp(p->name, c->s->live_name) == 0) {
 		c->again = true;
 		begin(c, p->name, false);
 	} else {

@@ -29,7 +29,8 @@ struct zk_jet_store {
 	int lock_fd;
 	struct zk_jet_live live;
 	char live_name[ZK_JET_NAME_MAX]; /* the loop thread's copy */
-	bool failed;                     /* the writing lane's: until a retry comes */
+	unsigned leaving; /* files that are no longer live and still open */
+	bool failed;      /* the writing lane's: until a retry comes */
 	struct zk_lane *writer, *sealer;
 	struct zk_jet_check *check;
 	uint64_t bytes;
