@@ -15,6 +15,7 @@ struct scan {
 	const struct zk_jet_due_conf *conf;
 	struct zk_jet_due *due;
 	struct zk_jet_due_sums *sums;
+	char first[ZK_JET_NAME_MAX]; /* that waits */
 };
 
 static bool is_aside(const struct zk_jet_due_conf *c, const char *name)
@@ -78,6 +79,14 @@ static void count_archived(struct scan *s, const struct zk_jet_file *f)
 		memcpy(n->here[n->n_here++], f->name, sizeof(f->name));
 }
 
+static void count_waiting(struct scan *s, const struct zk_jet_file *f, int64_t rows)
+{
+	s->sums->files++;
+	s->sums->rows += rows;
+	if (!s->first[0])
+		memcpy(s->first, f->name, sizeof(s->first));
+}
+
 static int look_at(struct scan *s, const struct zk_jet_file *f, struct zk_error *err)
 {
 	struct zk_jet_due this = { 0 };
@@ -90,8 +99,13 @@ static int look_at(struct scan *s, const struct zk_jet_file *f, struct zk_error 
 		count_archived(s, f);
 		return 0;
 	}
-	if (is_aside(s->conf, f->name) || !take_form(s, f, known, &this))
+	if (is_aside(s->conf, f->name))
 		return 0;
+	/* One that is still to be sealed or packed must not be passed over. */
+	if (!take_form(s, f, known, &this)) {
+		count_waiting(s, f, this.file.rows);
+		return 0;
+	}
 	if (!known) {
 		(void)snprintf(this.file.name, sizeof(this.file.name), "%s", f->name);
 		r = look_into(s->conf, f, &this.file, err);
@@ -100,8 +114,7 @@ static int look_at(struct scan *s, const struct zk_jet_file *f, struct zk_error 
 		if (r < 0)
 			return r;
 	}
-	s->sums->files++;
-	s->sums->rows += this.file.rows;
+	count_waiting(s, f, this.file.rows);
 	if (s->due->form[0])
 		return 0;
 	if (take_key(s, f, &this, err) < 0)
@@ -117,7 +130,7 @@ static int on_known(void *ctx, const struct zk_jet_sealed *f)
 	if (!f->archived_at[0])
 		return 0;
 	s->sums->archived++;
-	if (s->due->form[0] && zk_jet_name_cmp(f->name, s->due->file.name) > 0)
+	if (s->first[0] && zk_jet_name_cmp(f->name, s->first) > 0)
 		return 0;
 	if (s->sums->last[0] && zk_jet_name_cmp(f->name, s->sums->last) < 0)
 		return 0;
