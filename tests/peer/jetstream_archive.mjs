@@ -112,7 +112,7 @@ const tests = {
       return u.pathname === victim ? { status: 403, code: "AccessDenied" } : null;
     } });
     const x = await runAll(s4, lines, dir, "--rotate-bytes", "3MiB");
-    await until(async () => (await s4.keys()).length >= 1 && sealedOf(dir).length === 1 && row((await health(x.url)).followers, "s3").lag_records === 0, "the others", 60000);
+    await until(async () => (await s4.keys()).length >= 1 && sealedOf(dir).length === 1 && (await count(dir)) === 0 && row((await health(x.url)).followers, "s3").lag_records === 0, "the others", 60000);
     ok(x.r.err.includes("AccessDenied"), "14 403 for one file: said", x.r.err);
     x.host.close();
     ok(await x.r.stop() === 0, "14 403 for one file: ends with 0", x.r.code, x.r.err);

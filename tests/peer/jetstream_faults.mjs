@@ -56,7 +56,7 @@ const tests = {
     const args = ["run", "--host", host.url, "--wire", "v1", ...plain, "--store", dir, "--batch", "500", "--rotate-bytes", n > 20000 ? "8MiB" : "4MiB", "--s3-keep-local", "--keep-plain",
       "--sink", "s3", ...bucket(s3), "--retry-base", "10ms", "--retry-cap", "100ms", ...base,
       ...(redis ? ["--sink", "redis", "--redis", `redis://127.0.0.1:${redis.port}`, "--redis-maxlen", "0"] : [])];
-    const go = () => new Run(count(dir) === 0 ? [...args, "--since", "2025-01-01"] : args);
+    const go = (...more) => new Run([...args, ...(count(dir) === 0 ? ["--since", "2025-01-01"] : []), ...more]);
     let done = 0, whole = 0;
     // When everything is in, the next round begins anew in another folder of the same bucket.
     for (; done < kills; done++) {
@@ -67,7 +67,9 @@ const tests = {
       await r.stop("SIGKILL");
       if (before >= n) whole++;
     }
-    const r = go();
+    // Before it is ready the signal would end it.
+    const ready = join(folder, "ready05"), r = go("--ready-file", ready);
+    await until(() => existsSync(ready), "the last run", 60000);
     await until(() => count(dir) >= n, "everything", 120000);
     r.p.kill("SIGUSR2");
     await until(() => liveRows(dir) === 0, "the switch", 60000);
