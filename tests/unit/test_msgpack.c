@@ -2,6 +2,7 @@
  * Layer: tests. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <msgpack.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -78,6 +79,36 @@ Test(msgpack, json_both_ways)
 		expect_hex(&b, golden[i].hex);
 		zk_buf_done(&b);
 		zk_buf_done(&j);
+	}
+}
+
+/* msgpack-c, which shares no line with us, finds the same values in our bytes and writes them the
+ * same way; and what it writes is sound to us. */
+Test(msgpack, judged_by_msgpack_c)
+{
+	for (size_t i = 0; i < ZK_ARRAY_LEN(golden); i++) {
+		struct zk_buf ours;
+		struct zk_error err;
+		msgpack_unpacked got;
+		msgpack_sbuffer theirs;
+		msgpack_packer pack;
+		size_t at = 0;
+
+		zk_buf_init(&ours, 1 << 20);
+		cr_assert_eq(zk_mp_from_json(zk_str_of(golden[i].json), &ours, &err), 0);
+		msgpack_unpacked_init(&got);
+		cr_assert_eq(msgpack_unpack_next(&got, ours.p, ours.n, &at),
+		             MSGPACK_UNPACK_SUCCESS, "%s", golden[i].json);
+		cr_expect_eq(at, ours.n, "%s", golden[i].json);
+		msgpack_sbuffer_init(&theirs);
+		msgpack_packer_init(&pack, &theirs, msgpack_sbuffer_write);
+		cr_assert_eq(msgpack_pack_object(&pack, got.data), 0);
+		cr_expect(theirs.size == ours.n && !memcmp(theirs.data, ours.p, ours.n),
+		          "%s", golden[i].json);
+		cr_expect_eq(zk_mp_check(zk_str_n(theirs.data, theirs.size), &err), 0);
+		msgpack_sbuffer_destroy(&theirs);
+		msgpack_unpacked_destroy(&got);
+		zk_buf_done(&ours);
 	}
 }
 
