@@ -638,6 +638,8 @@ static int read_all(struct reader *rd, zk_str bytes, const struct zk_zb_schema_c
 		return -(int)rd->err->code;
 	if (check_depths(rd) < 0)
 		return -(int)rd->err->code;
+	if (rd->s->messages[0].is_entry)
+		return broken(rd, "the message is an entry of a map, no row");
 	if (rd->s->messages[0].n_fields == 0 ||
 	    rd->s->messages[0].n_fields > ZK_ZB_COLUMNS_MAX)
 		return zk_fail(rd->err, ZK_E_ZB_COLUMNS,
