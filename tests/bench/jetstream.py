@@ -29,11 +29,7 @@ USERS, POSTS = 50000, 40000
 
 
 def fixtures():
-    for p in (os.environ.get("ZK_FIXTURES"), ROOT / "../shared/fixtures/jetstream",
-              ROOT / "../../shared/fixtures/jetstream"):
-        if p and (pathlib.Path(p) / "events.ndjson").exists():
-            return pathlib.Path(p)
-    sys.exit("the fixtures of jetstream are not there (ZK_FIXTURES)")
+    return ROOT / "tests/data/jetstream"
 
 
 FIX = fixtures()

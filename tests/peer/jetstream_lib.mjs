@@ -32,12 +32,8 @@ const sorted = v => Array.isArray(v) ? v.map(sorted)
 export const same = (a, b) => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
 export const equal = (got, want, name, ...detail) => ok(same(got, want), name, { got, want }, ...detail);
 
-// The fixtures lie beside the source tree and are not part of it.
 export function fixtures() {
-  const places = [process.env.ZK_FIXTURES, join(root, "../shared/fixtures/jetstream"),
-    join(root, "../../shared/fixtures/jetstream")];
-  const dir = places.find(p => p && existsSync(join(p, "events.ndjson")));
-  if (!dir) return null;
+  const dir = join(root, "tests/data/jetstream");
   const read = n => readFileSync(join(dir, n), "utf8");
   const lines = n => read(n).split("\n").filter(l => l);
   return { dir, lines, json: n => JSON.parse(read(n)) };
