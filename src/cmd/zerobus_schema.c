@@ -241,8 +241,8 @@ const struct zk_cmd zk_cmd_zerobus_schema = {
 	            "zk zerobus schema part-0.arrows -o ddl -t main.default.air_quality\n"
 	            "zk zerobus schema -t main.default.air_quality -o ddl\n"
 	            "zk zerobus schema table.json -o set > row.pb",
-	.args_help =
-	        "FILE    Arrow, descriptor or table document; without it, or with -: stdin",
+	.args_help = "FILE    Arrow, descriptor or table document; without it, or with "
+	             "-: stdin",
 	.output =
 	        "proto: proto2 text that protoc accepts; descriptor: a DescriptorProto; "
 	        "set: a "

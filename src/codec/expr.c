@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
+#include "codec/ere.h"
 #include "codec/expr_int.h"
 
 #include "base/ban.h"
@@ -306,7 +307,7 @@ static bool compile_regex(struct parser *p, struct zk_expr_test *t, size_t at)
 	zk_str s = t->right[0].text;
 	regex_t *re = zk_new0(regex_t);
 	char why[128];
-	int r = s.n > REGEX_MAX || memchr(s.p, '\0', s.n)
+	int r = s.n > REGEX_MAX || memchr(s.p, '\0', s.n) || !zk_ere_fits(s)
 	                ? REG_ESPACE
 	                : regcomp(re, s.p, REG_EXTENDED | REG_NOSUB);
 

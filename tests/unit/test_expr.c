@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/ere.h"
 #include "codec/expr.h"
 
 #include "base/ban.h"
@@ -183,6 +184,40 @@ Test(expr, limits)
 	cr_expect_eq(zk_expr_compile(zk_str_n(deep, sizeof(deep)), &stream, &e, &err),
 	             -ZK_E_USAGE);
 	cr_expect(strstr(err.msg, "parentheses"), "%s", err.msg);
+}
+
+/* What regcomp() would write out until no memory is left. */
+Test(expr, patterns_that_grow)
+{
+	static const struct {
+		const char *text;
+		bool fits;
+	} v[] = {
+		{ "^owl(s|let)?[0-9]{1,3}$", true },
+		{ "a{1000}", true },
+		{ "[]+{(]+[^]]+[[:alpha:]+{]+", true },
+		{ "\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+", true },
+		{ "(a|b)*(c?d*)*?", true },
+		{ "a+++++++++++++++++++++++++++", false },
+		{ "((((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+", false },
+		{ "(((a{99}){99}){99}){99}", false },
+		{ "a{1,99999999999999999999}b{9999}", false },
+		{ "((((((((((((((((((((((((((((((((((((((((", false },
+	};
+
+	for (size_t i = 0; i < ZK_ARRAY_LEN(v); i++) {
+		char *text = zk_asprintf("text =~ \"%s\"", v[i].text);
+		struct zk_expr *e = NULL;
+		struct zk_error err = { 0 };
+
+		cr_expect_eq(zk_ere_fits(zk_str_of(v[i].text)), v[i].fits, "%s",
+		             v[i].text);
+		if (!v[i].fits)
+			cr_expect_lt(zk_expr_compile(zk_str_of(text), &stream, &e, &err),
+			             0, "%s", text);
+		zk_expr_free(e);
+		free(text);
+	}
 }
 
 static enum zk_expr_found known(const void *ctx, zk_str path, struct zk_jval *ret)
