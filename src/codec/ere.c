@@ -12,6 +12,8 @@
 struct group {
 	uint64_t sum;  /* what stands in it so far */
 	uint64_t last; /* of that the last atom, which a repetition repeats */
+	unsigned most; /* repetitions of repetitions: at most, and of the last atom */
+	unsigned last_most;
 };
 
 struct scan {
@@ -21,12 +23,14 @@ struct scan {
 	bool fits;
 };
 
-static void atom(struct scan *s, uint64_t size)
+static void atom(struct scan *s, uint64_t size, unsigned most)
 {
 	struct group *g = &s->v[s->depth];
 
 	g->sum += size;
 	g->last = size;
+	g->last_most = most;
+	g->most = ZK_MAX(g->most, most);
 	s->fits = s->fits && g->sum <= ZK_ERE_SIZE_MAX;
 }
 
@@ -37,7 +41,9 @@ static void repeat(struct scan *s, uint64_t times)
 
 	g->sum += last * (times - 1);
 	g->last = last * times;
-	s->fits = s->fits && g->sum <= ZK_ERE_SIZE_MAX;
+	g->last_most++;
+	g->most = ZK_MAX(g->most, g->last_most);
+	s->fits = s->fits && g->sum <= ZK_ERE_SIZE_MAX && g->most <= ZK_ERE_REPEAT_MAX;
 }
 
 static void open_group(struct scan *s)
@@ -51,14 +57,14 @@ static void open_group(struct scan *s)
 
 static void close_group(struct scan *s)
 {
-	uint64_t sum;
+	struct group g;
 
 	if (!s->depth) {
-		atom(s, 1);
+		atom(s, 1, 0);
 		return;
 	}
-	sum = s->v[s->depth--].sum;
-	atom(s, sum + 1);
+	g = s->v[s->depth--];
+	atom(s, g.sum + 1, g.most);
 }
 
 /* Behind '[': to the end of the class. */
@@ -82,7 +88,7 @@ static void skip_class(struct scan *s)
 	}
 	if (s->p < s->end)
 		s->p++;
-	atom(s, 1);
+	atom(s, 1, 0);
 }
 
 static uint64_t number(struct scan *s)
@@ -116,7 +122,7 @@ bool zk_ere_fits(zk_str text)
 		switch (*s.p++) {
 		case '\\':
 			s.p += s.p < s.end;
-			atom(&s, 1);
+			atom(&s, 1, 0);
 			break;
 		case '[':
 			skip_class(&s);
@@ -135,9 +141,10 @@ bool zk_ere_fits(zk_str text)
 			break;
 		case '*':
 		case '?':
+			repeat(&s, 1);
 			break;
 		default:
-			atom(&s, 1);
+			atom(&s, 1, 0);
 		}
 	}
 	return s.fits;
