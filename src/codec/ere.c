@@ -67,27 +67,31 @@ static void close_group(struct scan *s)
 	atom(s, g.sum + 1, g.most);
 }
 
+/* Behind "[:", "[." or "[=" in a class: to the end of that. */
+static void skip_named(struct scan *s, char kind)
+{
+	while (s->p + 1 < s->end && !(s->p[0] == kind && s->p[1] == ']'))
+		s->p++;
+	s->p += ZK_MIN((ptrdiff_t)2, s->end - s->p);
+}
+
+static bool at(const struct scan *s, char c)
+{
+	return s->p < s->end && *s->p == c;
+}
+
 /* Behind '[': to the end of the class. */
 static void skip_class(struct scan *s)
 {
-	if (s->p < s->end && *s->p == '^')
-		s->p++;
-	if (s->p < s->end && *s->p == ']')
-		s->p++;
-	while (s->p < s->end && *s->p != ']') {
-		char kind = s->p + 1 < s->end && *s->p == '[' ? s->p[1] : '\0';
+	s->p += at(s, '^');
+	s->p += at(s, ']');
+	while (s->p < s->end && !at(s, ']')) {
+		bool open = *s->p++ == '[';
 
-		s->p++;
-		if (kind != ':' && kind != '.' && kind != '=')
-			continue;
-		/* [:alpha:] [.a.] [=a=] */
-		s->p++;
-		while (s->p + 1 < s->end && !(s->p[0] == kind && s->p[1] == ']'))
-			s->p++;
-		s->p += ZK_MIN((ptrdiff_t)2, s->end - s->p);
+		if (open && (at(s, ':') || at(s, '.') || at(s, '=')))
+			skip_named(s, *s->p++);
 	}
-	if (s->p < s->end)
-		s->p++;
+	s->p += at(s, ']');
 	atom(s, 1, 0);
 }
 
