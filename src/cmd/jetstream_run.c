@@ -458,6 +458,9 @@ static int run_run(struct zk_app *app, void *opts, int argc, char **argv,
 		x = start(&r, err);
 	if (x == 0)
 		zk_loop_run(r.loop);
+	/* With a source and no end of it, something waits that nothing wakes. */
+	if (x == 0 && !r.over && !r.err.code)
+		x = zk_fail(err, ZK_E_BUG, "it ended before the input did");
 	return finish(&r, x, err);
 }
 

@@ -129,7 +129,6 @@ struct zk_jet_api *zk_jet_api_new(struct zk_net *net, const struct zk_jet_api_co
 	zk_rand_seed(&a->jitter, seed);
 	zk_breaker_init(&a->breaker, OPEN_AFTER, OPEN_MS, OPEN_MAX_MS);
 	a->room = zk_timer_new(a->loop, on_room, a);
-	zk_timer_weak(a->room, true);
 	add_metrics(a, m);
 	return a;
 }

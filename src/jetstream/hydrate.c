@@ -107,7 +107,6 @@ struct zk_jet_hydrator *zk_jet_hydrator_new(struct zk_net *net,
 	zk_list_init(&h->halves);
 	zk_list_init(&h->batches);
 	h->linger = zk_timer_new(h->loop, on_pump, h);
-	zk_timer_weak(h->linger, true);
 	h->conf.api.ctx = h;
 	h->conf.api.on_room = on_pump;
 	if (!conf->cached_only)

@@ -54,6 +54,7 @@ uint32_t zk_zb_schema_add_message(struct zk_zb_schema *s)
 
 void zk_zb_schema_nest(struct zk_zb_schema *s, uint32_t parent, uint32_t child)
 {
+	ZK_ASSERT(s->messages);
 	struct zk_zb_message *c = &s->messages[child];
 	struct zk_zb_message *p = parent == ZK_ZB_NONE ? NULL : &s->messages[parent];
 	char *full = zk_asprintf("%.*s.%.*s", p ? (int)p->full.n : 0, p ? p->full.p : "",

@@ -203,12 +203,13 @@ static int quoted(struct parser *p, char q, bool escapes, zk_str *ret)
 	for (;; i++) {
 		if (i == p->s.n)
 			return refuse(p, "");
-		if (escapes && p->s.p[i] == '\\' && i + 1 < p->s.n)
+		bool more = i + 1 < p->s.n;
+
+		if (more && ((escapes && p->s.p[i] == '\\') ||
+		             (p->s.p[i] == q && p->s.p[i + 1] == q)))
 			i++;
-		else if (p->s.p[i] == q && !(i + 1 < p->s.n && p->s.p[i + 1] == q))
-			break;
 		else if (p->s.p[i] == q)
-			i++;
+			break;
 		out[n++] = p->s.p[i];
 	}
 	p->s = zk_str_from(p->s, i + 1);

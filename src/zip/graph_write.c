@@ -396,6 +396,7 @@ static int remove_named(struct zk_zip_graph *g, struct change *c, const char *me
 	struct zk_buf body ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_jwrite w;
 	bool adopted;
+	int r;
 
 	zk_buf_init(&body, 65536);
 	zk_jwrite_init(&w, &body);
@@ -410,7 +411,11 @@ static int remove_named(struct zk_zip_graph *g, struct change *c, const char *me
 	c->method = "DELETE";
 	c->body = zk_buf_str(&body);
 	c->ctx = &id;
-	return settle(g, c, NULL, &adopted, err);
+	r = settle(g, c, NULL, &adopted, err);
+	/* They end here. */
+	c->ctx = NULL;
+	c->body = ZK_STR_NULL;
+	return r;
 }
 
 int zk_zip_disconnect(struct zk_zip_graph *g, zk_str id, struct zk_error *err)
