@@ -459,7 +459,7 @@ static int run_run(struct zk_app *app, void *opts, int argc, char **argv,
 	if (x == 0)
 		zk_loop_run(r.loop);
 	/* With a source and no end of it, something waits that nothing wakes. */
-	if (x == 0 && !r.over && !r.err.code)
+	if (x == 0 && !r.over && !r.draining && !r.err.code)
 		x = zk_fail(err, ZK_E_BUG, "it ended before the input did");
 	return finish(&r, x, err);
 }
