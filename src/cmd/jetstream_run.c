@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "cmd/cmds.h"
 #include "jetstream/cachefile.h"
+#include "jetstream/recent.h"
 #include "jetstream/session.h"
 #include "net/net.h"
 #include "rt/loop.h"
@@ -23,8 +24,7 @@
 
 #include "base/ban.h"
 
-#define KEEP_MS   10000
-#define RECENT_US INT64_C(30000000)
+#define KEEP_MS 10000
 
 /* ---- the end ---- */
 
@@ -295,7 +295,7 @@ static int open_store(struct run *r, struct zk_error *err)
 	if (zk_jet_store_open(r->loop, &conf, &r->store, err) < 0)
 		return -(int)err->code;
 	r->dead = zk_jet_dead_new(r->dir);
-	zk_jet_store_recent(r->store, RECENT_US, zk_jet_pipe_known, r->pipe);
+	zk_jet_recent_each(r->dir, zk_jet_pipe_known, r->pipe);
 	r->keep = zk_timer_new(r->loop, on_keep, r);
 	zk_timer_weak(r->keep, true);
 	zk_timer_start(r->keep, 100, KEEP_MS);

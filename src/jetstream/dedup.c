@@ -3,12 +3,27 @@
 #include "jetstream/dedup.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
 #include "base/ban.h"
 
 #define ROOM (ZK_JET_DEDUP_EVENTS * 2) /* of the table; a power of two */
+
+uint32_t zk_jet_dedup_text(zk_str s)
+{
+	uint64_t h = s.n, word;
+
+	for (; s.n >= sizeof(word); s = zk_str_from(s, sizeof(word))) {
+		memcpy(&word, s.p, sizeof(word));
+		h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+		h ^= h >> 29;
+	}
+	for (size_t i = 0; i < s.n; i++)
+		h = (h ^ (unsigned char)s.p[i]) * UINT64_C(0x9e3779b97f4a7c15);
+	return (uint32_t)(h >> 32);
+}
 
 void zk_jet_dedup_init(struct zk_jet_dedup *d)
 {

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/str.h"
+
 #define ZK_JET_DEDUP_EVENTS 262144
 
 struct zk_jet_dedup {
@@ -16,6 +18,9 @@ struct zk_jet_dedup {
 	size_t n, next;
 };
 
+/* A hash of the bytes of an event: quick, and good enough to tell two with the same key apart. The
+ * same in every process. Pure. */
+uint32_t zk_jet_dedup_text(zk_str raw);
 void zk_jet_dedup_init(struct zk_jet_dedup *d);
 void zk_jet_dedup_done(struct zk_jet_dedup *d);
 /* Whether the event with this hash of its key was among the last; remembers it otherwise. While

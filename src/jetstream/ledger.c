@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "jetstream/recent.h"
 #include "jetstream/store.h"
 
 #include "base/ban.h"
@@ -23,6 +24,8 @@ static const char *const schema[] = {
 	"CREATE TABLE positions(source TEXT PRIMARY KEY, host TEXT, wire TEXT, seq "
 	"INTEGER,"
 	" time_us INTEGER, updated_at TEXT) WITHOUT ROWID",
+	"CREATE TABLE recent(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE,"
+	" text INTEGER NOT NULL, time_us INTEGER)",
 };
 
 int zk_jet_ledger_open(const char *dir, struct zk_db **ret, struct zk_error *err)
@@ -147,6 +150,8 @@ int zk_jet_ledger_note(const char *dir, const char *name, struct zk_error *err)
 		r = note(ledger, &f, err);
 	if (r == 0)
 		r = note_positions(ledger, db, err);
+	if (r == 0)
+		r = zk_jet_recent_note(ledger, db, err);
 	zk_db_close(ledger);
 	zk_db_close(db);
 	free(path);

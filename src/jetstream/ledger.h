@@ -37,8 +37,8 @@ int zk_jet_sealed_read(struct zk_db *db, struct zk_jet_sealed *ret,
 int zk_jet_positions_copy(struct zk_db *from, const char *table, struct zk_stmt *to,
                           struct zk_error *err) ZK_MUST_USE;
 /* Looks into DIR/NAME, which is sealed and plain, and keeps what it says, and its positions (table
- * `positions`: where the newest sealed file ends, for when the live one is damaged). What is known
- * of its copy in the archive stays. */
+ * `positions`: where the newest sealed file ends, for when the live one is damaged), and its last
+ * events (jetstream/recent.h). What is known of its copy in the archive stays. */
 int zk_jet_ledger_note(const char *dir, const char *name,
                        struct zk_error *err) ZK_MUST_USE;
 /* Keeps everything of it. */

@@ -611,36 +611,18 @@ static uint64_t key_of(struct zk_jet_pipe *p, const struct zk_jet_event *e)
 	return zk_hash(zk_buf_str(&p->text));
 }
 
-/* Quick, and good enough to tell two texts with the same key apart. */
-static uint32_t text_hash(zk_str s)
-{
-	uint64_t h = s.n, word;
-
-	for (; s.n >= sizeof(word); s = zk_str_from(s, sizeof(word))) {
-		memcpy(&word, s.p, sizeof(word));
-		h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-		h ^= h >> 29;
-	}
-	for (size_t i = 0; i < s.n; i++)
-		h = (h ^ (unsigned char)s.p[i]) * UINT64_C(0x9e3779b97f4a7c15);
-	return (uint32_t)(h >> 32);
-}
-
 static bool is_duplicate(struct zk_jet_pipe *p, const struct zk_jet_event *e)
 {
 	return p->conf.store &&
-	       zk_jet_dedup_seen(&p->dedup, key_of(p, e), text_hash(e->raw),
+	       zk_jet_dedup_seen(&p->dedup, key_of(p, e), zk_jet_dedup_text(e->raw),
 	                         p->overlap || p->conf.redelivers);
 }
 
-void zk_jet_pipe_known(void *pipe, zk_str message)
+void zk_jet_pipe_known(void *pipe, zk_str key, uint32_t text)
 {
 	struct zk_jet_pipe *p = pipe;
-	struct zk_jet_event e;
 
-	if (zk_jet_decode(&p->decoder, message, &e) == ZK_JET_ALIVE)
-		(void)zk_jet_dedup_seen(&p->dedup, key_of(p, &e), text_hash(e.raw),
-		                        false);
+	(void)zk_jet_dedup_seen(&p->dedup, zk_hash(key), text, false);
 }
 
 static bool is_past(const struct zk_jet_pipe *p, const struct zk_jet_event *e)

@@ -64,8 +64,8 @@ void zk_jet_pipe_committed(void *pipe, struct zk_jet_commit *c,
 void *zk_jet_pipe_owner(const struct zk_jet_pipe *p);
 /* Of the hydrator. */
 void zk_jet_pipe_ready(void *pipe);
-/* Remembers an event that is stored already, before anything comes. */
-void zk_jet_pipe_known(void *pipe, zk_str message);
+/* Remembers an event that is stored already, before anything comes (zk_jet_recent_each). */
+void zk_jet_pipe_known(void *pipe, zk_str key, uint32_t text);
 /* There is room again after emit said no. */
 void zk_jet_pipe_room(struct zk_jet_pipe *p);
 /* Something else holds the reading back, or does not any more ("store", "disk full"). */

@@ -393,29 +393,6 @@ bool zk_jet_store_place(struct zk_jet_store *s, const char *source,
 	return found;
 }
 
-void zk_jet_store_recent(struct zk_jet_store *s, int64_t window_us,
-                         void (*fn)(void *ctx, zk_str message), void *ctx)
-{
-	struct zk_stmt *st;
-	struct zk_error err;
-
-	/* By rowid from the end: there is no index over times in the live file. */
-	if (zk_db_prepare(
-	            s->live.db,
-	            "SELECT message, time_us, (SELECT max(time_us) FROM (SELECT time_us "
-	            "FROM records ORDER BY id DESC LIMIT 1000)) FROM records "
-	            "ORDER BY id DESC LIMIT 262144",
-	            &st, &err) < 0)
-		return;
-	while (zk_stmt_step(st, &err) == 1) {
-		if (!zk_col_is_null(st, 1) &&
-		    zk_col_i64(st, 1) < zk_col_i64(st, 2) - window_us)
-			break;
-		fn(ctx, zk_col_text(st, 0));
-	}
-	zk_stmt_free(st);
-}
-
 const char *zk_jet_store_dir(const struct zk_jet_store *s)
 {
 	return s->dir;

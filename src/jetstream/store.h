@@ -86,9 +86,6 @@ void zk_jet_store_close(struct zk_jet_store *s);
 /* Before the first commit: the position of a source, false when there is none. */
 bool zk_jet_store_place(struct zk_jet_store *s, const char *source,
                         struct zk_jet_place *ret);
-/* Before the first commit: fn for the messages of the last `window_us` of the live file. */
-void zk_jet_store_recent(struct zk_jet_store *s, int64_t window_us,
-                         void (*fn)(void *ctx, zk_str message), void *ctx);
 /* Hands the commit over; it comes back through on_commit. Commits that were handed over after
  * one that failed fail too, until one with `retry` comes. */
 void zk_jet_store_commit(struct zk_jet_store *s, struct zk_jet_commit *c);

@@ -94,6 +94,36 @@ const tests = {
     await s3.close();
   },
 
+  // The host sends the last two seconds again (§8.2), and they are no longer in the live file (§8.4).
+  async t05_killed_after_a_switch() {
+    const lines = many(600), half = 300;
+    for (const [what, keep] of [["plain", ["--compress", "none"]], ["packed", []]]) {
+      let most = half;
+      const host = await fakeHost((c, req) => {
+        const cursor = Number(new URL(req.url, "http://x").searchParams.get("cursor") ?? 0);
+        for (const l of lines.slice(0, most)) if (JSON.parse(l).time_us >= cursor) c.send(l);
+      });
+      const dir = storeDir(), args = ["run", "--host", host.url, "--wire", "v1", ...plain, "--store", dir, ...keep, ...base];
+      const live = () => readFileSync(join(dir, "live"), "utf8").trim();
+      let ready = join(folder, "ready05a"), r = new Run([...args, "--since", "2025-01-01", "--ready-file", ready]);
+      await until(() => existsSync(ready) && liveRows(dir) === half, "the first half");
+      const first = live();
+      r.p.kill("SIGUSR2");
+      await until(() => live() !== first && existsSync(join(dir, first)) === (what === "plain"), "the switch");
+      await r.stop("SIGKILL");
+      rmSync(ready);
+      most = lines.length;
+      r = new Run(args);
+      await until(() => liveRows(dir) >= lines.length - half, "the second half");
+      ok(await r.stop() === 0, `5 killed after a switch (${what}): ends with 0`, r.code, r.err);
+      ok(Number(new URL(host.requests[1], "http://x").searchParams.get("cursor")) < JSON.parse(lines[half - 1]).time_us,
+        `5 killed after a switch (${what}): stored events come again`, host.requests);
+      const q = await run("query", "--store", dir, "--all", "--oldest", "--envelope", "raw", "-o", "ndjson");
+      ok(same(q.lines(), lines), `5 killed after a switch (${what}): each event exactly once`, q.lines().length, q.err);
+      host.close();
+    }
+  },
+
   // MUST SHOW 6: with TEST_ALL (or JET_DAY_HOURS=24) a whole day, at a thousand times its speed.
   async day() {
     if (!clock || !existsSync(clock)) return skip("a day", "no other clock");
