@@ -232,6 +232,26 @@ void zk_jet_pipe_room(struct zk_jet_pipe *p)
 	zk_jet_pipe_hold(p, NULL);
 }
 
+/* After each commit too: at full speed a second is a long time. */
+static void check_disk(struct zk_jet_pipe *p)
+{
+	struct statvfs fs;
+	bool full;
+
+	if (!p->conf.min_free || statvfs(zk_jet_store_dir(p->conf.store), &fs) < 0)
+		return;
+	full = (uint64_t)fs.f_bavail * fs.f_frsize < p->conf.min_free;
+	if (full && !p->held) {
+		zk_warn("little space is left, reading stops until there is more",
+		        "free=%llu", (unsigned long long)fs.f_bavail * fs.f_frsize);
+		zk_jet_pipe_hold(p, "disk full");
+	} else if (!full && p->held && !p->failing_ms &&
+	           strcmp(p->held, "disk full") == 0) {
+		zk_notice("there is space again");
+		zk_jet_pipe_hold(p, NULL);
+	}
+}
+
 /* ---- the end ---- */
 
 static void end(struct zk_jet_pipe *p, const struct zk_error *err)
@@ -469,6 +489,7 @@ void zk_jet_pipe_committed(void *pipe, struct zk_jet_commit *c,
 	for (const struct zk_jet_item *i = c->bad; i; i = i->next)
 		p->bytes -= i->size;
 	free_commit(c);
+	check_disk(p);
 	gather(p, p->source_ended);
 	flow(p);
 	check_end(p);
@@ -537,25 +558,6 @@ static void expire(struct zk_jet_pipe *p)
 }
 
 /* ---- what happens by time ---- */
-
-static void check_disk(struct zk_jet_pipe *p)
-{
-	struct statvfs fs;
-	bool full;
-
-	if (!p->conf.min_free || statvfs(zk_jet_store_dir(p->conf.store), &fs) < 0)
-		return;
-	full = (uint64_t)fs.f_bavail * fs.f_frsize < p->conf.min_free;
-	if (full && !p->held) {
-		zk_warn("little space is left, reading stops until there is more",
-		        "free=%llu", (unsigned long long)fs.f_bavail * fs.f_frsize);
-		zk_jet_pipe_hold(p, "disk full");
-	} else if (!full && p->held && !p->failing_ms &&
-	           strcmp(p->held, "disk full") == 0) {
-		zk_notice("there is space again");
-		zk_jet_pipe_hold(p, NULL);
-	}
-}
 
 static void on_second(struct zk_jet_pipe *p)
 {

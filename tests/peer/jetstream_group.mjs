@@ -37,7 +37,9 @@ const tests = {
       return at("pending") === 0 && at("lag") === 0;
     }, "all acknowledged", 90000);
     ok(true, "19 every entry is acknowledged");
-    ok(await again.stop() === 0 && await second.stop() === 0, "19 the workers end with 0", again.err, second.err);
+    // Before it is ready the signal would end it.
+    await until(() => again.err.includes("started"), "the second life of a worker");
+    ok(await again.stop() === 0 && await second.stop() === 0, "19 the workers end with 0", again.code, second.code, again.err, second.err);
     const got = [...stored(a), ...stored(b)], set = new Set(got);
     const dead = readdirSync(a).concat(readdirSync(b)).includes("dead.ndjson") &&
       [a, b].flatMap(d => { try { return readFileSync(join(d, "dead.ndjson"), "utf8").trim().split("\n"); } catch { return []; } }).map(l => JSON.parse(l));
