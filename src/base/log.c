@@ -87,21 +87,6 @@ static void give_lock(void)
 	(void)pthread_mutex_unlock(&lock);
 }
 
-/* The monotonic time `ms` from now, not the replaceable one: it is waited for. */
-static struct timespec time_in(int64_t ms)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	ts.tv_sec += ms / 1000;
-	ts.tv_nsec += ms % 1000 * 1000000;
-	if (ts.tv_nsec >= 1000000000) {
-		ts.tv_sec++;
-		ts.tv_nsec -= 1000000000;
-	}
-	return ts;
-}
-
 /* ---- writing ---- */
 
 /* Waits until `fd` takes a line, at most `stall_ms`, at the end at most STALL_MS. */
@@ -353,7 +338,7 @@ static bool folded(enum zk_log_level level, const char *logger, zk_str msg, zk_s
 /* Waits for lines, or for a fold to come of age. Locked. */
 static void wait_for_work(void)
 {
-	struct timespec until = time_in(FOLD_TICK_MS);
+	struct timespec until = zk_real_in(FOLD_TICK_MS);
 
 	if (fold_waits())
 		(void)pthread_cond_timedwait(&work, &lock, &until);
@@ -436,7 +421,7 @@ static void stop_thread(void)
 /* Waits until the queue is written, or for a while. Locked. */
 static void drain(void)
 {
-	struct timespec until = time_in(FLUSH_MS);
+	struct timespec until = zk_real_in(FLUSH_MS);
 
 	while (threaded && (queue.n || writing))
 		if (pthread_cond_timedwait(&idle, &lock, &until) == ETIMEDOUT)

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "cli/term.h"
 
@@ -163,20 +164,8 @@ static void testcase(struct zk_buf *b, const char *suite, const struct item *i)
 
 static int write_file(const char *path, int flags, zk_str text, struct zk_error *err)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0644), e = 0;
+	int e = zk_file_put(path, flags, 0644, text);
 
-	if (fd < 0)
-		return zk_fail_errno(err, ZK_E_CREATE, errno, "cannot create '%s'", path);
-	while (text.n && !e) {
-		ssize_t n = write(fd, text.p, text.n);
-
-		if (n < 0 && errno != EINTR)
-			e = errno;
-		else if (n > 0)
-			text = zk_str_from(text, (size_t)n);
-	}
-	if (close(fd) < 0 && !e)
-		e = errno;
 	return e ? zk_fail_errno(err, ZK_E_CREATE, e, "cannot write '%s'", path) : 0;
 }
 

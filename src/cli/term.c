@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 #include "base/ban.h"
 
 extern char **environ;
@@ -147,23 +149,9 @@ void zk_fill(struct zk_buf *b, zk_str text, unsigned at, unsigned indent, unsign
 	} while (text.n);
 }
 
-static int write_all(int fd, zk_str text)
-{
-	while (text.n) {
-		ssize_t n = write(fd, text.p, text.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno;
-		text = zk_str_from(text, (size_t)n);
-	}
-	return 0;
-}
-
 int zk_print(zk_str text, struct zk_error *err)
 {
-	int e = write_all(STDOUT_FILENO, text);
+	int e = zk_write_all(STDOUT_FILENO, text);
 
 	if (e && e != EPIPE)
 		return zk_fail_errno(err, ZK_E_OUTPUT, e, "cannot write to stdout");
@@ -220,7 +208,7 @@ int zk_print_paged(zk_str text, struct zk_error *err)
 	if (fd < 0)
 		return zk_print(text, err);
 	/* Whoever leaves the pager early has seen enough: EPIPE is no failure. */
-	(void)write_all(fd, text);
+	ZK_IGNORE(zk_write_all(fd, text) != 0);
 	close(fd);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		continue;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "cli/state.h"
 #include "codec/digest.h"
@@ -94,24 +95,8 @@ bool zk_trust_has(const char *path, zk_str text)
 
 static int write_list(const char *path, zk_str text, struct zk_error *err)
 {
-	char *tmp = zk_asprintf("%s.XXXXXX", path);
-	int fd = mkostemp(tmp, O_CLOEXEC), e = 0;
+	int e = zk_file_replace(path, 0600, text);
 
-	while (fd >= 0 && text.n && !e) {
-		ssize_t n = write(fd, text.p, text.n);
-
-		if (n < 0 && errno != EINTR)
-			e = errno;
-		else if (n > 0)
-			text = zk_str_from(text, (size_t)n);
-	}
-	if (fd < 0 || (close(fd) < 0 && !e))
-		e = errno;
-	if (!e && rename(tmp, path) < 0)
-		e = errno;
-	if (e && fd >= 0)
-		(void)unlink(tmp);
-	free(tmp);
 	return e ? zk_fail_errno(err, ZK_E_CREATE, e, "cannot write '%s'", path) : 0;
 }
 

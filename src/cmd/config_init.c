@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "cli/state.h"
 #include "cli/term.h"
@@ -60,26 +61,12 @@ static char *target(struct zk_app *app, bool make, struct zk_error *err)
 
 static int write_new(const char *path, bool force, zk_str text, struct zk_error *err)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (force ? O_TRUNC : O_EXCL),
-	              0600);
-	int e = 0;
+	int e = zk_file_put(path, force ? O_TRUNC : O_EXCL, 0600, text);
 
-	if (fd < 0 && errno == EEXIST) {
+	if (e == EEXIST) {
 		(void)zk_fail(err, ZK_E_CREATE, "'%s' is there already", path);
 		return zk_err_hint(err, "edit it, or overwrite it with --force");
 	}
-	if (fd < 0)
-		return zk_fail_errno(err, ZK_E_CREATE, errno, "cannot create '%s'", path);
-	while (text.n && !e) {
-		ssize_t n = write(fd, text.p, text.n);
-
-		if (n < 0 && errno != EINTR)
-			e = errno;
-		else if (n > 0)
-			text = zk_str_from(text, (size_t)n);
-	}
-	if (close(fd) < 0 && !e)
-		e = errno;
 	return e ? zk_fail_errno(err, ZK_E_CREATE, e, "cannot write '%s'", path) : 0;
 }
 

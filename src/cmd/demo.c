@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "cli/term.h"
 #include "cmd/cmds.h"
@@ -105,13 +106,9 @@ static int make_dir(struct demo *d, struct zk_error *err)
 char *demo_write_file(struct demo *d, const char *name, zk_str text, struct zk_error *err)
 {
 	char *path = zk_asprintf("%s/%s", d->dir, name);
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	bool good = fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n;
-	int e = errno;
+	int e = zk_file_put(path, O_EXCL, 0600, text);
 
-	if (fd >= 0)
-		(void)close(fd);
-	if (good)
+	if (!e)
 		return path;
 	(void)zk_fail_errno(err, ZK_E_CREATE, e, "cannot write '%s'", path);
 	free(path);

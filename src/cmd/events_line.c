@@ -64,7 +64,7 @@ const char *events_line_mood(zk_str type)
 	return "";
 }
 
-static const char *color_of(const char *mood)
+const char *events_line_color(const char *mood)
 {
 	static const char *const rows[][2] = { { "ok", "\x1b[32m" },
 		                               { "failed", "\x1b[31m" },
@@ -74,7 +74,7 @@ static const char *color_of(const char *mood)
 	for (size_t i = 0; i < ZK_ARRAY_LEN(rows); i++)
 		if (strcmp(mood, rows[i][0]) == 0)
 			return rows[i][1];
-	return "\x1b[1m";
+	return "";
 }
 
 /* The text of a member; a value that is no text as it is. Empty when it is not there. */
@@ -125,6 +125,14 @@ static void put_time(struct events_line *l, zk_str json)
 	zk_buf_char(&l->line, ' ');
 }
 
+/* Types of no mood are bold: a line begins with its type. */
+static void put_color(struct events_line *l, zk_str type)
+{
+	const char *color = events_line_color(events_line_mood(type));
+
+	zk_buf_cstr(&l->line, color[0] ? color : "\x1b[1m");
+}
+
 int events_line_put(struct events_line *l, zk_str json, struct zk_error *err)
 {
 	zk_str type;
@@ -134,7 +142,7 @@ int events_line_put(struct events_line *l, zk_str json, struct zk_error *err)
 	put_time(l, json);
 	type = value(l, json, "type");
 	if (l->color)
-		zk_buf_cstr(&l->line, color_of(events_line_mood(type)));
+		put_color(l, type);
 	width = put(l, type.n ? type : ZK_STR("-"), 40);
 	if (l->color)
 		zk_buf_lit(&l->line, "\x1b[0m");

@@ -19,5 +19,7 @@ int events_line_put(struct events_line *l, zk_str json, struct zk_error *err) ZK
 
 /* "ok", "failed", "running" or "" for an event type: what it says about a node or an execution. */
 const char *events_line_mood(zk_str type);
+/* What switches to the colour of a mood; "" for one that has none. */
+const char *events_line_color(const char *mood);
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/list.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "rt/loop.h"
 #include "rt/out.h"
@@ -64,26 +65,12 @@ static char *name_of(uint64_t id, const char *end)
 	return zk_asprintf("%llu.%s", (unsigned long long)id, end);
 }
 
-static int write_all(int fd, zk_str bytes)
-{
-	while (bytes.n) {
-		ssize_t n = write(fd, bytes.p, bytes.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		bytes = zk_str_from(bytes, (size_t)n);
-	}
-	return 0;
-}
-
-static void fail_file(struct save *s, const char *name)
+static void fail_file(struct save *s, const char *name, int e)
 {
 	struct zk_error err = { 0 };
 
-	ZK_IGNORE(zk_fail_errno(&err, ZK_E_OUTPUT, errno, "cannot write '%s/%s'",
-	                        s->o->dir, name) < 0); /* its code */
+	ZK_IGNORE(zk_fail_errno(&err, ZK_E_OUTPUT, e, "cannot write '%s/%s'", s->o->dir,
+	                        name) < 0); /* its code */
 	finish(s, &err);
 }
 
@@ -91,14 +78,15 @@ static void write_meta(struct save *s, const struct saved *v)
 {
 	ZK_CLEANUP(zk_freep)
 	char *name = name_of(v->id, "json");
-	int fd;
+	int fd, e;
 
 	if (!v->meta.n)
 		return;
 	fd = openat(s->dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
 	            0600);
-	if (fd < 0 || write_all(fd, zk_buf_str(&v->meta)) < 0)
-		fail_file(s, name);
+	e = fd < 0 ? errno : zk_write_all(fd, zk_buf_str(&v->meta));
+	if (e)
+		fail_file(s, name, e);
 	if (fd >= 0)
 		close(fd);
 }
@@ -148,7 +136,7 @@ static void end_stream(struct save *s, struct saved *v, zk_str error)
 		s->failed++;
 		print(s, v, part, "failed", error);
 	} else if (fsync(v->fd) < 0 || renameat(s->dir, part, s->dir, whole) < 0) {
-		fail_file(s, whole);
+		fail_file(s, whole, errno);
 	} else {
 		s->done++;
 		write_meta(s, v);
@@ -195,7 +183,7 @@ static void begin_stream(struct save *s, const struct zk_zip_frame *f)
 	v->fd = openat(s->dir, part,
 	               O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (v->fd < 0)
-		fail_file(s, part);
+		fail_file(s, part, errno);
 }
 
 static void on_frame(struct save *s, zk_str bytes)
@@ -220,9 +208,11 @@ static void on_frame(struct save *s, zk_str bytes)
 	} else if (f.type == ZK_ZIP_FRAME_ERROR) {
 		end_stream(s, v, f.payload.n ? f.payload : ZK_STR("no reason given"));
 	} else {
+		int e = zk_write_all(v->fd, f.payload);
+
 		v->bytes += f.payload.n;
-		if (write_all(v->fd, f.payload) < 0)
-			fail_file(s, "a stream");
+		if (e)
+			fail_file(s, "a stream", e);
 	}
 }
 

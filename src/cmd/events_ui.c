@@ -67,19 +67,6 @@ static void put_cell(struct events_ui *ui, const char *text, size_t width)
 	zk_text_blanks(&ui->table, width - ZK_MIN(used, width) + 2);
 }
 
-static const char *color_of(const char *mood)
-{
-	static const char *const rows[][2] = { { "ok", "\x1b[32m" },
-		                               { "failed", "\x1b[31m" },
-		                               { "running", "\x1b[36m" },
-		                               { "warning", "\x1b[33m" } };
-
-	for (size_t i = 0; i < ZK_ARRAY_LEN(rows); i++)
-		if (strcmp(mood, rows[i][0]) == 0)
-			return rows[i][1];
-	return "";
-}
-
 static void put_node(struct events_ui *ui, const struct node *n, size_t columns)
 {
 	char number[32] = "";
@@ -89,7 +76,7 @@ static void put_node(struct events_ui *ui, const struct node *n, size_t columns)
 	put_cell(ui, n->workflow, 14);
 	put_cell(ui, n->id, 20);
 	if (ui->color)
-		zk_buf_cstr(&ui->table, color_of(n->mood));
+		zk_buf_cstr(&ui->table, events_line_color(n->mood));
 	put_cell(ui, n->state, 12);
 	if (ui->color)
 		zk_buf_lit(&ui->table, "\x1b[0m");

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "cli/state.h"
 #include "cli/term.h"
@@ -100,37 +101,12 @@ static int check(const char *path, zk_str text, const char *name, struct zk_erro
 	return zk_err_hint(err, "write it there by hand: default_profile: %s", name);
 }
 
-static int write_all(int fd, zk_str text)
-{
-	while (text.n) {
-		ssize_t n = write(fd, text.p, text.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno;
-		text = zk_str_from(text, (size_t)n);
-	}
-	return fsync(fd) < 0 ? errno : 0;
-}
-
-/* A new file beside the old one takes its place as a whole, also behind a link. */
+/* Also behind a link. */
 static int replace(const char *path, mode_t mode, zk_str text, struct zk_error *err)
 {
 	char *real = realpath(path, NULL);
-	char *tmp = zk_asprintf("%s.XXXXXX", real ? real : path);
-	int fd = mkostemp(tmp, O_CLOEXEC), e;
+	int e = zk_file_replace(real ? real : path, mode, text);
 
-	e = fd < 0 ? errno : write_all(fd, text);
-	if (!e && fchmod(fd, mode) < 0)
-		e = errno;
-	if (fd >= 0)
-		close(fd);
-	if (!e && rename(tmp, real ? real : path) < 0)
-		e = errno;
-	if (e && fd >= 0)
-		unlink(tmp);
-	free(tmp);
 	free(real);
 	return e ? zk_fail_errno(err, ZK_E_CREATE, e, "cannot write '%s'", path) : 0;
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "codec/jscan.h"
 #include "codec/jwrite.h"
 
@@ -28,18 +29,10 @@ int zk_recfile_open(struct zk_recfile *f, const char *path, int flags,
 
 int zk_recfile_write(struct zk_recfile *f, struct zk_error *err)
 {
-	zk_str rest = zk_buf_str(&f->b);
+	int e = zk_write_all(f->fd, zk_buf_str(&f->b));
 
-	while (rest.n) {
-		ssize_t n = write(f->fd, rest.p, rest.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return zk_fail_errno(err, ZK_E_OUTPUT, errno, "cannot write '%s'",
-			                     f->path);
-		rest = zk_str_from(rest, (size_t)n);
-	}
+	if (e)
+		return zk_fail_errno(err, ZK_E_OUTPUT, e, "cannot write '%s'", f->path);
 	zk_buf_clear(&f->b);
 	return 0;
 }

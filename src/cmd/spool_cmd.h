@@ -30,6 +30,20 @@ struct spool_opts {
 		.help = "folder of the spool (in the state directory)"        \
 	}
 
+/* Of commands that choose among the records. */
+struct spool_state_opts {
+	struct spool_opts spool;
+	int state;
+};
+
+#define SPOOL_STATE_ROW                                                              \
+	{                                                                            \
+		.type = ZK_OPT_ENUM, .name = "state", .meta = "STATE", .def = "any", \
+		.values = spool_states, .flags = ZK_OPT_NO_CONF,                     \
+		.off = offsetof(struct spool_state_opts, state),                     \
+		.help = "only records in this state"                                 \
+	}
+
 /* Opens the spool of the profile: 1; 0 = there is none yet, `*ret` is NULL then. */
 int spool_open(struct zk_app *app, const char *dir, struct zk_spool **ret,
                struct zk_error *err) ZK_MUST_USE;

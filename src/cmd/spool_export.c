@@ -12,21 +12,9 @@
 /* A body of the largest size as base64, and the rest of its line. */
 #define LINE_MAX ((size_t)96 << 20)
 
-struct export_opts {
-	struct spool_opts spool;
-	int state;
-};
-
 static const struct zk_opt export_rows[] = {
 	SPOOL_DIR_ROW,
-	{ .type = ZK_OPT_ENUM,
-	  .name = "state",
-	  .meta = "STATE",
-	  .def = "any",
-	  .values = spool_states,
-	  .flags = ZK_OPT_NO_CONF,
-	  .off = offsetof(struct export_opts, state),
-	  .help = "only records in this state" },
+	SPOOL_STATE_ROW,
 	ZK_OPT_END,
 };
 
@@ -106,7 +94,7 @@ static int export_all(struct zk_app *app, struct zk_spool *sp,
 static int export_run(struct zk_app *app, void *opts, int argc, char **argv,
                       struct zk_error *err)
 {
-	const struct export_opts *o = opts;
+	const struct spool_state_opts *o = opts;
 	ZK_CLEANUP(zk_spool_closep)
 	struct zk_spool *sp = NULL;
 	struct spool_args args;
@@ -140,7 +128,7 @@ const struct zk_cmd zk_cmd_spool_export = {
 	.exits = "0 · 74 the file cannot be read",
 	.see = "zk spool show · zk spool drop · man zk-spool",
 	.opts = export_rows,
-	.opts_size = sizeof(struct export_opts),
+	.opts_size = sizeof(struct spool_state_opts),
 	.flags = ZK_CMD_READER,
 	.run = export_run,
 };

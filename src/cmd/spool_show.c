@@ -9,21 +9,9 @@
 
 #include "base/ban.h"
 
-struct show_opts {
-	struct spool_opts spool;
-	int state;
-};
-
 static const struct zk_opt show_rows[] = {
 	SPOOL_DIR_ROW,
-	{ .type = ZK_OPT_ENUM,
-	  .name = "state",
-	  .meta = "STATE",
-	  .def = "any",
-	  .values = spool_states,
-	  .flags = ZK_OPT_NO_CONF,
-	  .off = offsetof(struct show_opts, state),
-	  .help = "only records in this state" },
+	SPOOL_STATE_ROW,
 	ZK_OPT_END,
 };
 
@@ -108,7 +96,7 @@ static int show_all(struct zk_app *app, struct zk_spool *sp, struct zk_spool_fil
 static int show_run(struct zk_app *app, void *opts, int argc, char **argv,
                     struct zk_error *err)
 {
-	const struct show_opts *o = opts;
+	const struct spool_state_opts *o = opts;
 	ZK_CLEANUP(zk_spool_closep)
 	struct zk_spool *sp = NULL;
 	struct spool_args args;
@@ -143,7 +131,7 @@ const struct zk_cmd zk_cmd_spool_show = {
 	.see = "zk spool list · zk spool export · man zk-spool",
 	.groups = ZK_OPTS_OUTPUT,
 	.opts = show_rows,
-	.opts_size = sizeof(struct show_opts),
+	.opts_size = sizeof(struct spool_state_opts),
 	.flags = ZK_CMD_READER,
 	.run = show_run,
 };

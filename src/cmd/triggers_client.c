@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "cmd/spool_senders.h"
 #include "codec/jscan.h"
@@ -62,19 +63,15 @@ int trig_key_save(struct zk_app *app, const char *url, zk_str key, struct zk_err
 
 	if (!path)
 		return -(int)err->code;
-	ZK_CLEANUP(zk_freep)
-	char *part = zk_asprintf("%s.%ld", path, (long)getpid());
-	int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	bool ok = fd >= 0 && write(fd, key.p, key.n) == (ssize_t)key.n &&
-	          write(fd, "\n", 1) == 1 && fsync(fd) == 0;
-	int e = errno;
+	struct zk_buf line ZK_CLEANUP(zk_buf_done) = { 0 };
+	int e;
 
-	if (fd >= 0 && close(fd) < 0)
-		ok = false;
-	if (ok && rename(part, path) == 0)
-		return 0;
-	(void)unlink(part);
-	return zk_fail_errno(err, ZK_E_CREATE, e, "cannot save the key in '%s'", path);
+	zk_buf_init_secret(&line, key.n + 1);
+	zk_buf_add(&line, key);
+	zk_buf_char(&line, '\n');
+	e = zk_file_replace(path, 0600, zk_buf_str(&line));
+	return e ? zk_fail_errno(err, ZK_E_CREATE, e, "cannot save the key in '%s'", path)
+	         : 0;
 }
 
 /* The key of the options, or the one that --save stored. */

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "codec/jscan.h"
@@ -295,7 +296,6 @@ static void letter(struct hook_work *w, const struct hook_item *item, const char
 {
 	struct zk_buf b ZK_CLEANUP(zk_buf_done);
 	struct zk_jwrite j;
-	zk_str rest;
 
 	zk_buf_init(&b, item->json.n + LETTER_ROOM);
 	zk_jwrite_init(&j, &b);
@@ -310,17 +310,8 @@ static void letter(struct hook_work *w, const struct hook_item *item, const char
 	zk_jw_raw(&j, item->json);
 	zk_jw_obj_end(&j);
 	zk_buf_char(&b, '\n');
-	rest = zk_buf_str(&b);
-	while (rest.n) {
-		ssize_t n = write(w->letters, rest.p, rest.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			break;
-		rest = zk_str_from(rest, (size_t)n);
-	}
-	if (b.failed || rest.n || fdatasync(w->letters) < 0) {
+	errno = zk_write_all(w->letters, zk_buf_str(&b));
+	if (b.failed || errno || fdatasync(w->letters) < 0) {
 		struct zk_error err = { 0 };
 
 		(void)zk_fail_errno(&err, ZK_E_OUTPUT, errno,

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "cmd/spool_cmd.h"
 #include "cmd/zerobus_send.h"
@@ -24,26 +25,17 @@
 
 static void flush_receipts(struct zb_send *s)
 {
+	int e = s->receipts >= 0
+	                ? zk_write_all(s->receipts, zk_buf_str(&s->receipt_lines))
+	                : 0;
 	struct zk_error err = { 0 };
-	const char *p = s->receipt_lines.p;
-	size_t n = s->receipt_lines.n;
 
-	while (n && s->receipts >= 0) {
-		ssize_t w = write(s->receipts, p, n);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0) {
-			(void)zk_fail_errno(&err, ZK_E_OUTPUT, w < 0 ? errno : ENOSPC,
-			                    "cannot write receipts to '%s'",
-			                    s->app->spool.receipts);
-			(void)close(s->receipts);
-			s->receipts = -1;
-			zb_fail(s, &err);
-			break;
-		}
-		p += w;
-		n -= (size_t)w;
+	if (e) {
+		(void)zk_fail_errno(&err, ZK_E_OUTPUT, e, "cannot write receipts to '%s'",
+		                    s->app->spool.receipts);
+		(void)close(s->receipts);
+		s->receipts = -1;
+		zb_fail(s, &err);
 	}
 	zk_buf_clear(&s->receipt_lines);
 }

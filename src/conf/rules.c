@@ -52,22 +52,15 @@ static const struct zk_node *in_layer(const struct zk_layer *y, const struct zk_
                                       const char *prefix)
 {
 	const struct zk_node *found = NULL;
-	size_t pos = 0,
-	       members = row->type == ZK_OPT_SECRET_REF ? ZK_MEMBER_CREDENTIAL : 0;
+	struct zk_schema_keys k = { 0 };
 	struct zk_buf key;
-	char part[64];
 
 	zk_buf_init(&key, 400);
-	while (zk_schema_next_prefix(row, prefix, &pos, part)) {
-		for (size_t m = 0; m <= members; m++) {
-			const struct zk_node *n;
+	while (zk_schema_next_key(row, prefix, &k, &key)) {
+		const struct zk_node *n =
+		        key.n ? zk_node_at(y->map, zk_buf_str(&key)) : NULL;
 
-			zk_buf_clear(&key);
-			zk_opt_conf_key(row, part, &key);
-			zk_buf_cstr(&key, zk_schema_suffix((enum zk_secret_member)m));
-			n = key.n ? zk_node_at(y->map, zk_buf_str(&key)) : NULL;
-			found = n ? n : found;
-		}
+		found = n ? n : found;
 	}
 	zk_buf_done(&key);
 	return found;

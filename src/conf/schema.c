@@ -43,6 +43,25 @@ bool zk_schema_next_prefix(const struct zk_opt *row, const char *prefix, size_t 
 	return true;
 }
 
+bool zk_schema_next_key(const struct zk_opt *row, const char *prefix,
+                        struct zk_schema_keys *k, struct zk_buf *key)
+{
+	enum zk_secret_member last =
+	        row->type == ZK_OPT_SECRET_REF ? ZK_MEMBER_CREDENTIAL : ZK_MEMBER_NONE;
+
+	if (k->any && k->member < last)
+		k->member++;
+	else if (zk_schema_next_prefix(row, prefix, &k->pos, k->part))
+		k->member = ZK_MEMBER_NONE;
+	else
+		return false;
+	k->any = true;
+	zk_buf_clear(key);
+	zk_opt_conf_key(row, k->part, key);
+	zk_buf_cstr(key, zk_schema_suffix(k->member));
+	return true;
+}
+
 static bool has_key(const struct zk_opt *row)
 {
 	return !(row->flags & ZK_OPT_NO_CONF) &&

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "base/attr.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "conf/file.h"
 #include "conf/opt.h"
@@ -39,6 +40,17 @@ enum zk_secret_member {
 };
 /* "", "_file", "_env", "_command", "_credential". */
 const char *zk_schema_suffix(enum zk_secret_member member);
+
+/* The keys of a row in one mapping: under each of its prefixes, a secret in each of its forms (`key`
+ * and `member` of that one). Start with { 0 }; false at the end. */
+struct zk_schema_keys {
+	size_t pos;
+	bool any;
+	enum zk_secret_member member;
+	char part[64];
+};
+bool zk_schema_next_key(const struct zk_opt *row, const char *prefix,
+                        struct zk_schema_keys *k, struct zk_buf *key);
 
 /* A key of the schema. */
 struct zk_hit {

@@ -33,29 +33,20 @@ static void from_layer(struct list *l, const struct zk_conf *c, unsigned layer,
                        const struct zk_opt *row, const char *prefix)
 {
 	const struct zk_layer *y = &c->layers[layer];
-	size_t pos = 0,
-	       members = row->type == ZK_OPT_SECRET_REF ? ZK_MEMBER_CREDENTIAL : 0;
+	struct zk_schema_keys k = { 0 };
 	struct zk_buf key;
-	char part[64];
 
 	zk_buf_init(&key, 400);
-	while (zk_schema_next_prefix(row, prefix, &pos, part)) {
-		for (size_t m = 0; m <= members; m++) {
-			const struct zk_node *n;
+	while (zk_schema_next_key(row, prefix, &k, &key)) {
+		const struct zk_node *n = zk_node_at(y->map, zk_buf_str(&key));
 
-			zk_buf_clear(&key);
-			zk_opt_conf_key(row, part, &key);
-			zk_buf_cstr(&key, zk_schema_suffix((enum zk_secret_member)m));
-			n = zk_node_at(y->map, zk_buf_str(&key));
-			if (n)
-				add(l,
-				    (struct zk_value){ .from = ZK_FROM_FILE,
-				                       .file = y->file,
-				                       .node = n,
-				                       .member = (enum zk_secret_member)m,
-				                       .profile = y->profile,
-				                       .layer = layer });
-		}
+		if (n)
+			add(l, (struct zk_value){ .from = ZK_FROM_FILE,
+			                          .file = y->file,
+			                          .node = n,
+			                          .member = k.member,
+			                          .profile = y->profile,
+			                          .layer = layer });
 	}
 	zk_buf_done(&key);
 }

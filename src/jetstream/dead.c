@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "codec/jwrite.h"
 
@@ -110,7 +111,8 @@ int zk_jet_dead_put(struct zk_jet_dead_file *d, const struct zk_jet_dead_letter 
 	zk_buf_lit(&b, "\"}\n");
 	if (zk_buf_check(&b, err) < 0)
 		return -(int)err->code;
-	if (write(d->fd, b.p, b.n) != (ssize_t)b.n)
+	errno = zk_write_all(d->fd, zk_buf_str(&b));
+	if (errno)
 		return fail(d, err);
 	d->size += b.n;
 	d->dirty = true;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "codec/press.h"
 
@@ -47,19 +48,12 @@ int zk_jet_dictionary_load(const char *path, struct zk_zdict **ret, struct zk_er
 
 void zk_jet_dictionary_keep(const char *dir, zk_str bytes)
 {
-	char *path, *tmp;
-	FILE *f;
-	bool ok;
+	char *path;
 
 	if (!dir || (mkdir(dir, 0700) < 0 && errno != EEXIST))
 		return;
 	path = zk_asprintf("%s/jetstream-%u.zdict", dir, zk_jet_dictionary_id(bytes));
-	tmp = zk_asprintf("%s.tmp", path);
-	f = fopen(tmp, "we");
-	ok = f && fwrite(bytes.p, 1, bytes.n, f) == bytes.n;
-	ok = f && fclose(f) == 0 && ok;
-	if (!ok || rename(tmp, path) < 0)
+	if (zk_file_replace(path, 0600, bytes) != 0)
 		zk_info("a dictionary could not be kept", "path=%s", path);
 	free(path);
-	free(tmp);
 }

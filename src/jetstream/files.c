@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -220,17 +221,6 @@ void zk_jet_files_fresh(const struct zk_jet_files *f, const char *dir, int64_t n
 		(void)snprintf(ret, ZK_JET_NAME_MAX, PREFIX "%s_%u.db", stamp, nth);
 }
 
-int zk_jet_sync_dir(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
-
-	if (fd < 0)
-		return -1;
-	r = fsync(fd);
-	(void)close(fd); /* nothing was written through it */
-	return r;
-}
-
 int zk_jet_live_read(const char *dir, char ret[ZK_JET_NAME_MAX])
 {
 	char *path = zk_asprintf("%s/live", dir);
@@ -254,17 +244,13 @@ int zk_jet_live_read(const char *dir, char ret[ZK_JET_NAME_MAX])
 
 int zk_jet_live_write(const char *dir, const char *name, struct zk_error *err)
 {
-	char *path = zk_asprintf("%s/live", dir), *tmp = zk_asprintf("%s/live.tmp", dir);
-	int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), r = 0;
-	size_t n = strlen(name);
+	char *path = zk_asprintf("%s/live", dir), *line = zk_asprintf("%s\n", name);
+	int e = zk_file_replace(path, 0600, zk_str_of(line)), r = 0;
 
-	if (fd < 0 || write(fd, name, n) != (ssize_t)n || write(fd, "\n", 1) != 1 ||
-	    fsync(fd) < 0 || rename(tmp, path) < 0 || zk_jet_sync_dir(dir) < 0)
-		r = zk_fail_errno(err, errno == ENOSPC ? ZK_E_STORE_FULL : ZK_E_STORE,
-		                  errno, "cannot write '%s'", path);
-	if (fd >= 0)
-		(void)close(fd); /* synced, or reported */
+	if (e)
+		r = zk_fail_errno(err, e == ENOSPC ? ZK_E_STORE_FULL : ZK_E_STORE, e,
+		                  "cannot write '%s'", path);
 	free(path);
-	free(tmp);
+	free(line);
 	return r;
 }

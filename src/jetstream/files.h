@@ -50,6 +50,5 @@ int zk_jet_name_cmp(const char *a, const char *b);
 int zk_jet_live_read(const char *dir, char ret[ZK_JET_NAME_MAX]);
 int zk_jet_live_write(const char *dir, const char *name,
                       struct zk_error *err) ZK_MUST_USE;
-int zk_jet_sync_dir(const char *dir);
 
 #endif

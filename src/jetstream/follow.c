@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "codec/jwrite.h"
 #include "jetstream/ledger.h"
@@ -242,19 +243,11 @@ static int next_file(struct zk_jet_follower *f, bool *moved)
 
 static int write_lines(struct zk_jet_follower *f)
 {
-	const struct zk_buf *b = &f->batch.bytes;
-	size_t at = 0;
+	int e = zk_write_all(f->conf.fd, zk_buf_str(&f->batch.bytes));
 
-	while (at < b->n) {
-		ssize_t n = write(f->conf.fd, b->p + at, b->n - at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return zk_fail_errno(&f->err, ZK_E_OUTPUT, errno,
-			                     "cannot write to '%s'", f->name);
-		at += (size_t)n;
-	}
+	if (e)
+		return zk_fail_errno(&f->err, ZK_E_OUTPUT, e, "cannot write to '%s'",
+		                     f->name);
 	if (f->conf.sync && fdatasync(f->conf.fd) < 0)
 		return zk_fail_errno(&f->err, ZK_E_OUTPUT, errno, "cannot sync '%s'",
 		                     f->name);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "codec/digest.h"
 #include "codec/pack.h"
@@ -154,7 +155,7 @@ int zk_jet_seal(const char *dir, const char *name, struct zk_error *err)
 	zk_db_close(db);
 	if (r == 0)
 		r = sync_file(path, err);
-	if (r == 0 && zk_jet_sync_dir(dir) < 0)
+	if (r == 0 && zk_sync_dir(dir) != 0)
 		r = zk_fail_errno(err, ZK_E_STORE, errno, "cannot sync '%s'", dir);
 	free(path);
 	return r;
@@ -171,21 +172,12 @@ struct copy {
 
 static int flush(struct copy *c, struct zk_error *err)
 {
-	size_t at = 0;
+	int e = zk_write_all(c->out, zk_buf_str(&c->buf));
 
-	while (at < c->buf.n) {
-		ssize_t n = write(c->out, c->buf.p + at, c->buf.n - at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return zk_fail_errno(err,
-			                     errno == ENOSPC || errno == EDQUOT
-			                             ? ZK_E_STORE_FULL
-			                             : ZK_E_STORE,
-			                     errno, "cannot write a packed file");
-		at += (size_t)n;
-	}
+	if (e)
+		return zk_fail_errno(
+		        err, e == ENOSPC || e == EDQUOT ? ZK_E_STORE_FULL : ZK_E_STORE, e,
+		        "cannot write a packed file");
 	c->written += c->buf.n;
 	zk_buf_clear(&c->buf);
 	return 0;
@@ -332,7 +324,7 @@ int zk_jet_pack(const char *dir, const char *name, enum zk_jet_compress how, boo
 		r = zk_fail_errno(err, ZK_E_STORE, errno, "cannot pack '%s'", plain);
 	else
 		r = pack_into(&c, how, name, err);
-	if (r == 0 && (rename(tmp, to) < 0 || zk_jet_sync_dir(dir) < 0))
+	if (r == 0 && (rename(tmp, to) < 0 || zk_sync_dir(dir) != 0))
 		r = zk_fail_errno(err, ZK_E_STORE, errno, "cannot rename '%s'", tmp);
 	if (r == 0 && !keep && unlink(plain) < 0)
 		r = zk_fail_errno(err, ZK_E_STORE, errno, "cannot remove '%s'", plain);

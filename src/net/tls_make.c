@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/dl.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "net/tls_server.h"
 
@@ -73,16 +74,12 @@ static bool fill(X509 *cert, EVP_PKEY *key, const char *host)
 
 static int write_file(const char *path, BIO *bio, struct zk_error *err)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
 	char text[16384];
 	int n = (mk.BIO_read)(bio, text, sizeof(text));
-	bool good = fd >= 0 && n > 0 && write(fd, text, (size_t)n) == n;
-	int e = errno;
+	int e = n > 0 ? zk_file_put(path, O_EXCL, 0600, zk_str_n(text, (size_t)n)) : EIO;
 
 	zk_wipe(text, sizeof(text));
-	if (fd >= 0)
-		(void)close(fd);
-	return good ? 0 : zk_fail_errno(err, ZK_E_CREATE, e, "cannot write '%s'", path);
+	return e ? zk_fail_errno(err, ZK_E_CREATE, e, "cannot write '%s'", path) : 0;
 }
 
 static int write_files(X509 *cert, EVP_PKEY *key, const char *const paths[2],

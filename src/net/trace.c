@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "net/http.h"
 
@@ -104,24 +105,13 @@ void zk_trace_free(struct zk_trace *t)
 	free(t);
 }
 
-static void write_all(int fd, zk_str s)
-{
-	while (s.n) {
-		ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return; /* a log that cannot be written stops nothing */
-		s = zk_str_from(s, (size_t)n);
-	}
-}
-
 static void flush(struct zk_exchange *x)
 {
-	write_all(x->trace->fd, zk_buf_str(&x->text));
+	/* A log that cannot be written stops nothing. */
+	ZK_IGNORE(zk_write_all(x->trace->fd, zk_buf_str(&x->text)) != 0);
 	if (x->text.failed)
-		write_all(x->trace->fd, ZK_STR("(more was left out)\n"));
+		ZK_IGNORE(zk_write_all(x->trace->fd, ZK_STR("(more was left out)\n")) !=
+		          0);
 	zk_buf_clear(&x->text);
 }
 

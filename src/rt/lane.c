@@ -146,26 +146,12 @@ static void sort_in(struct zk_lane *l, struct joblist *in)
 	}
 }
 
-static struct timespec real_time_in(int64_t ms)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	ts.tv_sec += ms / 1000;
-	ts.tv_nsec += ms % 1000 * 1000000;
-	if (ts.tv_nsec >= 1000000000) {
-		ts.tv_sec++;
-		ts.tv_nsec -= 1000000000;
-	}
-	return ts;
-}
-
 /* With the lock held: waits until there is work or the end has come; runs `idle` on the
  * way. */
 static void wait_for_work(struct zk_lane *l)
 {
 	bool idle_due = l->conf.idle != NULL;
-	struct timespec until = real_time_in(l->conf.idle_ms);
+	struct timespec until = zk_real_in(l->conf.idle_ms);
 
 	while (!l->in.head && !l->end) {
 		int r = 0;

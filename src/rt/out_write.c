@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "rt/lane.h"
 #include "rt/loop.h"
@@ -21,27 +22,6 @@ struct write_job {
 	size_t n;
 	int errnum; /* written by the thread */
 };
-
-/* 0, or the errno of the write that failed. */
-static int write_all(int fd, const char *p, size_t n)
-{
-	while (n) {
-		ssize_t r = write(fd, p, n);
-
-		if (r >= 0) {
-			p += r;
-			n -= (size_t)r;
-		} else if (errno == EAGAIN) {
-			/* Somebody else made it non-blocking. */
-			struct pollfd pfd = { .fd = fd, .events = POLLOUT };
-
-			(void)poll(&pfd, 1, -1);
-		} else if (errno != EINTR) {
-			return errno;
-		}
-	}
-	return 0;
-}
 
 static void note_error(struct zk_out *o, int errnum)
 {
@@ -66,7 +46,7 @@ static void run(void *ctx, struct zk_job *batch, size_t n)
 
 		/* What follows a failed write would tear the text. */
 		if (!errnum)
-			errnum = write_all(o->conf.fd, w->text, w->n);
+			errnum = zk_write_all(o->conf.fd, zk_str_n(w->text, w->n));
 		w->errnum = errnum;
 	}
 }
@@ -119,7 +99,7 @@ void zk_out_write(struct zk_out *o)
 		return;
 	}
 	if (!o->lane) {
-		note_error(o, write_all(o->conf.fd, o->buf.p, o->buf.n));
+		note_error(o, zk_write_all(o->conf.fd, zk_buf_str(&o->buf)));
 		zk_buf_clear(&o->buf);
 		return;
 	}

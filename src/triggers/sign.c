@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "codec/b64.h"
 #include "codec/digest.h"
@@ -38,21 +39,6 @@ static char *secret_path(const char *db_path)
 	return zk_asprintf("%.*sserver.secret", n, db_path);
 }
 
-static int write_all(int fd, const char *p, size_t n)
-{
-	while (n > 0) {
-		ssize_t r = write(fd, p, n);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r <= 0)
-			return -1;
-		p += r;
-		n -= (size_t)r;
-	}
-	return 0;
-}
-
 /* A full temporary file that is linked to its name: whoever sees the name sees all of it, and of
  * two processes that make one at the same time both read the same afterwards. */
 static int make_file(const char *path, struct zk_error *err)
@@ -63,7 +49,7 @@ static int make_file(const char *path, struct zk_error *err)
 	int fd = -1;
 	struct zk_buf text;
 	uint8_t raw[ZK_TRIG_SECRET];
-	int saved = 0;
+	int saved;
 
 	fd = mkostemp(temp, O_CLOEXEC); /* mode 0600 */
 	if (fd < 0)
@@ -73,8 +59,9 @@ static int make_file(const char *path, struct zk_error *err)
 	zk_hex_encode(zk_str_n((const char *)raw, sizeof(raw)), &text);
 	zk_buf_char(&text, '\n');
 	zk_wipe(raw, sizeof(raw));
-	if (write_all(fd, text.p, text.n) < 0 || fsync(fd) < 0)
-		saved = errno ? errno : EIO;
+	saved = zk_write_all(fd, zk_buf_str(&text));
+	if (!saved && fsync(fd) < 0)
+		saved = errno;
 	zk_buf_done(&text);
 	if (!saved && link(temp, path) < 0 && errno != EEXIST)
 		saved = errno;

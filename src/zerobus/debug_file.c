@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #include "base/ban.h"
@@ -323,16 +324,11 @@ static int write_twin(struct zk_zb_dfile *f, zk_str bytes, struct zk_error *err)
 {
 	ZK_CLEANUP(zk_freep)
 	char *path = zk_asprintf("%s/%s.%s", f->dir, base_of(f), f->twin);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
-	bool good = fd >= 0 && write(fd, bytes.p, bytes.n) == (ssize_t)bytes.n;
-	int e = errno;
+	int e = zk_file_put(path, O_TRUNC, 0600, bytes);
 
-	if (fd >= 0)
-		(void)close(fd);
-	if (good)
+	if (!e)
 		return 0;
-	return zk_fail_errno(err, ZK_E_ZB_DEBUG_FILE, fd < 0 ? e : ENOSPC,
-	                     "cannot write '%s'", path);
+	return zk_fail_errno(err, ZK_E_ZB_DEBUG_FILE, e, "cannot write '%s'", path);
 }
 
 int zk_zb_dfile_open(struct zk_zb_dfile *f, zk_str twin, bool *other,
@@ -364,18 +360,8 @@ int zk_zb_dfile_open(struct zk_zb_dfile *f, zk_str twin, bool *other,
 
 static int write_all(struct zk_zb_dfile *f, zk_str s, struct zk_error *err)
 {
-	while (s.n) {
-		ssize_t w = write(f->fd, s.p, s.n);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w == 0)
-			errno = ENOSPC;
-		if (w <= 0)
-			return fail(f, "write", err);
-		s = zk_str_from(s, (size_t)w);
-	}
-	return 0;
+	errno = zk_write_all(f->fd, s);
+	return errno ? fail(f, "write", err) : 0;
 }
 
 int zk_zb_dfile_flush(struct zk_zb_dfile *f, struct zk_error *err)

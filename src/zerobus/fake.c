@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "codec/jscan.h"
@@ -44,23 +45,12 @@ void zk_zb_fake_violate(struct zk_zb_fake *f, const char *what)
 
 static void flush_table(struct fake_table *t)
 {
-	const char *p = t->lines.p;
-	size_t n = t->lines.n;
+	int e = t->fd >= 0 ? zk_write_all(t->fd, zk_buf_str(&t->lines)) : 0;
 
-	while (n && t->fd >= 0) {
-		ssize_t w = write(t->fd, p, n);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0) {
-			zk_logerr("cannot write rows", "table=%s error=%s", t->name,
-			          strerror(errno));
-			(void)close(t->fd);
-			t->fd = -1;
-			break;
-		}
-		p += w;
-		n -= (size_t)w;
+	if (e) {
+		zk_logerr("cannot write rows", "table=%s error=%s", t->name, strerror(e));
+		(void)close(t->fd);
+		t->fd = -1;
 	}
 	zk_buf_clear(&t->lines);
 }

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "codec/jscan.h"
 #include "codec/jwrite.h"
@@ -68,25 +69,15 @@ int zk_zb_rejects_close(struct zk_zb_rejects *r, struct zk_error *err)
 
 static int write_line(struct zk_zb_rejects *r, struct zk_error *err)
 {
-	const char *p;
-	size_t n;
+	int e;
 
 	zk_buf_char(&r->line, '\n');
 	if (zk_buf_check(&r->line, err) < 0)
 		return -(int)err->code;
-	p = r->line.p;
-	n = r->line.n;
-	while (n) {
-		ssize_t w = write(r->fd, p, n);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0)
-			return zk_fail_errno(err, ZK_E_OUTPUT, w < 0 ? errno : ENOSPC,
-			                     "cannot write rejects to '%s'", r->path);
-		p += w;
-		n -= (size_t)w;
-	}
+	e = zk_write_all(r->fd, zk_buf_str(&r->line));
+	if (e)
+		return zk_fail_errno(err, ZK_E_OUTPUT, e, "cannot write rejects to '%s'",
+		                     r->path);
 	if (zk_mono_ms() - r->synced_ms >= SYNC_MS) {
 		r->synced_ms = zk_mono_ms();
 		ZK_IGNORE(fdatasync(r->fd) < 0); /* the close says when it failed */

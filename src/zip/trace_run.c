@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "codec/jscan.h"
 #include "codec/jwrite.h"
@@ -81,18 +82,6 @@ static void format(const struct zk_zip_run_head *h, uint64_t seq, struct zk_buf 
 	zk_buf_char(b, '\n');
 }
 
-static int write_all(int fd, zk_str s)
-{
-	while (s.n) {
-		ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno != EINTR)
-			return -1;
-		s = zk_str_from(s, n > 0 ? (size_t)n : 0);
-	}
-	return 0;
-}
-
 int zk_zip_run_new(const char *dir, const struct zk_zip_run_head *head,
                    struct zk_zip_run **ret, struct zk_error *err)
 {
@@ -112,7 +101,8 @@ int zk_zip_run_new(const char *dir, const struct zk_zip_run_head *head,
 	r->fd = open(part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	/* Locked before it has its name: nobody finds it without an owner. */
 	if (b.failed || r->fd < 0 || flock(r->fd, LOCK_EX | LOCK_NB) < 0 ||
-	    write_all(r->fd, zk_buf_str(&b)) < 0 || rename(part, r->path) < 0) {
+	    (errno = zk_write_all(r->fd, zk_buf_str(&b))) != 0 ||
+	    rename(part, r->path) < 0) {
 		(void)zk_fail_errno(err, ZK_E_CREATE, b.failed ? ENAMETOOLONG : errno,
 		                    "cannot write '%s'", r->path);
 		(void)unlink(part);
