@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "net/curl.def"
 #include "net/http_priv.h"
+#include "net/proxy_env.h"
 #include "net/tls_client.h"
 #include "net/url.h"
 #include "rt/loop.h"
@@ -289,11 +290,11 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *ctx)
 static void set_proxy(struct zk_conn *c)
 {
 	const char *proxy = c->net->conf.proxy;
-	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
 
-	zk_buf_init_secret(&b, 4096);
-	if (!proxy && zk_conn_proxy(zk_str_of(c->url.scheme), zk_str_of(c->url.host), &b))
-		proxy = zk_buf_cstring(&b);
+	if (!proxy)
+		proxy = zk_proxy_env(strcmp(c->url.scheme, "https") == 0 ? ZK_PROXY_GRPCS
+		                                                         : ZK_PROXY_GRPC,
+		                     zk_str_of(c->url.host));
 	ZK_SET_STR(c->easy, CURLOPT_NOPROXY, "");
 	ZK_SET_STR(c->easy, CURLOPT_PROXY, proxy ? proxy : "");
 	if (proxy && proxy[0])

@@ -43,8 +43,4 @@ ptrdiff_t zk_conn_write(struct zk_conn *c, zk_str bytes) ZK_MUST_USE;
 /* No callback comes any more. From its callbacks too. NULL is fine. */
 void zk_conn_close(struct zk_conn *c);
 
-/* The proxy of the environment for a gRPC endpoint (§3.1), appended to `ret`; false = none. Pure
- * but for the environment. */
-bool zk_conn_proxy(zk_str scheme, zk_str host, struct zk_buf *ret);
-
 #endif

@@ -175,9 +175,9 @@ static int look_up(struct zk_ws *ws, struct zk_error *err)
 		}
 		host = proxy;
 	}
-	ws->lookup = zk_ws_lookup(ws->lib->net, host, port, on_addresses, ws, err);
+	ws->lookup = zk_ws_lookup(ws->lib->net, host, port, on_addresses, ws);
 	free(proxy);
-	return ws->lookup ? 0 : -(int)err->code;
+	return 0;
 }
 
 /* Only to a WebSocket that is as safe as the one it began with. */

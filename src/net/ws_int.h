@@ -143,7 +143,7 @@ char *zk_ws_proxy(const struct zk_ws *ws, char **auth);
  * callee's. */
 typedef void (*zk_ws_name_fn)(void *ctx, char **addresses, size_t n, const char *why);
 struct zk_ws_lookup *zk_ws_lookup(struct zk_net *net, const char *host, int port,
-                                  zk_ws_name_fn fn, void *ctx, struct zk_error *err);
+                                  zk_ws_name_fn fn, void *ctx);
 /* fn is not called any more. */
 void zk_ws_lookup_cancel(struct zk_ws_lookup *l);
 

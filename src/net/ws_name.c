@@ -1,14 +1,13 @@
 /* WebSocket client: the URL, the proxy in front of it, and names into addresses.
  * Layer: net. */
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
 #include "base/mem.h"
 #include "net/http_priv.h"
+#include "net/proxy_env.h"
+#include "net/resolve.h"
 #include "net/ws_int.h"
-#include "rt/loop.h"
 
 #include "base/ban.h"
 
@@ -95,48 +94,6 @@ int zk_ws_set_url(struct zk_ws *ws, const char *url, struct zk_error *err)
 
 /* ---- the proxy ---- */
 
-/* Whether a rule of no_proxy ("example.com", ".example.com", "*") fits. */
-static bool rule_fits(zk_str rule, zk_str host)
-{
-	rule = zk_str_trim(rule);
-	if (rule.n && rule.p[0] == '.')
-		rule = zk_str_from(rule, 1);
-	if (!rule.n || rule.n > host.n)
-		return false;
-	if (rule.n == 1 && rule.p[0] == '*')
-		return true;
-	if (!zk_str_eq_nocase(zk_str_from(host, host.n - rule.n), rule))
-		return false;
-	return rule.n == host.n || host.p[host.n - rule.n - 1] == '.';
-}
-
-static const char *env2(const char *lower, const char *upper)
-{
-	const char *v = getenv(lower);
-
-	if ((!v || !v[0]) && upper)
-		v = getenv(upper);
-	return v && v[0] ? v : NULL;
-}
-
-/* As libcurl reads the environment (http_proxy has no form in capitals). */
-static const char *env_proxy(const struct zk_ws *ws)
-{
-	zk_str host = zk_str_of(ws->to.host),
-	       rules = zk_str_of(env2("no_proxy", "NO_PROXY"));
-	const char *p =
-	        ws->tls ? env2("https_proxy", "HTTPS_PROXY") : env2("http_proxy", NULL);
-
-	while (rules.n) {
-		zk_str rule;
-
-		rules = zk_str_cut(rules, ',', &rule);
-		if (rule_fits(rule, host))
-			return NULL;
-	}
-	return p ? p : env2("all_proxy", "ALL_PROXY");
-}
-
 char *zk_ws_proxy(const struct zk_ws *ws, char **auth)
 {
 	const char *conf = ws->lib->net->conf.proxy;
@@ -145,7 +102,9 @@ char *zk_ws_proxy(const struct zk_ws *ws, char **auth)
 
 	if (conf && !conf[0])
 		return NULL;
-	s = zk_str_of(conf ? conf : env_proxy(ws));
+	s = zk_str_of(conf ? conf
+	                   : zk_proxy_env(ws->tls ? ZK_PROXY_HTTPS : ZK_PROXY_HTTP,
+	                                  zk_str_of(ws->to.host)));
 	if (!s.n)
 		return NULL;
 	if (zk_str_starts_nocase(s, ZK_STR("http://")))
@@ -167,72 +126,35 @@ char *zk_ws_proxy(const struct zk_ws *ws, char **auth)
 /* ---- names ---- */
 
 struct zk_ws_lookup {
-	uv_getaddrinfo_t req;
-	struct zk_loop *loop;
-	zk_ws_name_fn fn; /* NULL = cancelled */
+	struct zk_resolve *resolve;
+	zk_ws_name_fn fn;
 	void *ctx;
 };
 
-static size_t collect(const struct addrinfo *res, char **list)
+static void on_name(void *ctx, const struct zk_addr *found, size_t n, const char *why)
 {
-	size_t n = 0;
-
-	for (const struct addrinfo *a = res; a && n < ADDRESSES_MAX; a = a->ai_next) {
-		char text[NI_MAXHOST];
-
-		if (getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof(text), NULL, 0,
-		                NI_NUMERICHOST) == 0)
-			list[n++] = zk_strdup(text);
-	}
-	return n;
-}
-
-static void on_name(uv_getaddrinfo_t *req, int status, struct addrinfo *res)
-{
-	struct zk_ws_lookup *l = req->data;
+	struct zk_ws_lookup *l = ctx;
 	char **list = zk_alloc_array(ADDRESSES_MAX, sizeof(*list));
-	size_t n = collect(status == 0 ? res : NULL, list);
 
-	uv_freeaddrinfo(res);
-	zk_loop_release(l->loop);
-	if (l->fn) {
-		l->fn(l->ctx, list, n,
-		      status ? uv_strerror(status) : "the name has no address");
-	} else {
-		for (size_t i = 0; i < n; i++)
-			free(list[i]);
-		free(list);
+	n = ZK_MIN(n, (size_t)ADDRESSES_MAX);
+	for (size_t i = 0; i < n; i++) {
+		char text[ZK_ADDR_TEXT];
+
+		zk_addr_text(&found[i], text);
+		list[i] = zk_strdup(text);
 	}
+	l->fn(l->ctx, list, n, why);
 	free(l);
 }
 
 struct zk_ws_lookup *zk_ws_lookup(struct zk_net *net, const char *host, int port,
-                                  zk_ws_name_fn fn, void *ctx, struct zk_error *err)
+                                  zk_ws_name_fn fn, void *ctx)
 {
 	struct zk_ws_lookup *l = zk_new0(struct zk_ws_lookup);
-	struct addrinfo hints = { .ai_family = AF_UNSPEC,
-		                  .ai_socktype = SOCK_STREAM,
-		                  .ai_flags = AI_ADDRCONFIG };
-	char service[24];
-	int r;
 
-	service[zk_format_u64((uint64_t)port, service)] = '\0';
-	l->req.data = l;
-	l->loop = net->loop;
 	l->fn = fn;
 	l->ctx = ctx;
-	/* An address is taken as it is, whatever interfaces there are. */
-	if (strspn(host, "0123456789.") == strlen(host) || strchr(host, ':'))
-		hints.ai_flags = AI_NUMERICHOST;
-	r = uv_getaddrinfo(zk_loop_uv(net->loop), &l->req, on_name, host, service,
-	                   &hints);
-	if (r < 0) {
-		free(l);
-		(void)zk_fail(err, ZK_E_CONNECT, "cannot resolve '%s': %s", host,
-		              uv_strerror(r));
-		return NULL;
-	}
-	zk_loop_hold(net->loop);
+	l->resolve = zk_resolve_start(net->loop, host, port, on_name, l);
 	return l;
 }
 
@@ -240,7 +162,6 @@ void zk_ws_lookup_cancel(struct zk_ws_lookup *l)
 {
 	if (!l)
 		return;
-	l->fn = NULL;
-	ZK_IGNORE(uv_cancel((uv_req_t *)&l->req) <
-	          0); /* it runs already: on_name comes */
+	zk_resolve_cancel(l->resolve);
+	free(l);
 }
