@@ -2,7 +2,7 @@
  * Layer: net. */
 #include "net/http.h"
 
-#include <curl/curl.h>
+#include <curl/curl.h> /* its codes say how a transfer ended, whoever carried it */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "codec/press.h"
-#include "net/curl.def"
 #include "net/http_priv.h"
 #include "net/trace.h"
 #include "net/url.h"
@@ -27,29 +26,21 @@ static void request_free(struct zk_http *req)
 	free(req);
 }
 
+/* Takes it out of its engine. */
 static void take_out(struct zk_http *req)
 {
-	struct zk_net *n = req->net;
-
-	if (!req->in_multi)
-		return;
-	n->depth++;
-	(void)(zk_curl.curl_multi_remove_handle)(req->pool->multi,
-	                                         req->easy); /* it is in there */
-	n->depth--;
-	req->in_multi = false;
+	if (req->on_way)
+		req->engine->stop(req);
+	req->on_way = false;
 }
 
-/* Takes it out of libcurl and out of the lists of the net. */
+/* Also out of the lists of the net. */
 static void detach(struct zk_http *req)
 {
-	struct zk_net *n = req->net;
-
 	take_out(req);
-	if (req->easy)
-		zk_net_put_easy(n, req->easy);
-	req->easy = NULL;
-	zk_net_ended(n, req);
+	if (req->engine)
+		req->engine->forget(req);
+	zk_net_ended(req->net, req);
 }
 
 static void end_span(struct zk_http *req, const struct zk_error *err)
@@ -74,7 +65,7 @@ void zk_http_discard(struct zk_http *req)
 	struct zk_error err = { 0 };
 
 	(void)zk_fail(&err, ZK_E_INTERRUPTED, "cancelled");
-	if (req->in_multi)
+	if (req->on_way)
 		end_span(req, &err);
 	if (req->exchange)
 		zk_trace_end(ZK_TAKE(req->exchange), NULL, NULL);
@@ -94,6 +85,12 @@ static void set_deadline(struct zk_http *req)
 	zk_net_arm(req->net, zk_http_check_time(req, now));
 }
 
+static int set_up(struct zk_http *req, struct zk_error *err)
+{
+	req->engine = zk_http_take_plain(req) ? &zk_http_plain : &zk_http_curl;
+	return req->engine->setup(req, err);
+}
+
 /* Everything that can fail before the request is on its way. */
 static int prepare(struct zk_http *req, const struct zk_http_conf *conf,
                    struct zk_error *err)
@@ -103,16 +100,9 @@ static int prepare(struct zk_http *req, const struct zk_http_conf *conf,
 
 	if (r < 0)
 		return r;
-	req->pool = zk_net_pool(
-	        net, zk_http_may_be_http2(req) ? ZK_POOL_HTTP2 : ZK_POOL_HTTP1, err);
-	if (!req->pool)
-		return -(int)err->code;
-	req->easy = zk_net_get_easy(net);
-	if (!req->easy)
-		return zk_fail(err, ZK_E_SYSTEM, "libcurl could not get memory");
 	if (net->trace && !(conf->flags & ZK_HTTP_INTERNAL))
 		req->exchange = zk_trace_begin(net->trace, ++net->n_requests, conf);
-	return zk_http_setup(req, err);
+	return set_up(req, err);
 }
 
 int zk_http_start(struct zk_net *net, const struct zk_http_conf *conf,
@@ -140,7 +130,7 @@ int zk_http_start(struct zk_net *net, const struct zk_http_conf *conf,
 	zk_buf_init(&req->head, ZK_HTTP_HEAD_MAX);
 	zk_buf_init(&req->body, req->conf.max_body);
 	set_deadline(req);
-	/* At the end of this turn: the caller may be a callback of libcurl, and `*ret` has to be
+	/* At the end of this turn: the caller may be a callback of an engine, and `*ret` has to be
 	 * set before anything happens. */
 	zk_net_todo(net, req, ZK_TODO_ADD);
 	*ret = req;
@@ -231,14 +221,8 @@ void zk_http_end_with(struct zk_http *req, enum zk_code code)
 
 static void add(struct zk_http *req)
 {
-	CURLMcode r;
-
-	req->errbuf[0] = '\0';
-	req->net->depth++;
-	r = (zk_curl.curl_multi_add_handle)(req->pool->multi, req->easy);
-	req->net->depth--;
-	req->in_multi = req->pool->added = r == CURLM_OK;
-	if (!req->in_multi) {
+	req->on_way = req->engine->start(req);
+	if (!req->on_way) {
 		req->end_curl = CURLE_OUT_OF_MEMORY;
 		zk_net_todo(req->net, req, ZK_TODO_END);
 	}
@@ -246,21 +230,11 @@ static void add(struct zk_http *req)
 
 static void resume(struct zk_http *req)
 {
-	CURLcode r;
-
-	/* libcurl hands over what it kept back, which may pause the request again. */
+	/* The engine hands over what it kept back, which may pause the request again. */
 	req->paused_up = req->paused_down = req->wake_up = req->wake_down = false;
 	req->active_ms = zk_mono_ms();
 	zk_net_arm(req->net, zk_http_check_time(req, req->active_ms));
-	req->net->depth++;
-	r = (zk_curl.curl_easy_pause)(req->easy, CURLPAUSE_CONT);
-	req->net->depth--;
-	/* It ended meanwhile (43): the result is on its way. Any other failure is known to us
-	 * only, and the multi would let the transfer go on. */
-	if (r != CURLE_OK && r != CURLE_BAD_FUNCTION_ARGUMENT) {
-		req->end_curl = (int)r;
-		zk_net_todo(req->net, req, ZK_TODO_END);
-	}
+	req->engine->resume(req);
 }
 
 void zk_http_do(struct zk_http *req)
@@ -274,14 +248,13 @@ void zk_http_do(struct zk_http *req)
 		zk_http_end(req, req->end_curl);
 	} else if (bits & ZK_TODO_ADD) {
 		add(req);
-	} else if (bits & ZK_TODO_RESUME && req->in_multi) {
+	} else if (bits & ZK_TODO_RESUME && req->on_way) {
 		resume(req);
 	}
 }
 
 static void start_over(struct zk_http *req)
 {
-	take_out(req);
 	req->end = ZK_HTTP_END_CURL;
 	req->head_done = req->follow = false;
 	req->body_bytes = 0;
@@ -291,19 +264,6 @@ static void start_over(struct zk_http *req)
 	req->res.status = 0;
 	zk_buf_clear(&req->head);
 	zk_net_todo(req->net, req, ZK_TODO_ADD);
-}
-
-/* The guard refused a connection of the pool, made under another policy or for another address.
- * The name may lead somewhere else now: once with a new connection. */
-static bool refresh(struct zk_http *req)
-{
-	if (req->end != ZK_HTTP_END_BLOCKED || req->refreshed ||
-	    zk_curl_info_long(req->easy, CURLINFO_NUM_CONNECTS) > 0)
-		return false;
-	req->refreshed = true;
-	ZK_SET_LONG(req->easy, CURLOPT_FRESH_CONNECT, 1);
-	start_over(req);
-	return true;
 }
 
 /* What is to be said about a redirect that is not followed; NULL = it can be. */
@@ -337,78 +297,50 @@ static const char *judge_redirect(struct zk_http *req, const char *to)
 	return same ? NULL : "the target is on another origin";
 }
 
-static void set_see_other(struct zk_http *req)
-{
-	bool head = strcmp(req->method, "HEAD") == 0;
-
-	ZK_SET_STR(req->easy, CURLOPT_CUSTOMREQUEST, NULL);
-	if (head)
-		ZK_SET_LONG(req->easy, CURLOPT_NOBODY, 1);
-	else
-		ZK_SET_LONG(req->easy, CURLOPT_HTTPGET, 1);
-}
-
 /* Goes on with the target of a redirect: true. False when this is the answer, then *why says
  * why it was not followed (NULL = it was none). */
 static bool follow(struct zk_http *req, int curl, const char **why)
 {
-	const char *to;
+	struct zk_error ignored;
+	char *to;
 
 	*why = NULL;
 	if (!req->follow || curl != CURLE_OK)
 		return false;
-	to = zk_curl_info_str(req->easy, CURLINFO_REDIRECT_URL);
+	to = zk_url_join(req->url, zk_http_header(req, "Location"));
 	*why = to ? judge_redirect(req, to) : "the target is malformed";
-	if (*why)
+	if (*why) {
+		zk_secret_free(to);
 		return false;
+	}
+	take_out(req);
+	req->engine->forget(req);
 	zk_secret_free(req->url);
-	req->url = zk_strdup(to);
-	ZK_SET_STR(req->easy, CURLOPT_URL, req->url);
+	req->url = to;
 	if (req->res.status == 303)
-		set_see_other(req);
+		req->see_other = true;
+	if (set_up(req, &ignored) < 0) {
+		*why = "the target cannot be asked";
+		return false;
+	}
 	start_over(req);
 	return true;
-}
-
-static int http_version(CURL *easy)
-{
-	switch (zk_curl_info_long(easy, CURLINFO_HTTP_VERSION)) {
-	case CURL_HTTP_VERSION_1_0:
-		return 10;
-	case CURL_HTTP_VERSION_1_1:
-		return 11;
-	case CURL_HTTP_VERSION_2_0:
-		return 20;
-	}
-	return 0;
 }
 
 static void collect(struct zk_http *req)
 {
 	struct zk_http_res *res = &req->res;
-	const char *peer = zk_curl_info_str(req->easy, CURLINFO_PRIMARY_IP);
-	int64_t connect = zk_curl_info_off(req->easy, CURLINFO_APPCONNECT_TIME_T);
 
-	if (!connect)
-		connect = zk_curl_info_off(req->easy, CURLINFO_CONNECT_TIME_T);
-	(void)snprintf(res->peer, sizeof(res->peer), "%s", peer ? peer : "");
-	res->peer_port = (int)zk_curl_info_long(req->easy, CURLINFO_PRIMARY_PORT);
-	res->reused = req->connected &&
-	              zk_curl_info_long(req->easy, CURLINFO_NUM_CONNECTS) == 0;
-	/* The size counts the CONNECT to a proxy too. */
-	res->sent = (req->connected &&
-	             zk_curl_info_long(req->easy, CURLINFO_REQUEST_SIZE) > 0) ||
-	            req->end == ZK_HTTP_END_REPEAT;
+	req->engine->collect(req);
+	res->sent = res->sent || req->end == ZK_HTTP_END_REPEAT;
 	res->start_us = req->start_us;
-	res->connect_us = connect;
 	res->first_byte_us = req->first_byte_us ? req->first_byte_us - req->start_us : 0;
 	res->total_us = zk_mono_us() - req->start_us;
-	res->http_version = http_version(req->easy);
 	res->body = zk_buf_str(&req->body);
 	res->req = req;
 }
 
-/* Who ended it, when all libcurl knows is that a connection could not be made. */
+/* Who ended it, when all the engine knows is that a connection could not be made. */
 static enum zk_http_end end_of(const struct zk_http *req, int curl)
 {
 	if (req->end == ZK_HTTP_END_CURL && curl == CURLE_COULDNT_CONNECT &&
@@ -438,11 +370,6 @@ static void explain(struct zk_http *req, int curl, const char *redirect,
 		.stop_code = req->stop_code,
 		.curl = curl,
 		.status = req->res.status,
-		.connect_status =
-		        (int)zk_curl_info_long(req->easy, CURLINFO_HTTP_CONNECTCODE),
-		.sys_errno = req->sys_errno ? req->sys_errno
-		                            : (int)zk_curl_info_long(req->easy,
-		                                                     CURLINFO_OS_ERRNO),
 		.connected = req->connected,
 		.sent = req->res.sent,
 		.repeatable = req->repeatable,
@@ -461,6 +388,9 @@ static void explain(struct zk_http *req, int curl, const char *redirect,
 		.remote_id = id,
 	};
 
+	req->engine->blame(req, &f);
+	if (req->sys_errno)
+		f.sys_errno = req->sys_errno;
 	f.limit_bytes = f.end == ZK_HTTP_END_HEAD ? ZK_HTTP_HEAD_MAX : req->conf.max_body;
 	remote_id(req, id);
 	(void)zk_http_fault_to_error(&f, err);
@@ -529,7 +459,12 @@ void zk_http_end(struct zk_http *req, int curl)
 		zk_http_discard(req);
 		return;
 	}
-	if (refresh(req) || follow(req, curl, &redirect))
+	if (req->engine->again && req->engine->again(req, curl)) {
+		take_out(req);
+		start_over(req);
+		return;
+	}
+	if (follow(req, curl, &redirect))
 		return;
 	complete = is_complete(req, curl);
 	collect(req);

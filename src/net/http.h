@@ -1,4 +1,5 @@
-/* HTTP client on the curl multi interface: one request, its answer, its failure.
+/* HTTP client: one request, its answer, its failure. Plain http without a proxy goes over sockets of
+ * our own, all else through libcurl; nobody can tell but by the memory and the start that it takes.
  * Layer: net. Loop thread only. No redirects are followed unless asked. */
 #ifndef ZK_NET_HTTP_H
 #define ZK_NET_HTTP_H
@@ -87,7 +88,8 @@ struct zk_http_conf {
 	int64_t connect_timeout_ms; /* 0 = that of the net */
 	int64_t timeout_ms;         /* whole request; 0 = that of the net; -1 = none */
 	int64_t idle_timeout_ms; /* no byte for so long, pauses of ours aside; 0 = none */
-	/* A connection of the pool that was idle for longer is not used; whole seconds; 0 = 55 s */
+	/* A connection of the pool that was idle for longer is not used; 0 = 55 s; with TLS or a
+	 * proxy in whole seconds */
 	int64_t pool_idle_ms;
 	/* Address policy at connect time, copied; NULL = none. With one, no proxy of the
 	 * environment is used. */

@@ -1,4 +1,5 @@
-/* Strict incremental HTTP/1.x request parser: pure, no I/O, same result for every chunking.
+/* Strict incremental HTTP/1.x request parser, one for the heads of answers, and the decoder of
+ * chunked bodies: pure, no I/O, same result for every chunking.
  * Layer: net. RFC 9110, RFC 9112; the rejections are those of specs/triggers.md §2.
  *
  * The parser works on one contiguous head buffer that the caller grows: feed it all bytes of the
@@ -75,6 +76,28 @@ enum zk_http1_result zk_http1_parse(struct zk_http1 *p, zk_str head,
                                     struct zk_http1_head *ret, size_t *used);
 /* The value of the first header `name` (any case); p == NULL when there is none. */
 zk_str zk_http1_header(const struct zk_http1_head *h, zk_str name);
+
+/* The head of an answer (http1_answer.c), as lenient as RFC 9112 lets a client be: lines may end in
+ * a bare LF, folded lines are joined. */
+struct zk_http1_answer {
+	int status;     /* 100 to 999 */
+	unsigned minor; /* HTTP/1.minor: 0 or 1; a higher one is reported as 1 */
+	/* Another request may follow, if the body has an end of its own. */
+	bool keep_alive;
+	bool chunked;
+	bool has_length; /* never with `chunked` */
+	uint64_t length;
+	const char *reason; /* static text for BAD */
+};
+
+/* Looks for the end of a head in all bytes of it received so far: MORE, DONE with `*used` bytes,
+ * or BAD as soon as they are none of HTTP/1.x. `*seen` remembers how far it looked, 0 at first; the
+ * buffer may move between calls. */
+enum zk_http1_result zk_http1_answer_find(zk_str in, size_t *seen, size_t *used);
+/* Reads the whole head of `n` bytes that was found, joining folded lines in place: DONE, or BAD
+ * and `ret->reason`. Framing that two readers could understand differently is BAD, or ends the
+ * connection (RFC 9112 §6.3); so are more than 1,000 lines. */
+enum zk_http1_result zk_http1_answer_read(char *p, size_t n, struct zk_http1_answer *ret);
 
 /* Chunked body decoder. */
 struct zk_http1_chunks {

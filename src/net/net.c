@@ -1,4 +1,5 @@
-/* The transport of the process: libcurl's multi handle on the loop, its sockets and timers.
+/* The transport of the process: what its requests share, libcurl's multi handles on the loop with
+ * their sockets and timers.
  * Layer: net. */
 #include "net/net.h"
 
@@ -15,6 +16,7 @@
 #include "net/trace.h"
 #include "net/ws_int.h"
 #include "rt/loop.h"
+#include "rt/metrics.h"
 
 #define ZK_LOGGER "net"
 #include "base/log.h"
@@ -140,6 +142,7 @@ void zk_net_free(struct zk_net *n)
 	zk_otel_free(ZK_TAKE(n->conf.otel));
 	zk_net_cancel_all(n);
 	zk_conn_drop_all(n);
+	zk_http_pool_free(n->plain);
 	close_pools(n);
 	ZK_LIST_EACH (it, &n->watches)
 		drop_watch(ZK_LIST_ENTRY(it, struct watch, link));
@@ -202,8 +205,7 @@ static bool drain_once(struct zk_net *n)
 	return more || !zk_list_is_empty(&n->todo);
 }
 
-/* Does what was put off while libcurl was on the stack, and hands out what has ended. */
-static void drain(struct zk_net *n)
+void zk_net_drain(struct zk_net *n)
 {
 	bool more = true;
 
@@ -220,7 +222,7 @@ static void drain(struct zk_net *n)
 static void act(struct zk_pool *p, curl_socket_t fd, int mask)
 {
 	let_run(p, fd, mask);
-	drain(p->net);
+	zk_net_drain(p->net);
 }
 
 static void on_curl_timer(void *ctx)
@@ -230,7 +232,7 @@ static void on_curl_timer(void *ctx)
 
 static void on_kick(void *ctx)
 {
-	drain(ctx);
+	zk_net_drain(ctx);
 }
 
 static void on_deadline(void *ctx)
@@ -246,7 +248,7 @@ static void on_deadline(void *ctx)
 		next = ZK_MIN(next, at);
 	}
 	zk_net_arm(n, next);
-	drain(n);
+	zk_net_drain(n);
 }
 
 void zk_net_arm(struct zk_net *n, int64_t at_ms)
@@ -353,16 +355,35 @@ int zk_net_open(struct zk_net *n, struct zk_error *err)
 
 	if (n->kick)
 		return 0;
-	r = zk_curl_open(/* transfers */ true, err);
-	if (r == 0 && n->conf.trace && !n->trace)
+	if (n->conf.trace && !n->trace)
 		r = zk_trace_new(n->conf.trace, n->conf.trace_file, &n->trace, err);
 	if (r < 0)
 		return r;
 	n->deadline_timer = zk_timer_new(n->loop, on_deadline, n);
 	n->kick = zk_timer_new(n->loop, on_kick, n);
+	return 0;
+}
+
+static int open_curl(struct zk_net *n, struct zk_error *err)
+{
+	int r = n->curl_open ? 0 : zk_curl_open(/* transfers */ true, err);
+
+	if (r < 0 || n->curl_open)
+		return r;
+	n->curl_open = true;
 	if (!n->conf.tls_verify)
 		zk_warn("certificates of servers are not verified");
 	return 0;
+}
+
+void zk_net_count(struct zk_net *n, int by)
+{
+	if (!n->active && n->metrics)
+		n->active =
+		        zk_metrics_gauge(n->metrics, "zk_active_connections",
+		                         "Open connections of outgoing requests.", NULL);
+	if (n->active)
+		zk_gauge_add(n->active, by);
 }
 
 void zk_net_kick(struct zk_net *n)
@@ -391,6 +412,8 @@ struct zk_pool *zk_net_pool(struct zk_net *n, enum zk_pool_kind kind,
 
 	if (p->multi)
 		return p;
+	if (open_curl(n, err) < 0)
+		return NULL;
 	p->multi = (zk_curl.curl_multi_init)();
 	if (!p->multi) {
 		(void)zk_fail(err, ZK_E_SYSTEM, "libcurl could not get memory");

@@ -1,5 +1,5 @@
-/* Transport of this process: libcurl (opened on first use) on the loop, connection pools,
- * TLS and proxy settings, the wire trace. Layer: net. Loop thread only. */
+/* Transport of this process: connection pools, TLS and proxy settings, the wire trace. Layer: net.
+ * Loop thread only. */
 #ifndef ZK_NET_NET_H
 #define ZK_NET_NET_H
 
@@ -21,7 +21,7 @@ struct zk_net_conf {
 	const char *proxy;          /* NULL = environment, "" = none */
 	const char *ca_file, *client_cert, *client_key;
 	bool tls_verify;
-	/* 0 = 256, 32; connections that may be HTTP/2 are counted apart from the others */
+	/* 0 = 256, 32; plain ones, those with TLS and those that may be HTTP/2 are counted apart */
 	unsigned max_connections, max_per_host;
 	const char *user_agent;  /* NULL = "zk/VERSION" */
 	const char *trace;       /* --trace list, NULL = off */
@@ -31,7 +31,8 @@ struct zk_net_conf {
 	struct zk_otel *otel;    /* instead of it; taken over; NULL = none */
 };
 
-/* Strings are copied. libcurl is opened by the first request, not here. */
+/* Strings are copied. libcurl is opened by the first request that needs it: one with TLS, through
+ * a proxy, or to a URL that takes a parser (net/url.h). */
 struct zk_net *zk_net_new(struct zk_loop *l, const struct zk_net_conf *conf,
                           struct zk_metrics *m);
 /* Cancels what runs (without calling back) and frees. */

@@ -149,6 +149,11 @@ static bool is_alnum(char c)
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
+static bool is_hex(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
 /* A name in small letters: labels that begin and end with a letter or a digit, and a letter in the
  * last one, so that no parser takes it for an address. */
 static bool is_plain_name(zk_str host)
@@ -192,17 +197,38 @@ static bool is_plain_address(zk_str host)
 	return n == 4;
 }
 
-/* Letters, digits and a few more; no segment begins with a dot. */
-static bool is_plain_path(zk_str path)
+/* The characters of a path or a query, %XX among them but for %2e, which some take for a dot. */
+static bool is_plain_text(zk_str s, const char *others)
 {
-	for (size_t i = 0; i < path.n; i++) {
-		char c = path.p[i];
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
 
-		if (!is_alnum(c) && !(c >= 'A' && c <= 'Z') && c != '/' && c != '-' &&
-		    c != '_' && !(c == '.' && path.p[i - 1] != '/'))
+		if (is_alnum(c) || (c >= 'A' && c <= 'Z'))
+			continue;
+		if (c == '%') {
+			zk_str hex =
+			        zk_str_n(s.p + i + 1, ZK_MIN(s.n - i - 1, (size_t)2));
+
+			if (hex.n < 2 || !is_hex(hex.p[0]) || !is_hex(hex.p[1]) ||
+			    zk_str_eq_nocase(hex, ZK_STR("2e")))
+				return false;
+		} else if (c == '\0' || !strchr(others, c)) {
 			return false;
+		}
 	}
 	return true;
+}
+
+/* No segment begins with a dot. */
+static bool is_plain_path(zk_str path)
+{
+	return is_plain_text(path, "/-_.~!$&'()*+,;=:@") &&
+	       zk_str_find(path, ZK_STR("/.")) < 0;
+}
+
+static bool is_plain_query(zk_str query)
+{
+	return !query.p || (query.n && is_plain_text(query, "/?-_.~!$&'()*+,;=:@"));
 }
 
 /* The port behind a colon; what is not there leaves `*ret`. */
@@ -220,27 +246,40 @@ static bool read_plain_port(zk_str port, int *ret)
 	return true;
 }
 
-bool zk_url_plain(zk_str s, struct zk_url *ret)
+bool zk_url_split(zk_str s, struct zk_url_parts *ret)
 {
-	bool tls = zk_str_starts(s, ZK_STR("https://"));
-	zk_str rest = zk_str_from(s, tls ? 8 : 7), host, port, path;
-	int n = tls ? 443 : 80;
+	struct zk_url_parts u = { .tls = zk_str_starts(s, ZK_STR("https://")) };
+	zk_str rest = zk_str_from(s, u.tls ? 8 : 7), port;
 	ptrdiff_t slash;
 
-	if (!tls && !zk_str_starts(s, ZK_STR("http://")))
+	if (!u.tls && !zk_str_starts(s, ZK_STR("http://")))
 		return false;
+	u.port = u.tls ? 443 : 80;
 	slash = zk_str_find_char(rest, '/');
-	path = zk_str_from(rest, slash < 0 ? rest.n : (size_t)slash);
-	port = zk_str_cut(zk_str_n(rest.p, rest.n - path.n), ':', &host);
-	if (!is_plain_path(path) || (!is_plain_name(host) && !is_plain_address(host)) ||
-	    !read_plain_port(port, &n))
+	u.path = zk_str_from(rest, slash < 0 ? rest.n : (size_t)slash);
+	port = zk_str_cut(zk_str_n(rest.p, rest.n - u.path.n), ':', &u.host);
+	u.query = zk_str_cut(u.path, '?', &u.path);
+	if (!is_plain_path(u.path) || !is_plain_query(u.query) ||
+	    (!is_plain_name(u.host) && !is_plain_address(u.host)) ||
+	    !read_plain_port(port, &u.port))
+		return false;
+	*ret = u;
+	return true;
+}
+
+bool zk_url_plain(zk_str s, struct zk_url *ret)
+{
+	struct zk_url_parts u;
+
+	if (!zk_url_split(s, &u))
 		return false;
 	*ret = (struct zk_url){
-		.scheme = zk_strdup(tls ? "https" : "http"),
-		.host = zk_strndup(host.p, host.n),
-		.path = path.n ? zk_strndup(path.p, path.n) : zk_strdup("/"),
-		.port = n,
-		.text = zk_asprintf("%.*s%s", ZK_STR_ARG(s), path.n ? "" : "/")
+		.scheme = zk_strdup(u.tls ? "https" : "http"),
+		.host = zk_strndup(u.host.p, u.host.n),
+		.path = u.path.n ? zk_strndup(u.path.p, u.path.n) : zk_strdup("/"),
+		.query = u.query.n ? zk_strndup(u.query.p, u.query.n) : NULL,
+		.port = u.port,
+		.text = zk_asprintf("%.*s%s", ZK_STR_ARG(s), u.path.n ? "" : "/")
 	};
 	return true;
 }
@@ -278,6 +317,26 @@ int zk_url_parse(zk_str s, struct zk_url *ret, struct zk_error *err)
 	if (s.n && s.n <= URL_MAX && zk_url_plain(s, ret))
 		return 0;
 	return zk_url_parse_all(s, ret, err);
+}
+
+char *zk_url_join(const char *base, zk_str to)
+{
+	char *text = zk_strndup(to.n ? to.p : "", to.n), *joined = NULL;
+	struct zk_error ignored;
+	CURLU *h;
+
+	if (zk_curl_open(/* transfers */ false, &ignored) == 0) {
+		h = (zk_curl.curl_url)();
+		ZK_ASSERT(h); /* out of memory: as zk_alloc would */
+		if ((zk_curl.curl_url_set)(h, CURLUPART_URL, base, 0) == CURLUE_OK &&
+		    (zk_curl.curl_url_set)(h, CURLUPART_URL, text,
+		                           CURLU_NON_SUPPORT_SCHEME | CURLU_URLENCODE) ==
+		            CURLUE_OK)
+			joined = part(h, CURLUPART_URL, 0);
+		(zk_curl.curl_url_cleanup)(h);
+	}
+	zk_secret_free(text);
+	return joined;
 }
 
 void zk_url_origin(const struct zk_url *u, struct zk_buf *b)

@@ -488,6 +488,14 @@ void zk_poll_set(struct zk_poll *p, int events)
 		(void)uv_poll_stop(&p->p);
 }
 
+void zk_poll_weak(struct zk_poll *p, bool weak)
+{
+	if (weak)
+		uv_unref((uv_handle_t *)&p->p);
+	else
+		uv_ref((uv_handle_t *)&p->p);
+}
+
 void zk_poll_free(struct zk_poll *p)
 {
 	if (!p)

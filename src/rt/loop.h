@@ -68,6 +68,8 @@ typedef void (*zk_poll_fn)(void *ctx, int events, int status);
 struct zk_poll *zk_poll_new(struct zk_loop *l, int fd, zk_poll_fn fn, void *ctx,
                             struct zk_error *err) ZK_MUST_USE;
 void zk_poll_set(struct zk_poll *p, int events);
+/* Does not keep zk_loop_run alive when `weak`. */
+void zk_poll_weak(struct zk_poll *p, bool weak);
 void zk_poll_free(struct zk_poll *p);
 
 #endif

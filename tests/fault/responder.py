@@ -104,6 +104,7 @@ class Request:
     wall: float = 0        # time.time() of the same moment
     connection: int = 0    # number of the connection it came on
     error: str = None
+    raw: bytes = b""       # the head as it came
 
     @property
     def path(self):
@@ -165,7 +166,8 @@ class _Reader:
             if not colon:
                 raise ValueError("header without a colon")
             headers.append((name, value.strip(" \t")))
-        return Request(method, target, headers, at=time.monotonic(), wall=time.time())
+        return Request(method, target, headers, at=time.monotonic(), wall=time.time(),
+                       raw=text.encode("latin-1") + b"\r\n\r\n")
 
     def body(self, request):
         if (request.header("expect") or "").lower() == "100-continue":

@@ -91,7 +91,9 @@ static void check_plain(zk_str in)
 		return;
 	ZK_ASSERT(zk_url_parse_all(in, &all, &err) == 0);
 	ZK_ASSERT(zk_url_same_origin(&plain, &all) && strcmp(plain.path, all.path) == 0);
-	ZK_ASSERT(strcmp(plain.text, all.text) == 0 && !all.query && !all.user);
+	ZK_ASSERT(strcmp(plain.text, all.text) == 0 && !all.user);
+	ZK_ASSERT(!plain.query == !all.query &&
+	          (!all.query || strcmp(plain.query, all.query) == 0));
 	zk_url_done(&plain);
 	zk_url_done(&all);
 }
