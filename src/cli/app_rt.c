@@ -32,7 +32,7 @@ static void on_timeout(void *ctx)
 		return;
 	}
 	(void)zk_fail(&err, ZK_E_TIMEOUT, "the command did not end within --timeout");
-	zk_report(&err, app->common.color);
+	zk_report(&err, zk_code_exit((int)err.code), app->common.color);
 	zk_app_status_end(app, &err, ZK_EXIT_TEMPFAIL);
 	zk_status_free(app->status);
 	zk_log_stop();

@@ -184,6 +184,11 @@ static int run(struct zk_app *app, int argc, char **argv, struct zk_error *err)
 	return run_command(app, err);
 }
 
+void zk_app_exit_as(struct zk_app *app, int exit_status)
+{
+	app->cli->exit_as = exit_status;
+}
+
 /* A reader whose reader went away has done its work (ux.md §6). */
 static bool is_quiet_end(const struct zk_app *app, const struct zk_error *err)
 {
@@ -199,14 +204,15 @@ static int conclude(struct zk_app *app, int r, struct zk_error *err)
 	if (r < 0 && is_quiet_end(app, err))
 		status = r = 0;
 	if (r < 0)
-		status = (int)zk_code_exit((int)err->code);
+		status = app->cli->exit_as ? app->cli->exit_as
+		                           : (int)zk_code_exit((int)err->code);
 	if (r >= 0 && app->cli->timed_out && !(app->cmd->flags & ZK_CMD_SERVER)) {
 		status = zk_exit_worse(status, ZK_EXIT_TEMPFAIL);
 		r = zk_fail(err, ZK_E_TIMEOUT,
 		            "the command did not end within --timeout");
 	}
 	if (r < 0)
-		zk_report(err, app->common.color);
+		zk_report(err, status, app->common.color);
 	if (r < 0 && app->cmd && app->cmd->failed)
 		app->cmd->failed(app, err);
 	zk_app_status_end(app, r < 0 ? err : NULL, status);

@@ -136,7 +136,7 @@ static void prefix_lines(struct zk_buf *to, zk_str text)
 	}
 }
 
-void zk_report(const struct zk_error *err, int color_opt)
+void zk_report(const struct zk_error *err, int exit_status, int color_opt)
 {
 	struct zk_buf b, lines;
 
@@ -145,7 +145,7 @@ void zk_report(const struct zk_error *err, int color_opt)
 	zk_log_flush();
 	switch (zk_log_format_get()) {
 	case ZK_LOG_JSON:
-		zk_report_json(err, zk_code_exit((int)err->code), &b);
+		zk_report_json(err, exit_status, &b);
 		zk_buf_char(&b, '\n');
 		break;
 	case ZK_LOG_LOGFMT:

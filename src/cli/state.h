@@ -30,6 +30,7 @@ struct zk_cli {
 	struct zk_conf *loading;  /* what foreign variables are given to */
 	struct zk_timer *timeout; /* --timeout */
 	bool timed_out;
+	int exit_as;    /* the exit status of an error, when it is not that of its code */
 	bool is_filled; /* the option structs hold their final values */
 };
 
