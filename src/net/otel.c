@@ -45,7 +45,8 @@ struct zk_otel {
 
 	struct zk_net *net;
 	struct zk_rand rnd;
-	struct zk_timer *timer, *end;
+	struct zk_timer *timer;
+	int64_t end_ms;
 	struct zk_buf spans; /* each with a comma behind it */
 	size_t n_spans;
 	uint64_t dropped;
@@ -533,6 +534,7 @@ struct zk_otel *zk_otel_new(const struct zk_otel_conf *conf)
 	uint64_t seed;
 
 	o->fd = -1;
+	o->end_ms = ZK_OTEL_END_MS;
 	zk_otel_env_read(conf->endpoint, &o->env);
 	if (!o->env.off && conf->file)
 		open_file(o, conf->file);
@@ -592,6 +594,12 @@ static void on_end(void *ctx)
 	o->over = true;
 }
 
+void zk_otel_wait(struct zk_otel *o, int64_t end_ms)
+{
+	if (o)
+		o->end_ms = end_ms;
+}
+
 void zk_otel_end(struct zk_otel *o, int status)
 {
 	/* Without a request there is no story to tell. */
@@ -608,7 +616,7 @@ void zk_otel_end(struct zk_otel *o, int status)
 		return;
 	struct zk_timer *end = zk_timer_new(zk_net_loop(o->net), on_end, o);
 
-	zk_timer_start(end, ZK_OTEL_END_MS, 0);
+	zk_timer_start(end, o->end_ms, 0);
 	if (o->send)
 		zk_send_hurry(o->send);
 	if (o->metrics_send)

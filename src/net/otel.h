@@ -4,7 +4,7 @@
  * Layer: net. Loop thread only.
  *
  * Nothing here ever fails or delays a command: what is wrong is logged once, what does not fit is
- * dropped and counted, and the end of a command waits ZK_OTEL_END_MS at most. */
+ * dropped and counted, and the end of a command waits a second or two at most. */
 #ifndef ZK_NET_OTEL_H
 #define ZK_NET_OTEL_H
 
@@ -17,7 +17,7 @@
 struct zk_net;
 struct zk_otel;
 
-#define ZK_OTEL_END_MS 1000
+#define ZK_OTEL_END_MS 1000 /* unless zk_otel_wait says otherwise */
 
 struct zk_otel_conf {
 	/* Address of the collector ("/v1/traces" is added); NULL = OTEL_EXPORTER_OTLP_* say. */
@@ -93,8 +93,10 @@ bool zk_otel_wants_metrics(const struct zk_otel *o);
  * given before. Sent at most every 10 s, and at the end. */
 void zk_otel_metrics(struct zk_otel *o, zk_str metrics);
 
-/* The command ended with this exit status: its span, and the delivery of what waits, at most
- * ZK_OTEL_END_MS. Not from a callback. No other request runs any more. */
+/* How long zk_otel_end waits for the collector. `o` may be NULL. */
+void zk_otel_wait(struct zk_otel *o, int64_t end_ms);
+/* The command ended with this exit status: its span, and the delivery of what waits, for at most
+ * that time. Not from a callback. No other request runs any more. */
 void zk_otel_end(struct zk_otel *o, int status);
 
 #endif
