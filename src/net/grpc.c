@@ -469,7 +469,7 @@ static void conn_open(void *ctx)
 	if (zk_h2_request(c->h2, c->headers, c->n_headers, &c->id, &err) < 0) {
 		finish_err(c, ZK_GRPC_FROM_CONN, &err);
 	} else {
-		zk_timer_start(c->alive, QUIET_MS, 0);
+		zk_timer_start(c->alive, c->conf.quiet_ms, 0);
 		c->conf.on_open(c->conf.ctx);
 		if (c->freed)
 			return;
@@ -486,15 +486,16 @@ static void on_alive(void *ctx)
 	struct zk_error err = { 0 };
 	int64_t now = zk_mono_ms(), quiet = now - c->heard_ms;
 
-	if (c->ping_ms && now - c->ping_ms >= PING_MS) {
+	if (c->ping_ms && now - c->ping_ms >= c->conf.ping_ms) {
 		(void)zk_fail(&err, ZK_E_TRANSFER,
-		              "the connection is dead: no answer to a PING for 10 s");
+		              "the connection is dead: no answer to a PING for %.0f s",
+		              (double)c->conf.ping_ms / 1000);
 		err.retryable = true;
 		finish_err(c, ZK_GRPC_FROM_CONN, &err);
 		settle(c);
 		return;
 	}
-	if (quiet >= QUIET_MS && !c->ping_ms && c->pings < MAX_PINGS &&
+	if (quiet >= c->conf.quiet_ms && !c->ping_ms && c->pings < MAX_PINGS &&
 	    c->conf.is_waiting && c->conf.is_waiting(c->conf.ctx)) {
 		c->pings++;
 		c->ping_ms = now;
@@ -502,9 +503,9 @@ static void on_alive(void *ctx)
 		pump(c);
 	}
 	zk_timer_start(c->alive,
-	               c->ping_ms         ? PING_MS
-	               : quiet < QUIET_MS ? QUIET_MS - quiet
-	                                  : QUIET_MS,
+	               c->ping_ms                 ? c->conf.ping_ms
+	               : quiet < c->conf.quiet_ms ? c->conf.quiet_ms - quiet
+	                                          : c->conf.quiet_ms,
 	               0);
 	settle(c);
 }
@@ -653,6 +654,10 @@ int zk_grpc_start(struct zk_net *net, const struct zk_grpc_conf *conf,
 	c->conf = *conf;
 	c->conf.endpoint = c->conf.path = c->conf.bearer = NULL; /* were the caller's */
 	c->conf.headers = NULL;
+	if (!c->conf.quiet_ms)
+		c->conf.quiet_ms = QUIET_MS;
+	if (!c->conf.ping_ms)
+		c->conf.ping_ms = PING_MS;
 	c->end.pushback_ms = -1;
 	zk_buf_init(&c->out, OUT_CAP);
 	zk_buf_init(&c->body, 4096);

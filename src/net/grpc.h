@@ -113,6 +113,8 @@ struct zk_grpc_conf {
 	/* Whether an answer is waited for: then a silent connection is asked for a sign of life.
 	 * May be NULL = never. */
 	bool (*is_waiting)(void *ctx);
+	/* Silence before it is asked, and how long the answer may take; 0 = 20 s and 10 s. */
+	int64_t quiet_ms, ping_ms;
 	/* Once. Free the call then. */
 	void (*on_end)(void *ctx, const struct zk_grpc_end *end);
 };
