@@ -36,7 +36,7 @@ struct zk_conn {
 	struct zk_timer *more; /* there is more to read than one turn may */
 	char *chunk;
 	bool in_multi, open, ended, closed;
-	bool want_write;
+	bool is_tls, want_write;
 	char errbuf[ZK_HTTP_ERRBUF_BYTES];
 };
 
@@ -181,12 +181,17 @@ static void on_more(void *ctx)
 
 ptrdiff_t zk_conn_write(struct zk_conn *c, zk_str bytes)
 {
-	size_t n = 0;
+	size_t n = 0, some;
 	CURLcode r;
 
 	if (!c->open || c->ended || c->closed)
 		return -1;
-	r = (zk_curl.curl_easy_send)(c->easy, bytes.p, bytes.n, &n);
+	/* TLS takes one record at a time; of TCP less than everything means that it is full. */
+	do {
+		some = 0;
+		r = (zk_curl.curl_easy_send)(c->easy, bytes.p + n, bytes.n - n, &some);
+		n += some;
+	} while (r == CURLE_OK && c->is_tls && n < bytes.n);
 	if (r != CURLE_OK && r != CURLE_AGAIN) {
 		/* What the peer said before it went away still can be read. */
 		zk_timer_start(c->more, 0, 0);
@@ -206,7 +211,7 @@ static int check_alpn(struct zk_conn *c, struct zk_error *err)
 	struct curl_tlssessioninfo *info = NULL;
 	zk_str got = ZK_STR_NULL;
 
-	if (!c->alpn || strcmp(c->url.scheme, "https") != 0)
+	if (!c->alpn || !c->is_tls)
 		return 0;
 	if ((zk_curl.curl_easy_getinfo)(c->easy, CURLINFO_TLS_SSL_PTR, &info) ==
 	            CURLE_OK &&
@@ -351,7 +356,8 @@ static int start(struct zk_conn *c, struct zk_error *err)
 	zk_buf_init(&origin, 4096);
 	zk_url_origin(&c->url, &origin);
 	c->origin = zk_buf_take(&origin);
-	if (c->alpn && strcmp(c->url.scheme, "https") == 0 && need_openssl(err) < 0)
+	c->is_tls = strcmp(c->url.scheme, "https") == 0;
+	if (c->alpn && c->is_tls && need_openssl(err) < 0)
 		return -(int)err->code;
 	c->pool = zk_net_pool(c->net, ZK_POOL_CONNECT, err);
 	if (!c->pool)
