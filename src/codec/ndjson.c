@@ -33,6 +33,8 @@ static void keep(struct zk_ndjson *s, zk_str piece)
 
 static bool is_blank(zk_str line)
 {
+	if (line.n && (unsigned char)line.p[0] > ' ')
+		return false;
 	return zk_str_trim(line).n == 0;
 }
 

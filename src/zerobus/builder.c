@@ -122,6 +122,8 @@ static void add(struct zk_zb_builder *b, const struct zk_zb_row *row)
 		too_large(b, row);
 		return;
 	}
+	if (b->discard)
+		return;
 	if (b->open && zk_zb_message_size(b->open->n + n) > most)
 		zk_zb_builder_flush(b);
 	if (!b->open) {

@@ -36,6 +36,7 @@ struct zk_zb_builder {
 	const char *source;
 	uint64_t next_row; /* of the source: one behind the last that was seen */
 	uint64_t skipped;
+	bool discard; /* the owner's: rows are looked at, and no request is made of them */
 };
 
 void zk_zb_builder_init(struct zk_zb_builder *b, const struct zk_zb_builder_conf *conf);

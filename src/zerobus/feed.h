@@ -88,7 +88,9 @@ void zk_zb_feed_progress(const struct zk_zb_feed *f, uint64_t *ret_read,
  * ends it). For checks before sending and for --dry-run. Of `conf`, on_request (NULL = not wanted;
  * else the request is the callee's), on_kind, on_part and on_built are called too. */
 struct zk_zb_check {
-	uint64_t rows, bad, skipped, requests, bytes;
+	uint64_t bad, skipped;
+	/* Not with `stamps`: then only bad rows are looked for. */
+	uint64_t rows, requests, bytes;
 	size_t largest; /* request */
 };
 int zk_zb_feed_check(const struct zk_zb_feed_conf *conf,

@@ -35,7 +35,9 @@ static int check(struct ndjson_rows *r, const struct zk_ndjson_line *line,
 	struct zk_jscan js;
 
 	if (r->checked && !r->plan) {
-		ret->payload = zk_str_trim(line->text);
+		ret->payload = line->text;
+		if (line->text.p[0] != '{' || line->text.p[line->text.n - 1] != '}')
+			ret->payload = zk_str_trim(line->text);
 		return ZK_ZB_ROW;
 	}
 	if (!zk_zb_lines_object(&r->lines, line, &js, err))

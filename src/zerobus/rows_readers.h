@@ -7,7 +7,8 @@
 #include "codec/ndjson.h"
 #include "zerobus/rows.h"
 
-#define ZK_ZB_CHUNK_BYTES ((size_t)256 << 10)
+/* Small enough to stay in a core's cache until it was looked at. */
+#define ZK_ZB_CHUNK_BYTES ((size_t)64 << 10)
 #define ZK_ZB_LINE_BYTES  ((size_t)16 << 20) /* ux.md §6 */
 
 /* NDJSON: without a schema lines as they stand, as JSON records; with one checked against it. */
