@@ -147,12 +147,14 @@ static const struct zk_opt fake_rows[] = {
 	  .flags = ZK_OPT_NO_CONF,
 	  .complete = "file",
 	  .help = "faults of each stream, as a JSON array",
-	  .text = "Members: refuse, silent, code, text, http_status, ack_every, "
-	          "ack_delay_ms, "
-	          "ack_limit, bad_ack, end_after, cut (status, reset, goaway, tcp, fin), "
-	          "close_after, close_ms, breaks_word, drops_unacked, poison. The last "
-	          "object "
-	          "holds for all further streams." },
+	  .text = "Members: refuse, silent, empty, garbage, code, text, http_status, "
+	          "head_ms, stall_ms, bytewise, ack_every, ack_delay_ms, ack_limit, "
+	          "bad_ack, blank_ack, end_after, cut (status, reset, goaway, tcp, fin, "
+	          "silence), h2_code, close_after, close_ms, breaks_word, drops_unacked, "
+	          "poison. An object with two arrays, streams and tokens, also has "
+	          "faults of the token endpoint: status, body, delay_ms, life_ms, "
+	          "quoted, expiry. The last element of an array holds for all that "
+	          "follow." },
 	{ .type = ZK_OPT_UINT,
 	  .name = "chaos",
 	  .meta = "SEED",

@@ -299,6 +299,16 @@ static void on_connection(uv_stream_t *st, int status)
 		zk_h2d_flush(c);
 }
 
+void zk_h2d_pause(struct zk_h2d_conn *c, bool pause)
+{
+	if (c->closing)
+		return;
+	if (pause)
+		(void)uv_read_stop((uv_stream_t *)&c->tcp);
+	else if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) < 0)
+		close_conn(c);
+}
+
 struct zk_h2 *zk_h2d_h2(struct zk_h2d_conn *c)
 {
 	return c->h2;

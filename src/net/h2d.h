@@ -45,6 +45,8 @@ void zk_h2d_free(struct zk_h2d *d);
 /* For zk_h2_respond and the like; call zk_h2d_flush afterwards when not in a callback. */
 struct zk_h2 *zk_h2d_h2(struct zk_h2d_conn *c);
 void zk_h2d_flush(struct zk_h2d_conn *c);
+/* Reads nothing from it until it is told to again: its windows close. */
+void zk_h2d_pause(struct zk_h2d_conn *c, bool pause);
 /* Ends the connection at once: with RST, or with FIN. */
 void zk_h2d_cut(struct zk_h2d_conn *c, bool reset);
 #endif

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "codec/jscan.h"
+#include "codec/jwrite.h"
 #include "net/grpc.h"
 #include "rt/loop.h"
 #include "zerobus/fake_int.h"
@@ -142,6 +143,7 @@ static void end_with(struct fake_stream *s, int code, const char *text)
 	if (s->ended)
 		return;
 	s->ended = true;
+	s->status = code;
 	(void)snprintf(number, sizeof(number), "%d", code);
 	v[0].value = zk_str_of(number);
 	zk_h2_trailers(zk_h2d_h2(s->conn->c), s->id, v, text[0] ? 2 : 1);
@@ -158,12 +160,12 @@ static void do_cut(struct fake_stream *s)
 		break;
 	case ZK_ZB_CUT_RESET:
 		s->ended = true;
-		zk_h2_reset(zk_h2d_h2(s->conn->c), s->id, ZK_H2_INTERNAL_ERROR);
+		zk_h2_reset(zk_h2d_h2(s->conn->c), s->id, (uint32_t)s->fault.h2_code);
 		wake(s);
 		break;
 	case ZK_ZB_CUT_GOAWAY:
 		s->ended = true;
-		zk_h2_goaway(zk_h2d_h2(s->conn->c), ZK_H2_INTERNAL_ERROR);
+		zk_h2_goaway(zk_h2d_h2(s->conn->c), (uint32_t)s->fault.h2_code);
 		wake(s);
 		break;
 	case ZK_ZB_CUT_TCP:
@@ -171,6 +173,9 @@ static void do_cut(struct fake_stream *s)
 		s->ended = true;
 		s->conn->cut_reset = s->fault.cut == ZK_ZB_CUT_TCP;
 		zk_loop_defer(s->f->loop, zk_zb_fake_cut_conn, s->conn);
+		break;
+	case ZK_ZB_CUT_SILENCE:
+		s->ended = s->silent = true;
 		break;
 	}
 }
@@ -191,11 +196,16 @@ static void keep_until(struct fake_stream *s, int64_t offset)
 
 static void send_ack(struct fake_stream *s, int64_t offset)
 {
+	static const char blank_ack[] = { 0, 0, 0, 0, 2, 0x12, 0 }; /* §21 */
+
 	if (s->ended || offset <= s->acked)
 		return;
 	s->acked = offset;
 	keep_until(s, offset);
-	if (s->fault.bad_ack != INT64_MIN) {
+	if (s->fault.blank_ack) {
+		zk_buf_put(&s->out, blank_ack, sizeof(blank_ack));
+		s->fault.blank_ack = false;
+	} else if (s->fault.bad_ack != INT64_MIN) {
 		zk_zb_put_ack(&s->out, s->fault.bad_ack);
 		s->fault.bad_ack = INT64_MIN;
 	} else {
@@ -243,10 +253,34 @@ static const char *read_descriptor(struct fake_stream *s, const struct zk_zb_ask
 	return s->why;
 }
 
+static void on_stall_over(void *ctx)
+{
+	struct fake_stream *s = ctx;
+
+	zk_h2d_pause(s->conn->c, false);
+}
+
+static void answer_create(struct fake_stream *s)
+{
+	static const char empty[] = { 0, 0, 0, 0, 0 };
+	static const char garbage[] = {
+		0, 0, 0, 0, 3, (char)0xff, (char)0xff, (char)0xff
+	};
+	char id[64];
+
+	(void)snprintf(id, sizeof(id), "fake-%" PRIu64, s->number);
+	if (s->fault.empty)
+		zk_buf_put(&s->out, empty, sizeof(empty));
+	else if (s->fault.garbage)
+		zk_buf_put(&s->out, garbage, sizeof(garbage));
+	else
+		zk_zb_put_created(&s->out, zk_str_of(id));
+	wake(s);
+}
+
 static void on_create(struct fake_stream *s, const struct zk_zb_ask *a)
 {
 	struct zk_zb_fake *f = s->f;
-	char id[64];
 	const char *wrong = NULL;
 
 	if (s->created)
@@ -273,9 +307,12 @@ static void on_create(struct fake_stream *s, const struct zk_zb_ask *a)
 	}
 	if (s->fault.silent)
 		return;
-	(void)snprintf(id, sizeof(id), "fake-%" PRIu64, s->number);
-	zk_zb_put_created(&s->out, zk_str_of(id));
-	wake(s);
+	if (s->fault.stall_ms) {
+		zk_h2d_pause(s->conn->c, true);
+		s->stall = zk_timer_new(f->loop, on_stall_over, s);
+		zk_timer_start(s->stall, s->fault.stall_ms, 0);
+	}
+	answer_create(s);
 }
 
 static bool row_is_good(struct fake_stream *s, zk_str row)
@@ -468,8 +505,9 @@ static void choose_fault(struct zk_zb_fake *f, struct fake_stream *s)
 	s->fault = zk_zb_no_fault;
 	if (f->conf.chaos)
 		chaos(&f->rnd, &s->fault);
-	else if (f->n_plan)
-		s->fault = f->plan[ZK_MIN((size_t)s->number, f->n_plan - 1)];
+	else if (f->plan.n_streams)
+		s->fault =
+		        f->plan.streams[ZK_MIN((size_t)s->number, f->plan.n_streams - 1)];
 }
 
 struct fake_stream *zk_zb_fake_stream_new(struct fake_conn *conn, int32_t id)
@@ -480,7 +518,7 @@ struct fake_stream *zk_zb_fake_stream_new(struct fake_conn *conn, int32_t id)
 	s->conn = conn;
 	s->id = id;
 	s->number = conn->f->stats.streams++;
-	s->acked = -1;
+	s->acked = s->status = -1;
 	s->last = &s->first;
 	s->timer = zk_timer_new(conn->f->loop, on_ack_timer, s);
 	zk_buf_init(&s->out, OUT_MAX);
@@ -493,8 +531,42 @@ struct fake_stream *zk_zb_fake_stream_new(struct fake_conn *conn, int32_t id)
 	return s;
 }
 
+/* What became of it, for /stats. */
+static void note_stream(const struct fake_stream *s)
+{
+	struct zk_buf *log = &s->f->stream_log;
+	struct zk_jwrite w;
+
+	if (log->n + FAKE_ENTRY > FAKE_LOG_BYTES)
+		return;
+	zk_jwrite_init(&w, log);
+	zk_jw_obj(&w);
+	zk_jw_key(&w, "stream");
+	zk_jw_u64(&w, s->number);
+	zk_jw_key(&w, "table");
+	zk_jw_str(&w, zk_buf_str(&s->header_table));
+	zk_jw_key(&w, "record_type");
+	zk_jw_cstr(&w, s->type == ZK_ZB_PROTO  ? "PROTO"
+	               : s->type == ZK_ZB_JSON ? "JSON"
+	                                       : "");
+	zk_jw_key(&w, "requests");
+	zk_jw_i64(&w, s->next_offset);
+	zk_jw_key(&w, "rows");
+	zk_jw_u64(&w, s->rows);
+	zk_jw_key(&w, "acked_up_to");
+	zk_jw_i64(&w, s->acked);
+	zk_jw_key(&w, "status");
+	if (s->status >= 0)
+		zk_jw_i64(&w, s->status);
+	else
+		zk_jw_null(&w);
+	zk_jw_obj_end(&w);
+	zk_buf_char(log, ',');
+}
+
 void zk_zb_fake_stream_free(struct fake_stream *s)
 {
+	note_stream(s);
 	zk_list_remove(&s->link);
 	while (s->first) {
 		struct fake_pending *p = s->first;
@@ -504,6 +576,10 @@ void zk_zb_fake_stream_free(struct fake_stream *s)
 		free(p);
 	}
 	zk_timer_free(s->timer);
+	zk_timer_free(s->head);
+	if (s->stall)
+		zk_h2d_pause(s->conn->c, false);
+	zk_timer_free(s->stall);
 	zk_zb_schema_free(s->schema);
 	zk_buf_done(&s->out);
 	zk_buf_done(&s->header_table);

@@ -22,7 +22,8 @@ enum zk_zb_cut {
 	ZK_ZB_CUT_RESET,
 	ZK_ZB_CUT_GOAWAY,
 	ZK_ZB_CUT_TCP,
-	ZK_ZB_CUT_FIN
+	ZK_ZB_CUT_FIN,
+	ZK_ZB_CUT_SILENCE /* nothing comes any more */
 };
 
 /* What one stream does. */
@@ -35,9 +36,15 @@ struct zk_zb_fault {
 	uint64_t ack_every;
 	int64_t ack_delay_ms;
 	int64_t ack_limit; /* the highest offset that is acknowledged; -1 = none, INT64_MAX */
-	int64_t bad_ack;    /* sent once instead of the first; INT64_MIN = none */
-	uint64_t end_after; /* rows; 0 = never */
+	int64_t bad_ack;     /* sent once instead of the first; INT64_MIN = none */
+	bool blank_ack;      /* one without a number, once */
+	bool empty, garbage; /* instead of the answer to create_stream */
+	int64_t head_ms;     /* the head of the answer comes so late */
+	int64_t stall_ms;    /* nothing is read for so long, once the stream is created */
+	bool bytewise;       /* each byte of an answer in a frame of its own */
+	uint64_t end_after;  /* rows; 0 = never */
 	enum zk_zb_cut cut;
+	int64_t h2_code;      /* of a reset or GOAWAY */
 	uint64_t close_after; /* rows; 0 = never: close signal */
 	int64_t close_ms;     /* -1 = without a duration */
 	bool breaks_word;     /* ends at once after the signal */
@@ -78,9 +85,28 @@ void zk_zb_fake_report(const struct zk_zb_fake *f, struct zk_buf *b);
 
 /* ---- inside ---- */
 
-/* Reads a plan: an array of faults, the last of which holds for all further streams. */
-int zk_zb_faults_parse(zk_str json, struct zk_zb_fault **ret, size_t *ret_n,
-                       struct zk_error *err) ZK_MUST_USE;
+/* What the token endpoint does with one request. */
+struct zk_zb_token_fault {
+	int status;       /* instead of 200; 0 = none */
+	char body[512];   /* instead of the token; empty = none */
+	int64_t delay_ms; /* before the answer */
+	int64_t life_ms;  /* of the token; -1 = as --token-life says */
+	bool quoted;      /* expires_in as a text */
+	bool no_expiry;   /* no expires_in */
+};
+
+struct zk_zb_fake_plan {
+	struct zk_zb_fault *streams;
+	size_t n_streams;
+	struct zk_zb_token_fault *tokens;
+	size_t n_tokens;
+};
+
+/* Reads a plan: an array of faults of streams, or an object with such an array and one of faults of
+ * token requests, {"streams": […], "tokens": […]}. The last of each holds for all that follow. */
+int zk_zb_plan_parse(zk_str json, struct zk_zb_fake_plan *ret,
+                     struct zk_error *err) ZK_MUST_USE;
+void zk_zb_plan_done(struct zk_zb_fake_plan *p);
 extern const struct zk_zb_fault zk_zb_no_fault;
 
 #endif

@@ -17,6 +17,8 @@ struct zk_timer;
 
 #define FAKE_VIOLATIONS 20
 #define FAKE_TEXT       160
+#define FAKE_LOG_BYTES  ((size_t)256 << 10)
+#define FAKE_ENTRY      ((size_t)16 << 10) /* room for one entry of a log */
 
 struct fake_table {
 	char *name;
@@ -38,10 +40,13 @@ struct zk_zb_fake {
 	int http_port;
 	struct zk_map tables; /* name → struct fake_table */
 	struct zk_map tokens; /* token → struct fake_token */
-	struct zk_zb_fault *plan;
+	struct zk_zb_fake_plan plan;
+	uint64_t asked;      /* requests for tokens */
+	struct zk_list late; /* answers of the token endpoint that wait */
+	/* Elements of JSON arrays for /stats, each with a comma behind it; the first ones. */
+	struct zk_buf stream_log, token_log;
 	struct zk_buf document; /* of every table */
 	struct zk_buf row;      /* decoded */
-	size_t n_plan;
 	struct zk_rand rnd;
 	struct zk_zb_fake_stats stats;
 	char violations[FAKE_VIOLATIONS][FAKE_TEXT];
@@ -77,9 +82,11 @@ struct fake_stream {
 	char why[FAKE_TEXT];         /* the descriptor is none */
 	struct zk_zb_schema *schema; /* of its descriptor; NULL for JSON */
 	bool created, ended;
+	bool silent; /* ended without a word */
 	int64_t next_offset, acked, due;
+	int64_t status; /* that it ended with; -1 = none */
 	uint64_t rows;
-	struct zk_timer *timer;
+	struct zk_timer *timer, *head, *stall;
 	struct fake_pending *first, **last;
 };
 
@@ -90,6 +97,14 @@ struct fake_stream *zk_zb_fake_stream_new(struct fake_conn *conn, int32_t id);
 void zk_zb_fake_stream_free(struct fake_stream *s);
 void zk_zb_fake_data(struct fake_stream *s, zk_str bytes);
 void zk_zb_fake_end(struct fake_stream *s);
+
+/* fake_token.c */
+struct zk_httpd_req;
+void zk_zb_fake_token(void *f, struct zk_httpd_req *req);
+/* What is wrong with the token of a stream; NULL = nothing. */
+const char *zk_zb_fake_judge_token(const struct fake_stream *s);
+/* After the HTTP server is gone. */
+void zk_zb_fake_tokens_done(struct zk_zb_fake *f);
 
 /* fake_serve.c: to be deferred */
 void zk_zb_fake_flush_conn(void *conn);

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "codec/json.h"
+#include "net/h2.h"
 #include "zerobus/fake.h"
 
 #include "base/ban.h"
@@ -14,7 +15,8 @@
 
 const struct zk_zb_fault zk_zb_no_fault = { .ack_every = 1,
 	                                    .ack_limit = INT64_MAX,
-	                                    .bad_ack = INT64_MIN };
+	                                    .bad_ack = INT64_MIN,
+	                                    .h2_code = ZK_H2_INTERNAL_ERROR };
 
 static int get_text(const struct zk_json *j, const char *name, char *to, size_t room,
                     struct zk_error *err)
@@ -29,7 +31,8 @@ static int get_text(const struct zk_json *j, const char *name, char *to, size_t 
 
 static int get_cut(const struct zk_json *j, struct zk_zb_fault *f, struct zk_error *err)
 {
-	static const char *const names[] = { "status", "reset", "goaway", "tcp", "fin" };
+	static const char *const names[] = { "status", "reset", "goaway",
+		                             "tcp",    "fin",   "silence" };
 	zk_str s = ZK_STR("status");
 
 	if (zk_json_opt_str(j, "cut", &s, err) < 0)
@@ -39,23 +42,18 @@ static int get_cut(const struct zk_json *j, struct zk_zb_fault *f, struct zk_err
 			f->cut = (enum zk_zb_cut)i;
 			return 0;
 		}
-	return zk_fail(err, ZK_E_DATA, "'cut' is status, reset, goaway, tcp or fin");
+	return zk_fail(err, ZK_E_DATA,
+	               "'cut' is status, reset, goaway, tcp, fin or silence");
 }
 
-static int check_names(const struct zk_json *j, struct zk_error *err)
+static int check_names(const struct zk_json *j, const char *const *known,
+                       struct zk_error *err)
 {
-	static const char *const known[] = {
-		"refuse",      "silent",      "code",          "text",
-		"http_status", "ack_every",   "ack_delay_ms",  "ack_limit",
-		"bad_ack",     "end_after",   "cut",           "close_after",
-		"close_ms",    "breaks_word", "drops_unacked", "poison",
-	};
-
 	ZK_JSON_EACH(m, j)
 	{
 		bool found = false;
 
-		for (size_t i = 0; i < ZK_ARRAY_LEN(known); i++)
+		for (size_t i = 0; known[i]; i++)
 			found |= zk_str_eq(zk_json_key(m), zk_str_of(known[i]));
 		if (!found)
 			return zk_fail(err, ZK_E_DATA, "a plan has no member '%.*s'",
@@ -77,9 +75,13 @@ static int read_numbers(const struct zk_json *j, struct zk_zb_fault *f,
 	    zk_json_opt_i64(j, "bad_ack", &f->bad_ack, err) < 0 ||
 	    zk_json_opt_u64(j, "end_after", &f->end_after, err) < 0 ||
 	    zk_json_opt_u64(j, "close_after", &f->close_after, err) < 0 ||
-	    zk_json_opt_i64(j, "close_ms", &f->close_ms, err) < 0)
+	    zk_json_opt_i64(j, "close_ms", &f->close_ms, err) < 0 ||
+	    zk_json_opt_i64(j, "head_ms", &f->head_ms, err) < 0 ||
+	    zk_json_opt_i64(j, "stall_ms", &f->stall_ms, err) < 0 ||
+	    zk_json_opt_i64(j, "h2_code", &f->h2_code, err) < 0)
 		return -(int)err->code;
-	if (code < 0 || code > 1000 || http < 0 || http > 999 || f->ack_every == 0)
+	if (code < 0 || code > 1000 || http < 0 || http > 999 || f->ack_every == 0 ||
+	    f->h2_code < 0 || f->h2_code > UINT32_MAX)
 		return zk_fail(err, ZK_E_DATA, "a number of the plan is out of range");
 	f->code = (int)code;
 	f->http_status = (int)http;
@@ -89,42 +91,129 @@ static int read_numbers(const struct zk_json *j, struct zk_zb_fault *f,
 static int read_fault(const struct zk_json *j, struct zk_zb_fault *f,
                       struct zk_error *err)
 {
+	static const char *const known[] = {
+		"refuse",    "silent",      "code",     "text",      "http_status",
+		"ack_every", "ack_limit",   "bad_ack",  "end_after", "ack_delay_ms",
+		"cut",       "close_after", "close_ms", "poison",    "breaks_word",
+		"blank_ack", "empty",       "garbage",  "head_ms",   "drops_unacked",
+		"stall_ms",  "bytewise",    "h2_code",  NULL,
+	};
+
 	*f = zk_zb_no_fault;
 	f->code = 14;
 	if (zk_json_type(j) != ZK_J_OBJECT)
 		return zk_fail(err, ZK_E_DATA, "a plan is an array of objects");
-	if (check_names(j, err) < 0 || read_numbers(j, f, err) < 0 ||
+	if (check_names(j, known, err) < 0 || read_numbers(j, f, err) < 0 ||
 	    get_cut(j, f, err) < 0 ||
 	    zk_json_opt_bool(j, "refuse", &f->refuse, err) < 0 ||
 	    zk_json_opt_bool(j, "silent", &f->silent, err) < 0 ||
 	    zk_json_opt_bool(j, "breaks_word", &f->breaks_word, err) < 0 ||
 	    zk_json_opt_bool(j, "drops_unacked", &f->drops_unacked, err) < 0 ||
+	    zk_json_opt_bool(j, "blank_ack", &f->blank_ack, err) < 0 ||
+	    zk_json_opt_bool(j, "empty", &f->empty, err) < 0 ||
+	    zk_json_opt_bool(j, "garbage", &f->garbage, err) < 0 ||
+	    zk_json_opt_bool(j, "bytewise", &f->bytewise, err) < 0 ||
 	    get_text(j, "text", f->text, sizeof(f->text), err) < 0)
 		return -(int)err->code;
 	return get_text(j, "poison", f->poison, sizeof(f->poison), err);
 }
 
-int zk_zb_faults_parse(zk_str json, struct zk_zb_fault **ret, size_t *ret_n,
+static int read_token(const struct zk_json *j, struct zk_zb_token_fault *f,
+                      struct zk_error *err)
+{
+	static const char *const known[] = { "status", "body",   "delay_ms", "life_ms",
+		                             "quoted", "expiry", NULL };
+	int64_t status = 0;
+	bool expiry = true;
+
+	*f = (struct zk_zb_token_fault){ .life_ms = -1 };
+	if (zk_json_type(j) != ZK_J_OBJECT)
+		return zk_fail(err, ZK_E_DATA, "a plan of tokens is an array of objects");
+	if (check_names(j, known, err) < 0 ||
+	    zk_json_opt_i64(j, "status", &status, err) < 0 ||
+	    zk_json_opt_i64(j, "delay_ms", &f->delay_ms, err) < 0 ||
+	    zk_json_opt_i64(j, "life_ms", &f->life_ms, err) < 0 ||
+	    zk_json_opt_bool(j, "quoted", &f->quoted, err) < 0 ||
+	    zk_json_opt_bool(j, "expiry", &expiry, err) < 0 ||
+	    get_text(j, "body", f->body, sizeof(f->body), err) < 0)
+		return -(int)err->code;
+	if (status && (status < 200 || status > 599))
+		return zk_fail(err, ZK_E_DATA, "a number of the plan is out of range");
+	f->status = (int)status;
+	f->no_expiry = !expiry;
+	return 0;
+}
+
+static int read_streams(const struct zk_json *j, struct zk_zb_fake_plan *p,
+                        struct zk_error *err)
+{
+	if (zk_json_type(j) != ZK_J_ARRAY || zk_json_count(j) == 0)
+		return zk_fail(err, ZK_E_DATA, "a plan is an array of objects");
+	p->streams = zk_alloc_array(zk_json_count(j), sizeof(*p->streams));
+	ZK_JSON_EACH(one, j)
+	{
+		if (read_fault(one, &p->streams[p->n_streams], err) < 0)
+			return zk_wrap(err, "stream %zu of the plan", p->n_streams);
+		p->n_streams++;
+	}
+	return 0;
+}
+
+static int read_tokens(const struct zk_json *j, struct zk_zb_fake_plan *p,
                        struct zk_error *err)
+{
+	if (zk_json_type(j) != ZK_J_ARRAY || zk_json_count(j) == 0)
+		return zk_fail(err, ZK_E_DATA, "a plan of tokens is an array of objects");
+	p->tokens = zk_alloc_array(zk_json_count(j), sizeof(*p->tokens));
+	ZK_JSON_EACH(one, j)
+	{
+		if (read_token(one, &p->tokens[p->n_tokens], err) < 0)
+			return zk_wrap(err, "token %zu of the plan", p->n_tokens);
+		p->n_tokens++;
+	}
+	return 0;
+}
+
+static int read_both(const struct zk_json *j, struct zk_zb_fake_plan *p,
+                     struct zk_error *err)
+{
+	static const char *const known[] = { "streams", "tokens", NULL };
+
+	if (check_names(j, known, err) < 0)
+		return -(int)err->code;
+	ZK_JSON_EACH(m, j)
+	{
+		int r = zk_str_eq(zk_json_key(m), ZK_STR("tokens"))
+		                ? read_tokens(m, p, err)
+		                : read_streams(m, p, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int zk_zb_plan_parse(zk_str json, struct zk_zb_fake_plan *ret, struct zk_error *err)
 {
 	ZK_CLEANUP(zk_json_freep)
 	struct zk_json *j = NULL;
-	struct zk_zb_fault *v;
-	size_t n = 0;
+	struct zk_zb_fake_plan p = { 0 };
+	int r;
 
 	if (zk_json_parse(json, PLAN_MAX, &j, err) < 0)
 		return -(int)err->code;
-	if (zk_json_type(j) != ZK_J_ARRAY || zk_json_count(j) == 0)
-		return zk_fail(err, ZK_E_DATA, "a plan is an array of objects");
-	v = zk_alloc_array(zk_json_count(j), sizeof(*v));
-	ZK_JSON_EACH(one, j)
-	{
-		if (read_fault(one, &v[n++], err) < 0) {
-			free(v);
-			return zk_wrap(err, "stream %zu of the plan", n - 1);
-		}
-	}
-	*ret = v;
-	*ret_n = n;
-	return 0;
+	r = zk_json_type(j) == ZK_J_OBJECT ? read_both(j, &p, err)
+	                                   : read_streams(j, &p, err);
+	if (r < 0)
+		zk_zb_plan_done(&p);
+	else
+		*ret = p;
+	return r;
+}
+
+void zk_zb_plan_done(struct zk_zb_fake_plan *p)
+{
+	free(p->streams);
+	free(p->tokens);
+	*p = (struct zk_zb_fake_plan){ 0 };
 }

@@ -8,11 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
-#include "codec/json.h"
 #include "codec/jwrite.h"
-#include "codec/uri.h"
 #include "net/httpd.h"
 #include "net/tls_server.h"
 #include "rt/loop.h"
@@ -107,6 +104,7 @@ static void refuse(struct fake_stream *s, int code, const char *text)
 	(void)snprintf(number, sizeof(number), "%d", code);
 	v[2].value = zk_str_of(number);
 	s->ended = true;
+	s->status = code;
 	zk_h2_respond(zk_h2d_h2(s->conn->c), s->id, v, 4, /* body */ false);
 }
 
@@ -124,48 +122,39 @@ static void not_grpc(struct fake_stream *s)
 	zk_h2_respond(zk_h2d_h2(s->conn->c), s->id, v, 2, /* body */ true);
 }
 
-/* NULL = good. */
-static const char *judge_token(const struct fake_stream *s)
+static void respond(void *ctx)
 {
-	static const zk_str bearer = ZK_STR_INIT("Bearer ");
-	zk_str text = zk_buf_str(&s->token);
-	const struct fake_token *t;
+	struct fake_stream *s = ctx;
+	struct zk_h2_header v[] = {
+		{ ZK_STR(":status"), ZK_STR("200"), false },
+		{ ZK_STR("content-type"), ZK_STR("application/grpc"), false },
+	};
 
-	if (!s->f->conf.auth)
-		return NULL;
-	if (!zk_str_starts(text, bearer))
-		return "there is no bearer token";
-	t = zk_map_get(&s->f->tokens, zk_str_from(text, bearer.n));
-	if (!t)
-		return "the token is not known";
-	if (zk_mono_ms() >= t->until_ms)
-		return "the token has expired";
-	if (!zk_str_eq(zk_str_of(t->table), zk_buf_str(&s->header_table)))
-		return "the token is for another table";
-	return NULL;
+	zk_h2_respond(zk_h2d_h2(s->conn->c), s->id, v, 2, /* body */ true);
+	zk_loop_defer(s->f->loop, zk_zb_fake_flush_conn, s->conn);
 }
 
 static void on_head(void *ctx, int32_t id)
 {
 	struct fake_conn *conn = ctx;
 	struct fake_stream *s = find(conn, id);
-	struct zk_h2_header v[] = {
-		{ ZK_STR(":status"), ZK_STR("200"), false },
-		{ ZK_STR("content-type"), ZK_STR("application/grpc"), false },
-	};
 	const char *wrong;
 
 	if (!s || s->created)
 		return;
-	wrong = judge_token(s);
+	wrong = zk_zb_fake_judge_token(s);
 	if (!zk_str_eq(zk_buf_str(&s->path), ZK_STR(ZK_ZB_METHOD)))
 		refuse(s, ZK_GRPC_UNIMPLEMENTED, "there is no such method");
 	else if (wrong)
 		refuse(s, ZK_GRPC_UNAUTHENTICATED, wrong);
 	else if (s->fault.http_status)
 		not_grpc(s);
-	else
-		zk_h2_respond(zk_h2d_h2(conn->c), id, v, 2, /* body */ true);
+	else if (!s->fault.head_ms)
+		respond(s);
+	else if (!s->head) {
+		s->head = zk_timer_new(conn->f->loop, respond, s);
+		zk_timer_start(s->head, s->fault.head_ms, 0);
+	}
 }
 
 static void on_data(void *ctx, int32_t id, zk_str bytes)
@@ -198,7 +187,9 @@ static size_t on_ready(void *ctx, int32_t id, size_t room, enum zk_h2_more *more
 
 	if (!s)
 		return 0;
-	if (s->ended && s->out.n <= room)
+	if (s->fault.bytewise)
+		room = 1;
+	if (s->ended && !s->silent && s->out.n <= room)
 		*more = s->fault.http_status ? ZK_H2_END : ZK_H2_TRAILERS;
 	return ZK_MIN(room, s->out.n);
 }
@@ -223,50 +214,6 @@ static void reply(struct zk_httpd_req *req, int status, const struct zk_buf *bod
 	               zk_buf_str(body));
 }
 
-/* The table that the authorization details name. */
-static char *table_of_form(zk_str form)
-{
-	struct zk_buf text ZK_CLEANUP(zk_buf_done) = { 0 };
-	ZK_CLEANUP(zk_json_freep)
-	struct zk_json *j = NULL;
-	zk_str raw = ZK_STR_NULL, path;
-	struct zk_error err;
-
-	zk_buf_init(&text, 65536);
-	if (!zk_uri_query_find(form, ZK_STR("authorization_details"), &raw) ||
-	    !zk_uri_decode(raw, ZK_URI_QUERY, &text) ||
-	    zk_json_parse(zk_buf_str(&text), 65536, &j, &err) < 0 ||
-	    zk_json_get_str(j, "2.object_full_path", &path, &err) < 0)
-		return NULL;
-	return zk_strndup(path.p, path.n);
-}
-
-static void on_token(void *ctx, struct zk_httpd_req *req)
-{
-	struct zk_zb_fake *f = ctx;
-	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
-	struct fake_token *t = zk_new0(struct fake_token);
-	char token[40];
-
-	zk_buf_init(&b, 65536);
-	t->table = table_of_form(zk_httpd_body(req));
-	if (!t->table) {
-		zk_zb_fake_violate(f, "a token request without authorization_details");
-		zk_buf_lit(&b, "{\"error\":\"invalid_request\"}");
-		reply(req, 400, &b);
-		free(t);
-		return;
-	}
-	t->until_ms = zk_mono_ms() + f->conf.token_ms;
-	(void)snprintf(token, sizeof(token), "fake-token-%" PRIu64, ++f->stats.tokens);
-	(void)zk_map_set(&f->tokens, zk_str_of(token), t);
-	zk_buf_printf(
-	        &b,
-	        "{\"access_token\":\"%s\",\"token_type\":\"Bearer\",\"expires_in\":%.3f}",
-	        token, (double)f->conf.token_ms / 1000);
-	reply(req, 200, &b);
-}
-
 /* The columns of every table, when there are some. */
 static void on_table(void *ctx, struct zk_httpd_req *req)
 {
@@ -280,6 +227,14 @@ static void on_table(void *ctx, struct zk_httpd_req *req)
 	zk_buf_init(&b, 256);
 	zk_buf_lit(&b, "{\"error_code\":\"TABLE_DOES_NOT_EXIST\"}");
 	reply(req, 404, &b);
+}
+
+static void put_log(struct zk_jwrite *w, const char *name, const struct zk_buf *log)
+{
+	zk_jw_key(w, name);
+	zk_jw_arr(w);
+	zk_buf_put(w->b, log->p, log->n ? log->n - 1 : 0);
+	zk_jw_arr_end(w);
 }
 
 void zk_zb_fake_report(const struct zk_zb_fake *f, struct zk_buf *b)
@@ -308,6 +263,8 @@ void zk_zb_fake_report(const struct zk_zb_fake *f, struct zk_buf *b)
 	for (size_t i = 0; i < f->n_violations; i++)
 		zk_jw_cstr(&w, f->violations[i]);
 	zk_jw_arr_end(&w);
+	put_log(&w, "token_requests", &f->token_log);
+	put_log(&w, "stream_log", &f->stream_log);
 	zk_jw_obj_end(&w);
 }
 
@@ -317,7 +274,7 @@ static void on_stats(void *ctx, struct zk_httpd_req *req)
 	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
 
 	zk_zb_fake_flush(f);
-	zk_buf_init(&b, 65536);
+	zk_buf_init(&b, 65536 + 2 * FAKE_LOG_BYTES);
 	zk_zb_fake_report(f, &b);
 	reply(req, 200, &b);
 }
@@ -349,7 +306,7 @@ static int load_plan(struct zk_zb_fake *f, struct zk_error *err)
 	zk_buf_init(&b, PLAN_MAX);
 	if (load_file(f->conf.plan, &b, err) < 0)
 		return zk_wrap(err, "the plan");
-	return zk_zb_faults_parse(zk_buf_str(&b), &f->plan, &f->n_plan, err);
+	return zk_zb_plan_parse(zk_buf_str(&b), &f->plan, err);
 }
 
 /* The columns that the token endpoint's sister tells of every table. */
@@ -404,7 +361,9 @@ static int start_grpc(struct zk_zb_fake *f, struct zk_error *err)
 static int start_http(struct zk_zb_fake *f, struct zk_error *err)
 {
 	static const struct zk_route routes[] = {
-		{ .method = "POST", .pattern = "/oidc/v1/token", .on_body = on_token },
+		{ .method = "POST",
+		  .pattern = "/oidc/v1/token",
+		  .on_body = zk_zb_fake_token },
 		{ .method = "GET",
 		  .pattern = "/api/2.1/unity-catalog/tables/:name",
 		  .on_body = on_table },
@@ -452,6 +411,9 @@ int zk_zb_fake_start(struct zk_loop *l, const struct zk_zb_fake_conf *conf,
 		f->conf.token_ms = DEFAULT_MS;
 	zk_map_init(&f->tables);
 	zk_map_init(&f->tokens);
+	zk_list_init(&f->late);
+	zk_buf_init(&f->stream_log, FAKE_LOG_BYTES);
+	zk_buf_init(&f->token_log, FAKE_LOG_BYTES);
 	zk_rand_seed(&f->rnd, conf->chaos);
 	zk_buf_init(&f->document, PLAN_MAX + 1);
 	zk_buf_init(&f->row, SIZE_MAX / 2);
@@ -487,16 +449,11 @@ void zk_zb_fake_free(struct zk_zb_fake *f)
 		free(t->name);
 		free(t);
 	}
-	pos = 0;
-	while (zk_map_next(&f->tokens, &pos, &key, &value)) {
-		struct fake_token *t = value;
-
-		free(t->table);
-		free(t);
-	}
+	zk_zb_fake_tokens_done(f);
 	zk_map_done(&f->tables);
-	zk_map_done(&f->tokens);
-	free(f->plan);
+	zk_zb_plan_done(&f->plan);
+	zk_buf_done(&f->stream_log);
+	zk_buf_done(&f->token_log);
 	zk_buf_done(&f->document);
 	zk_buf_done(&f->row);
 	free(f);
