@@ -186,36 +186,20 @@ static void on_over(void *ctx, const struct zk_error *err)
 
 static int make_sender(struct zb_sink *z, struct zk_error *err)
 {
-	const struct zk_app *app = z->r->app;
-	struct zk_zb_sender_conf conf = {
-		.net = zk_app_net(z->r->app, err),
-		.auth = z->auth,
-		.endpoint = z->s.endpoint.url,
-		.table = zk_buf_str(&z->s.table),
-		.streams = 1,
-		.max_inflight = 10000,
-		.retry = { .max_retries = app->retry.retries,
-		           .base_ms = app->retry.base_ms,
-		           .cap_ms = app->retry.cap_ms,
-		           .max_time_ms = app->retry.max_time_ms },
-		.connect_ms = app->http.connect_timeout_ms,
-		.create_ms = 15000,
-		.ack_ms = 60000,
-		.flush_ms = 300000,
-		.isolate = true,
-		.rnd = &z->s.rnd,
-		.ctx = z,
-		.on_acked = on_acked,
-		.on_rejected = on_rejected,
-		.on_unsent = on_unsent,
-		.on_change = on_change,
-		.on_retry = on_retry,
-		.on_recovered = on_recovered,
-		.on_over = on_over,
-	};
+	struct zk_net *net = zk_app_net(z->r->app, err);
+	struct zk_zb_sender_conf conf;
 
-	if (!conf.net)
+	if (!net)
 		return -(int)err->code;
+	conf = zb_sender_conf(&z->s, net, z->auth);
+	conf.ctx = z;
+	conf.on_acked = on_acked;
+	conf.on_rejected = on_rejected;
+	conf.on_unsent = on_unsent;
+	conf.on_change = on_change;
+	conf.on_retry = on_retry;
+	conf.on_recovered = on_recovered;
+	conf.on_over = on_over;
 	zk_zb_sender_free(z->sender);
 	z->sender = zk_zb_sender_new(&conf);
 	z->dead = false;

@@ -6,19 +6,43 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "cli/report.h"
+#include "conf/conf.h"
 #include "net/auth.h"
+#include "zerobus/sender.h"
 
 #include "base/ban.h"
 
 const char *const zb_auths[] = { "auto", "oauth", "token", "none", NULL };
 
-int zb_table(const struct zb_opts *o, struct zk_buf *ret, struct zk_error *err)
+static bool is_configured(const struct zk_app *app, const char *name)
 {
+	struct zk_value v[ZK_VALUES_MAX];
+	const struct zk_value *winner;
+
+	for (const struct zk_opt *row = app->cmd->opts; row && row->type != ZK_OPT_NONE;
+	     row++) {
+		if (!row->name || strcmp(row->name, name) != 0)
+			continue;
+		winner = zk_conf_winner(v, zk_conf_values(app->conf, row, "zerobus", v));
+		return winner && winner->from != ZK_FROM_OPTION;
+	}
+	return false;
+}
+
+int zb_table(struct zk_app *app, const struct zb_opts *o, struct zk_buf *ret,
+             struct zk_error *err)
+{
+	int r;
+
 	if (!o->table) {
 		(void)zk_fail(err, ZK_E_USAGE, "no table is given");
 		return zk_err_hint(err, "add -t CATALOG.SCHEMA.TABLE");
 	}
-	return zk_zb_table_parse(zk_str_of(o->table), ret, err);
+	r = zk_zb_table_parse(zk_str_of(o->table), ret, err);
+	if (r < 0 && is_configured(app, "table"))
+		zk_app_exit_as(app, ZK_EXIT_CONFIG);
+	return r;
 }
 
 static enum zb_auth choose_auth(const struct zb_opts *o)
@@ -89,7 +113,7 @@ static int begin(struct zk_app *app, const struct zb_opts *o, struct zb_session 
 	zk_buf_init(&s->table, 1024);
 	zk_rand_secret(&seed, sizeof(seed));
 	zk_rand_seed(&s->rnd, seed);
-	if (zb_table(o, &s->table, err) < 0 || zb_profile_load(s, err) < 0)
+	if (zb_table(app, o, &s->table, err) < 0 || zb_profile_load(s, err) < 0)
 		return -(int)err->code;
 	(void)zk_buf_cstring(&s->table);
 	if (s->mine.workspace_url &&
@@ -143,6 +167,27 @@ static struct zk_retry_conf retry_of(const struct zk_app *app)
 		                       .base_ms = app->retry.base_ms,
 		                       .cap_ms = app->retry.cap_ms,
 		                       .max_time_ms = app->retry.max_time_ms };
+}
+
+struct zk_zb_sender_conf zb_sender_conf(struct zb_session *s, struct zk_net *net,
+                                        struct zk_auth *auth)
+{
+	return (struct zk_zb_sender_conf){
+		.net = net,
+		.auth = auth,
+		.endpoint = s->endpoint.url,
+		.table = zk_buf_str(&s->table),
+		.streams = 1,
+		.max_inflight = 10000,
+		.retry = retry_of(s->app),
+		.connect_ms = s->app->http.connect_timeout_ms,
+		.create_ms = 15000,
+		.ack_ms = 60000,
+		.flush_ms = 300000,
+		.isolate = true,
+		.trace_sample = 100,
+		.rnd = &s->rnd,
+	};
 }
 
 int zb_auth_new(struct zb_session *s, enum zk_zb_token_for what, void *ctx,

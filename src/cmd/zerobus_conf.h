@@ -15,6 +15,8 @@
 #include "zerobus/names.h"
 
 struct zk_auth;
+struct zk_net;
+struct zk_zb_sender_conf;
 
 enum zb_auth { ZB_AUTH_AUTO, ZB_AUTH_OAUTH, ZB_AUTH_TOKEN, ZB_AUTH_NONE };
 extern const char *const zb_auths[];
@@ -122,13 +124,19 @@ int zb_session_init(struct zk_app *app, const struct zb_opts *o, struct zb_sessi
 int zb_session_read(struct zk_app *app, const struct zb_opts *o, struct zb_session *s,
                     struct zk_error *err) ZK_MUST_USE;
 void zb_session_done(struct zb_session *s);
-/* Only the table's name, for commands that do not connect. */
-int zb_table(const struct zb_opts *o, struct zk_buf *ret,
+/* Only the table's name, for commands that do not connect. A malformed one exits 64, one of the
+ * configuration 78 (§3.3). */
+int zb_table(struct zk_app *app, const struct zb_opts *o, struct zk_buf *ret,
              struct zk_error *err) ZK_MUST_USE;
 /* Tokens for this table; `*ret` NULL when none are wanted. */
 int zb_auth_new(struct zb_session *s, enum zk_zb_token_for what, void *ctx,
                 void (*on_fetched)(void *ctx, bool good), struct zk_auth **ret,
                 struct zk_error *err) ZK_MUST_USE;
+
+/* A sender for the session's table: one stream, limits as the options of `zk zerobus send` have them
+ * by default. The caller adds ctx and callbacks; everything is borrowed. */
+struct zk_zb_sender_conf zb_sender_conf(struct zb_session *s, struct zk_net *net,
+                                        struct zk_auth *auth);
 
 /* zerobus_profile.c: what a section of ~/.databrickscfg adds to s->mine. */
 int zb_profile_load(struct zb_session *s, struct zk_error *err) ZK_MUST_USE;

@@ -243,35 +243,20 @@ static void on_stop(void *ctx, bool now)
 
 static int run(struct flush *f, struct zk_error *err)
 {
-	const struct zk_app *app = f->job->app;
-	struct zk_zb_sender_conf conf = {
-		.net = zk_app_net(f->job->app, err),
-		.auth = f->auth,
-		.endpoint = f->s.endpoint.url,
-		.table = zk_buf_str(&f->s.table),
-		.streams = 1,
-		.max_inflight = 10000,
-		.retry = { .max_retries = app->retry.retries,
-		           .base_ms = app->retry.base_ms,
-		           .cap_ms = app->retry.cap_ms,
-		           .max_time_ms = app->retry.max_time_ms },
-		.connect_ms = app->http.connect_timeout_ms,
-		.create_ms = 15000,
-		.ack_ms = 60000,
-		.flush_ms = 300000,
-		.isolate = true,
-		.trace_sample = 100,
-		.rnd = &f->s.rnd,
-		.ctx = f,
-		.on_acked = on_acked,
-		.on_rejected = on_rejected,
-		.on_unsent = on_unsent,
-		.on_change = on_change,
-		.on_retry = on_retry,
-		.on_recovered = on_recovered,
-		.on_over = on_over,
-	};
+	struct zk_net *net = zk_app_net(f->job->app, err);
+	struct zk_zb_sender_conf conf;
 
+	if (!net)
+		return -(int)err->code;
+	conf = zb_sender_conf(&f->s, net, f->auth);
+	conf.ctx = f;
+	conf.on_acked = on_acked;
+	conf.on_rejected = on_rejected;
+	conf.on_unsent = on_unsent;
+	conf.on_change = on_change;
+	conf.on_retry = on_retry;
+	conf.on_recovered = on_recovered;
+	conf.on_over = on_over;
 	f->sender = zk_zb_sender_new(&conf);
 	f->job->on_stop = on_stop;
 	f->job->stop_ctx = f;

@@ -14,6 +14,7 @@
 #include "cmd/cmds.h"
 #include "cmd/zerobus_send.h"
 #include "net/auth.h"
+#include "net/otel.h"
 #include "rt/loop.h"
 #include "rt/progress.h"
 #include "rt/stop.h"
@@ -27,6 +28,7 @@
 
 #include "base/ban.h"
 
+#define OTEL_END_MS 2000                /* §17 */
 #define CHECK_BYTES ((uint64_t)1 << 30) /* larger inputs are not read twice */
 
 /* ---- ends --------------------------------------------------------------------------------- */
@@ -409,34 +411,24 @@ static int parse_rate(const char *text, uint64_t *ret, struct zk_error *err)
 static int make_sender(struct zb_send *s, struct zk_error *err)
 {
 	const struct zb_send_opts *o = s->o;
-	struct zk_zb_sender_conf conf = {
-		.net = s->net,
-		.auth = s->auth,
-		.endpoint = s->s.endpoint.url,
-		.table = zk_buf_str(&s->s.table),
-		.streams = o->streams,
-		.max_inflight = o->max_inflight,
-		.retry = { .max_retries = s->app->retry.retries,
-		           .base_ms = s->app->retry.base_ms,
-		           .cap_ms = s->app->retry.cap_ms,
-		           .max_time_ms = s->app->retry.max_time_ms },
-		.connect_ms = s->app->http.connect_timeout_ms,
-		.create_ms = o->create_ms,
-		.ack_ms = o->ack_ms,
-		.flush_ms = o->flush_ms,
-		.isolate = o->isolate,
-		.trace_sample = o->trace_sample ? o->trace_sample : 100,
-		.rnd = &s->s.rnd,
-		.ctx = s,
-		.on_acked = on_acked,
-		.on_rejected = on_rejected,
-		.on_unsent = on_unsent,
-		.on_change = on_change,
-		.on_retry = on_retry,
-		.on_recovered = on_recovered,
-		.on_over = on_sent,
-	};
+	struct zk_zb_sender_conf conf = zb_sender_conf(&s->s, s->net, s->auth);
 
+	conf.streams = o->streams;
+	conf.max_inflight = o->max_inflight;
+	conf.create_ms = o->create_ms;
+	conf.ack_ms = o->ack_ms;
+	conf.flush_ms = o->flush_ms;
+	conf.isolate = o->isolate;
+	if (o->trace_sample)
+		conf.trace_sample = o->trace_sample;
+	conf.ctx = s;
+	conf.on_acked = on_acked;
+	conf.on_rejected = on_rejected;
+	conf.on_unsent = on_unsent;
+	conf.on_change = on_change;
+	conf.on_retry = on_retry;
+	conf.on_recovered = on_recovered;
+	conf.on_over = on_sent;
 	if (parse_rate(o->rate, &conf.rate, err) < 0)
 		return -(int)err->code;
 	s->sender = zk_zb_sender_new(&conf);
@@ -450,6 +442,7 @@ static int start(struct zb_send *s, struct zk_error *err)
 
 	s->net = zk_app_net(s->app, err);
 	zb_metrics_init(&s->metrics, zk_app_metrics(s->app));
+	zk_otel_wait(s->app->otel, OTEL_END_MS);
 	if (!s->net ||
 	    zb_auth_new(&s->s, ZK_ZB_TO_WRITE, s, on_fetched, &s->auth, err) < 0 ||
 	    make_sender(s, err) < 0)
@@ -609,7 +602,7 @@ static int run(struct zb_send *s, struct zk_error *err)
 	r = s->loop ? check_options(s, err) : -(int)err->code;
 	zk_buf_init(&s->s.table, 1024);
 	if (r == 0 && app->common.dry_run)
-		r = zb_table(&s->o->zb, &s->s.table, err);
+		r = zb_table(app, &s->o->zb, &s->s.table, err);
 	else if (r == 0)
 		r = zb_session_init(app, &s->o->zb, &s->s, err);
 	if (r == 0)

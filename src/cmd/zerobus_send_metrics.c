@@ -26,6 +26,13 @@ static struct zk_counter *counter(struct zk_metrics *m, const char *name,
 	return zk_metrics_counter(m, name, help, labels);
 }
 
+static struct zk_histogram *latency(struct zk_metrics *m, const char *name,
+                                    const char *help)
+{
+	return zk_metrics_histogram(m, name, help, zk_buckets_seconds,
+	                            ZK_ARRAY_LEN(zk_buckets_seconds), NULL);
+}
+
 void zb_metrics_init(struct zb_metrics *x, struct zk_metrics *m)
 {
 	x->registry = m;
@@ -40,10 +47,11 @@ void zb_metrics_init(struct zb_metrics *x, struct zk_metrics *m)
 		                "tokens that were asked for", "result", results[i]);
 	x->size = zk_metrics_histogram(m, "zk_zerobus_batch_bytes", "bytes of a request",
 	                               sizes, ZK_ARRAY_LEN(sizes), NULL);
-	x->latency = zk_metrics_histogram(m, "zk_zerobus_ack_latency_seconds",
-	                                  "from the stream to the acknowledgement",
-	                                  zk_buckets_seconds,
-	                                  ZK_ARRAY_LEN(zk_buckets_seconds), NULL);
+	x->latency[true] = latency(m, "zk_zerobus_ack_latency_seconds",
+	                           "from the stream to the acknowledgement");
+	x->latency[false] =
+	        latency(m, "zk_zerobus_failed_latency_seconds",
+	                "from the stream to a refusal, or until it was given up");
 	x->inflight_bytes = zk_metrics_gauge(m, "zk_zerobus_inflight_bytes",
 	                                     "bytes without an outcome", NULL);
 	x->inflight_requests = zk_metrics_gauge(m, "zk_zerobus_inflight_requests",
@@ -52,17 +60,14 @@ void zb_metrics_init(struct zb_metrics *x, struct zk_metrics *m)
 	                          "age of the oldest request without an outcome", NULL);
 }
 
-void zb_metrics_acked(struct zb_metrics *x, const struct zk_zb_request *r, int64_t us)
+void zb_metrics_settled(struct zb_metrics *x, const struct zk_zb_request *r, bool good)
 {
-	x->good++;
+	x->settled[good]++;
 	zk_histogram_observe(x->size, (double)r->n);
-	zk_histogram_observe(x->latency, (double)us / 1e6);
-}
-
-void zb_metrics_failed(struct zb_metrics *x, const struct zk_zb_request *r)
-{
-	x->failed++;
-	zk_histogram_observe(x->size, (double)r->n);
+	/* One that never entered a stream took no time there. */
+	if (r->queued_us)
+		zk_histogram_observe(x->latency[good],
+		                     (double)(zk_mono_us() - r->queued_us) / 1e6);
 }
 
 void zb_metrics_reopened(struct zb_metrics *x, const char *reason, bool is_retry)
@@ -141,9 +146,9 @@ static void put_gauge(const struct writer *w, const char *name, const char *unit
 	zk_otlp_metric_end(w->b, ZK_OTLP_GAUGE);
 }
 
-/* `scale`: from the unit of the histogram to that of the metric. */
-static void put_histogram(const struct writer *w, const char *name, const char *unit,
-                          const struct zk_histogram *h, double scale)
+/* One point. `scale`: from the unit of the histogram to that of the metric. */
+static void put_histogram(const struct writer *w, const struct zk_histogram *h,
+                          double scale)
 {
 	uint64_t counts[ZK_HISTOGRAM_MAX + 1];
 	double bounds[ZK_HISTOGRAM_MAX];
@@ -153,19 +158,29 @@ static void put_histogram(const struct writer *w, const char *name, const char *
 	o.sum *= scale;
 	for (size_t i = 0; i < o.n_bounds; i++)
 		bounds[i] *= scale;
-	zk_otlp_metric(w->b, name, unit, ZK_OTLP_HISTOGRAM);
-	zk_otlp_point(w->b);
-	if (scale != 1)
-		zk_otlp_bool(w->b, "success", true);
 	zk_otlp_point_histogram(w->b, w->start_ns, w->now_ns, &o);
+}
+
+static void put_histograms(const struct zb_metrics *x, const struct writer *w)
+{
+	zk_otlp_metric(w->b, "zerobus.batch.size_bytes", "By", ZK_OTLP_HISTOGRAM);
+	zk_otlp_point(w->b);
+	put_histogram(w, x->size, 1);
+	zk_otlp_metric_end(w->b, ZK_OTLP_HISTOGRAM);
+	zk_otlp_metric(w->b, "zerobus.batch.latency_ms", "ms", ZK_OTLP_HISTOGRAM);
+	for (int good = 1; good >= 0; good--) {
+		zk_otlp_point(w->b);
+		zk_otlp_bool(w->b, "success", good);
+		put_histogram(w, x->latency[good], 1000);
+	}
 	zk_otlp_metric_end(w->b, ZK_OTLP_HISTOGRAM);
 }
 
 static void put_sums(const struct zb_metrics *x, const struct writer *w)
 {
 	zk_otlp_metric(w->b, "zerobus.batch.success", "1", ZK_OTLP_SUM);
-	put_success(w, true, x->good);
-	put_success(w, false, x->failed);
+	put_success(w, true, x->settled[true]);
+	put_success(w, false, x->settled[false]);
 	zk_otlp_metric_end(w->b, ZK_OTLP_SUM);
 	zk_otlp_metric(w->b, "zerobus.rows", "1", ZK_OTLP_SUM);
 	for (size_t i = 0; i < ZK_ARRAY_LEN(outcomes); i++)
@@ -197,8 +212,7 @@ void zb_metrics_export(const struct zb_metrics *x, struct zk_otel *otel)
 	if (!zk_otel_wants_metrics(otel))
 		return;
 	zk_buf_init(&b, (size_t)1 << 20);
-	put_histogram(&w, "zerobus.batch.size_bytes", "By", x->size, 1);
-	put_histogram(&w, "zerobus.batch.latency_ms", "ms", x->latency, 1000);
+	put_histograms(x, &w);
 	put_sums(x, &w);
 	put_gauge(&w, "zerobus.inflight.bytes", "By", zk_gauge_get(x->inflight_bytes));
 	put_gauge(&w, "zerobus.inflight.requests", "1",

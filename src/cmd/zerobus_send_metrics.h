@@ -24,20 +24,20 @@ struct zb_reason {
 };
 
 struct zb_metrics {
-	struct zk_metrics *registry;  /* owns what follows */
-	struct zk_counter *rows[4];   /* acked, rejected, spooled, skipped */
-	struct zk_counter *tokens[2]; /* ok, failed */
-	struct zk_histogram *size, *latency;
+	struct zk_metrics *registry;            /* owns what follows */
+	struct zk_counter *rows[4];             /* acked, rejected, spooled, skipped */
+	struct zk_counter *tokens[2];           /* ok, failed */
+	struct zk_histogram *size, *latency[2]; /* latency: without success, with */
 	struct zk_gauge *inflight_bytes, *inflight_requests, *lag;
 	struct zb_reason reasons[ZB_REASONS];
 	size_t n_reasons;
-	uint64_t good, failed; /* requests */
+	uint64_t settled[2]; /* requests: without success, with */
 	uint64_t start_ns;
 };
 
 void zb_metrics_init(struct zb_metrics *x, struct zk_metrics *m);
-void zb_metrics_acked(struct zb_metrics *x, const struct zk_zb_request *r, int64_t us);
-void zb_metrics_failed(struct zb_metrics *x, const struct zk_zb_request *r);
+/* A request has its outcome: acknowledged, or refused, or given up. */
+void zb_metrics_settled(struct zb_metrics *x, const struct zk_zb_request *r, bool good);
 /* `reason` is a literal: the name of a status, close_signal, goaway, ack_timeout, connect. */
 void zb_metrics_reopened(struct zb_metrics *x, const char *reason, bool is_retry);
 void zb_metrics_token(struct zb_metrics *x, bool good);

@@ -205,7 +205,7 @@ void zb_refused(struct zb_send *s, struct zk_zb_request *r, const struct zk_erro
 		                  .payload = zk_str_n(c.payload.n ? c.payload.p : "",
 		                                      c.payload.n),
 		                  .suspect = suspect });
-	zb_metrics_failed(&s->metrics, r);
+	zb_metrics_settled(&s->metrics, r, /* good */ false);
 	receipts(s, r, "rejected");
 	note_done_ids(s, r);
 	settle_soon(s);
@@ -227,7 +227,7 @@ void zb_acked(struct zb_send *s, struct zk_zb_request *r, size_t stream)
 	(void)stream;
 	s->n.acked += r->rows;
 	s->ack_ms[s->n_ack_ms++ % ZK_ARRAY_LEN(s->ack_ms)] = (double)us / 1000;
-	zb_metrics_acked(&s->metrics, r, us);
+	zb_metrics_settled(&s->metrics, r, /* good */ true);
 	receipts(s, r, "acked");
 	note_done_ids(s, r);
 	if (s->n_done || s->receipt_lines.n)
@@ -242,7 +242,7 @@ void zb_unsent(struct zb_send *s, struct zk_zb_request *r, const struct zk_error
 
 	if (!s->lost.code || (old != now && zk_exit_worse(old, now) == now))
 		s->lost = *err;
-	zb_metrics_failed(&s->metrics, r);
+	zb_metrics_settled(&s->metrics, r, /* good */ false);
 	zk_list_push(&s->unsent, &r->link);
 	settle_soon(s);
 }
