@@ -7,11 +7,16 @@
  * half. Every answer stands for one message. Prints one line of JSON: what was sent (SHA-256 of
  * all bytes that were handed to HTTP/2), what ended it, and what it cost. With CALLS, so many one
  * after the other; the line is that of the last.
+ * SNDBUF=BYTES in the environment limits the socket's buffer; QUIET_MS and PING_MS are members of
+ * zk_grpc_conf.
  * Layer: tests. */
+#include <arpa/inet.h>
 #include <dirent.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -37,6 +42,7 @@ static struct call {
 	uint64_t total;
 	int64_t sent_us, worst_us, sum_us; /* of a message's last byte to its answer */
 	bool ended;
+	uint64_t goaways;
 	struct zk_grpc_end end;
 } call;
 
@@ -93,14 +99,45 @@ static void on_message(void *ctx, zk_str message)
 	zk_grpc_wake(c->grpc);
 }
 
+static bool number(const char *text, uint64_t *ret)
+{
+	struct zk_error err;
+
+	return text && zk_parse_u64(zk_str_of(text), ret, &err) == 0;
+}
+
+/* What is connected is the call's only socket with an address. */
 static void on_open(void *ctx)
 {
+	uint64_t want;
+
 	(void)ctx;
+	if (!number(getenv("SNDBUF"), &want))
+		return;
+	for (int fd = 3; fd < 256; fd++) {
+		struct sockaddr_in a = { 0 };
+		socklen_t n = sizeof(a);
+		int bytes = (int)want;
+
+		if (getpeername(fd, (struct sockaddr *)&a, &n) == 0 &&
+		    a.sin_family == AF_INET &&
+		    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)) < 0)
+			perror("SO_SNDBUF");
+	}
 }
 
 static void on_goaway(void *ctx)
 {
-	(void)ctx;
+	struct call *c = ctx;
+
+	c->goaways++;
+}
+
+static bool is_waiting(void *ctx)
+{
+	const struct call *c = ctx;
+
+	return c->sent > c->acked;
 }
 
 static void on_end(void *ctx, const struct zk_grpc_end *end)
@@ -110,6 +147,16 @@ static void on_end(void *ctx, const struct zk_grpc_end *end)
 	c->end = *end;
 	c->ended = true;
 	zk_grpc_free(ZK_TAKE(c->grpc), ZK_H2_CANCEL);
+}
+
+/* Bytes of the heap in use. The sanitizer has an allocator of its own. */
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+static size_t heap_bytes(void)
+{
+	return __sanitizer_get_current_allocated_bytes
+	               ? __sanitizer_get_current_allocated_bytes()
+	               : mallinfo2().uordblks;
 }
 
 static size_t open_fds(void)
@@ -124,7 +171,7 @@ static size_t open_fds(void)
 	return n;
 }
 
-static void report(const struct call *c, size_t fds)
+static void report(const struct call *c, size_t fds, int64_t heap)
 {
 	struct zk_buf b;
 	struct zk_jwrite w;
@@ -168,6 +215,10 @@ static void report(const struct call *c, size_t fds)
 	zk_jw_i64(&w, (int)c->end.err.code);
 	zk_jw_key(&w, "fds");
 	zk_jw_u64(&w, fds);
+	zk_jw_key(&w, "heap");
+	zk_jw_i64(&w, heap);
+	zk_jw_key(&w, "goaways");
+	zk_jw_u64(&w, c->goaways);
 	zk_jw_key(&w, "cpu_ms");
 	zk_jw_i64(&w, zk_cpu_ns() / 1000000);
 	zk_jw_key(&w, "mean_ms");
@@ -196,8 +247,15 @@ static int run(struct call *c, const char *url, const char *path, struct zk_erro
 		.take = on_take,
 		.on_message = on_message,
 		.on_goaway = on_goaway,
+		.is_waiting = is_waiting,
 		.on_end = on_end,
 	};
+	uint64_t ms;
+
+	if (number(getenv("QUIET_MS"), &ms))
+		conf.quiet_ms = (int64_t)ms;
+	if (number(getenv("PING_MS"), &ms))
+		conf.ping_ms = (int64_t)ms;
 
 	c->sent = c->acked = c->total = 0;
 	c->at = 0;
@@ -209,19 +267,12 @@ static int run(struct call *c, const char *url, const char *path, struct zk_erro
 	return 0;
 }
 
-static bool number(const char *text, uint64_t *ret)
-{
-	struct zk_error err;
-
-	return zk_parse_u64(zk_str_of(text), ret, &err) == 0;
-}
-
 int main(int argc, char **argv)
 {
 	struct zk_net_conf conf = { .tls_verify = true, .ca_file = getenv("CA_FILE") };
 	struct zk_error err = { 0 };
 	uint64_t calls = 1;
-	size_t fds = 0;
+	size_t fds = 0, heap = 0;
 	int r = 0;
 
 	if (argc < 6 || !number(argv[3], &call.messages) ||
@@ -238,11 +289,14 @@ int main(int argc, char **argv)
 	for (uint64_t i = 0; r == 0 && i < calls; i++) {
 		r = run(&call, argv[1], argv[2], &err);
 		/* The first calls open libraries. */
-		if (i == 9)
+		if (i == 9) {
 			fds = open_fds();
+			heap = heap_bytes();
+		}
 	}
 	if (r == 0)
-		report(&call, fds ? open_fds() - fds : 0);
+		report(&call, fds ? open_fds() - fds : 0,
+		       heap ? (int64_t)heap_bytes() - (int64_t)heap : 0);
 	else
 		(void)fprintf(stderr, "ZK%04d %s\n", (int)err.code, err.msg);
 	zk_net_free(call.net);

@@ -343,6 +343,58 @@ workspace.close();
   check(/0 rules broken/.test(end.err), 'it says what it saw', end);
 }
 
+// ---- its faults -------------------------------------------------------------------------------
+
+async function withFake(plan, more, fn) {
+  const ready = path.join(z.dir, `ready${Math.random()}.json`);
+  const fake = z.start(['fake', 'zerobus', '--plan', z.write('plan.json', JSON.stringify(plan)),
+    '--ready-file', ready, ...more]);
+  while (!fs.existsSync(ready)) await new Promise((resolve) => { setTimeout(resolve, 10); });
+  const at = JSON.parse(read(ready));
+  const args = ['zerobus', 'send', '-t', z.TABLE, '--endpoint', at.grpc, '-v', '--progress', 'none',
+    '--retry-base', '10ms', '--retry-cap', '50ms', '--schema', 'input'];
+  await fn(args, async () => (await fetch(`${at.http}/stats`)).json(), at);
+  fake.p.kill('SIGTERM');
+  await fake.done;
+}
+
+const tcpFault = { end_after: 1, cut: 'tcp' };
+for (const [name, plan, status, streams, ...more] of [
+  ['an answer of garbage', [{ garbage: true }], 76, 1],
+  ['an empty answer', [{ empty: true }, {}], 0, 2, '--create-timeout', '200ms'],
+  ['an acknowledgement without a number', [{ blank_ack: true }], 76, 1],
+  ['late heads, answers in single bytes', [{ head_ms: 100, bytewise: true }], 0, 1],
+  ['nothing is read for a while', [{ stall_ms: 200 }], 0, 1],
+  ['silence', [{ end_after: 1, cut: 'silence' }, {}], 0, 2, '--ack-timeout', '200ms'],
+  ['a reset that asks for calm', [{ end_after: 1, cut: 'reset', h2_code: 11 }, {}], 0, 2],
+  ['a lost connection', [tcpFault, {}], 0, 2]])
+  await withFake(plan, [], async (args, stats) => {
+    const r = await z.run([...args, '--auth', 'none', ...more], { input: z.lines(3) });
+    const s = await stats();
+    check(r.status === status && (status !== 0 || (r.acked === 3 && s.stored >= 3)) &&
+      s.streams === streams && s.violations === 0, `the stand-in: ${name}`, r, s);
+    const log = s.stream_log.at(-1);
+    check(s.stream_log.length === streams && log.table === z.TABLE && log.record_type === 'JSON' &&
+      (status !== 0 || (log.rows === 3 && log.requests === 1 && log.acked_up_to === 0 &&
+      log.status === 0)), `the stand-in: ${name}: the log of its streams`, s);
+  });
+await withFake({ tokens: [{ status: 503, body: '{"error":"busy"}' }, { quoted: true, life_ms: 1000,
+  delay_ms: 50 }, {}] }, ['--auth'], async (args, stats, at) => {
+  const login = ['--workspace-url', at.http, '--workspace-id', '1', '--client-id', 'c',
+    '--client-secret-file', secret];
+  const r = await z.run([...args, ...login], { input: z.lines(3) });
+  const s = await stats();
+  check(r.status === 0 && r.acked === 3 && s.tokens >= 1 && s.token_requests.length >= 2 &&
+    s.token_requests[0].grant_type === 'client_credentials' &&
+    JSON.parse(s.token_requests[0].authorization_details).length === 3,
+  'the stand-in: faults of its token endpoint, forms decoded', r, s);
+});
+for (const bad of ['{', '[]', '[1]', '[{"nothing":1}]', '{"streams":[]}', '{"tokens":[{"status":7}]}',
+  '[{"cut":"paper"}]', '[{"h2_code":-1}]']) {
+  const r = await z.run(['fake', 'zerobus', '--plan', z.write('bad-plan.json', bad)]);
+  equal(r.status, 65, `the stand-in refuses the plan ${bad}`, r.err);
+}
+
 // ---- telemetry --------------------------------------------------------------------------------
 
 {
@@ -357,8 +409,9 @@ workspace.close();
     });
   });
   await new Promise((resolve) => { collector.listen(0, '127.0.0.1', resolve); });
-  await withService((i) => (i === 0 ? { ackLimit: 3,
-    onRequest: (c) => c.offset === 9 && (c.end(14, 'later'), true) } : {}), async (svc) => {
+  await withService((i) => ({ ackLimit: i === 0 ? 3 : undefined,
+    onRequest: (c) => (i === 0 && c.offset === 9 && (c.end(14, 'later'), true)) ||
+      (c.rows.includes('{"refused":1}') && (c.end(3, 'no'), true)) }), async (svc) => {
     const run = (...more) => z.run(z.sendArgs(svc, '--batch-rows', '10', '--otel-endpoint',
       `http://127.0.0.1:${collector.address().port}`, ...more), { input: z.lines(1000) });
     const r = await run('--trace-sample', '10');
@@ -391,6 +444,16 @@ workspace.close();
       metric('zerobus.retries') && metric('zerobus.token.refreshes') &&
       metric('zerobus.batch.success'), 'every metric of §17', metrics);
     check(!JSON.stringify(got).includes('row 1'), 'no payload leaves that way');
+    got['/v1/metrics'] = [];
+    const bad = await z.run(z.sendArgs(svc, '--batch-rows', '10', '--otel-endpoint',
+      `http://127.0.0.1:${collector.address().port}`, '--on-error', 'skip', '--rejects',
+      path.join(z.dir, 'metrics-bad')), { input: z.lines(20) + '{"refused":1}\n' });
+    const points = got['/v1/metrics'].at(-1)?.resourceMetrics[0].scopeMetrics[0].metrics
+      .find((m) => m.name === 'zerobus.batch.latency_ms').histogram.dataPoints ?? [];
+    const count = (good) => Number(points.find((p) => p.attributes[0].key === 'success' &&
+      p.attributes[0].value.boolValue === good)?.count);
+    check(bad.status === 3 && count(true) >= 2 && count(false) === 1,
+      'latency of what was acknowledged and of what was refused', bad, points);
   });
   collector.closeAllConnections();
   collector.close();

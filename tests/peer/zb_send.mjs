@@ -36,6 +36,31 @@ await withService(undefined, async (svc) => {
 });
 
 await withService(undefined, async (svc) => {
+  const fixture = (name) => path.join(import.meta.dirname, '../data/arrow', name);
+  const none = await z.run(z.sendArgs(svc, fixture('schema_only.arrows')));
+  check(none.status === 0 && none.read === 0 && svc.streams.length === 0,
+    '8: an Arrow file without rows: no connection', none);
+  const some = await z.run(z.sendArgs(svc, fixture('empty_batches.arrows'), '--batch-rows', '1'));
+  check(some.status === 0 && some.read > 0 && svc.streams[0].requests === some.read,
+    '8: a batch without rows makes no request', some, svc.streams);
+  const empty = await z.run(z.sendArgs(svc, fixture('bad/empty.arrows'), '--from', 'arrow'));
+  check(empty.status === 65 && /ZK4150/.test(empty.err), '8: no byte where Arrow is expected', empty);
+});
+
+// ---- names ------------------------------------------------------------------------------------
+
+await withService(undefined, async (svc) => {
+  const args = ['zerobus', 'send', '--endpoint', svc.url, '--auth', 'none'];
+  const option = await z.run([...args, '-t', 'main.air'], { input: z.lines(1) });
+  check(option.status === 64 && /ZK4001/.test(option.err) && /has no/.test(option.err),
+    'a table name of the command line: ZK4001, exit 64, and which part is wrong', option);
+  const config = await z.run(args, { input: z.lines(1), env: { ZK_ZEROBUS_TABLE: 'main.default.a-b' } });
+  check(config.status === 78 && /ZK4001/.test(config.err) && /the table 'a-b'/.test(config.err),
+    'one of the configuration: exit 78', config);
+  equal(svc.streams.length, 0, 'it goes nowhere before that');
+});
+
+await withService(undefined, async (svc) => {
   const text = '{"n":9007199254740993}\n  {"a" : [1, 2]}  \n';
   const r = await z.run(z.sendArgs(svc), { input: text });
   delivered('28: numbers pass unchanged', r, svc, 2);
@@ -243,17 +268,32 @@ await withTokens(undefined, undefined, () => 16, async (svc, tokens, args) => {
   check(r.status === 77 && tokens.asked.length === 2 && svc.streams.length === 2,
     '17: twice: exit 77', r.status, r.err, tokens.asked.length);
 });
-await withTokens((n) => [200, { access_token: `token-${n}`, expires_in: 3600 }],
-  (i) => (i < 20 ? { onRequest: (c) => {
-    if (c.offset === 1) c.call.write(z.closeSignal(1000));
-    return false;
-  } } : {}), undefined, async (svc, tokens, args) => {
+const rotating = (i) => (i < 100 ? { onRequest: (c) => {
+  if (c.offset === 1) c.call.write(z.closeSignal(1000));
+  return false;
+} } : {});
+await withTokens(undefined, rotating, undefined, async (svc, tokens, args) => {
+  const r = await z.run(args('--batch-rows', '10', '--max-inflight', '4'), { input: z.lines(8200) });
+  delivered('16: 100 reopens', r, svc, 8200);
+  check(svc.streams.length > 100 && tokens.asked.length === 1, '16: one token serves them all',
+    svc.streams.length, tokens.asked.length);
+});
+{
+  // A token that has opened 25 streams is one that has expired meanwhile.
+  const uses = new Map();
+  const spent = (token) => {
+    uses.set(token, (uses.get(token) ?? 0) + 1);
+    return uses.get(token) > 25 ? 16 : undefined;
+  };
+  await withTokens(undefined, rotating, spent, async (svc, tokens, args) => {
     const r = await z.run(args('--batch-rows', '10', '--max-inflight', '4'),
-      { input: z.lines(1000) });
-    delivered('16: many reopens', r, svc, 1000);
-    check(svc.streams.length >= 20 && tokens.asked.length === 1, '16: one token serves them all',
-      svc.streams.length, tokens.asked.length);
+      { input: z.lines(8200) });
+    delivered('16: a token that expires during 100 reopens', r, svc, 8200);
+    const over = [...uses.values()].filter((n) => n > 25).length;
+    check(over >= 3 && tokens.asked.length === 1 + over && [...uses.values()].every((n) => n <= 26),
+      '16: one fetch for each expiry, and no storm', [...uses], tokens.asked.length);
   });
+}
 await withService(undefined, async (svc) => {
   const file = z.write('token', 'file-token\n');
   fs.chmodSync(file, 0o600);
@@ -306,6 +346,11 @@ await withService(undefined, async (svc) => {
   delivered('20: a row of 11 MB among small ones is rejected alone', r, svc, 11,
     { status: 3, rejected: 1 });
   check(/ZK4110/.test(r.err), '20: as too large', r.err);
+  const before = svc.streams.length;
+  const file = z.write('big.ndjson', z.lines(5) + big + z.lines(5, 5));
+  const stop = await z.run(z.sendArgs(svc, file));
+  check(stop.status === 65 && /ZK4110/.test(stop.err) && svc.streams.length === before,
+    '20: in a file it is found before anything is sent', stop.status, stop.err);
 });
 await withService(undefined, async (svc) => {
   const r = await z.run(z.sendArgs(svc, '--on-error', 'skip', '--rejects', path.join(z.dir, 'r27')),

@@ -3,6 +3,7 @@
  * Layer: tests. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -637,5 +638,237 @@ Test(zb_stream, code_6006_waits_a_minute_at_least)
 	zk_zb_stream_ended(w.s, &e);
 	expect_state(ZK_ZB_BACKOFF);
 	cr_expect(w.wait_ms >= 60000 && w.wait_ms <= 90000);
+	end();
+}
+
+/* Every state that §7 names, from a fresh world. */
+static void go_to(enum zk_zb_state state)
+{
+	begin();
+	if (state == ZK_ZB_IDLE)
+		return;
+	push(2);
+	if (state == ZK_ZB_TOKEN)
+		return;
+	if (state == ZK_ZB_CONNECT || state == ZK_ZB_CREATE) {
+		zk_zb_stream_token(w.s, NULL);
+		if (state == ZK_ZB_CREATE)
+			zk_zb_stream_opened(w.s);
+		return;
+	}
+	open_stream();
+	send_all();
+	if (state == ZK_ZB_DRAINING)
+		say(zk_zb_put_close, 5000);
+	else if (state == ZK_ZB_BACKOFF)
+		end_with(14);
+	else if (state == ZK_ZB_FINISH || state == ZK_ZB_HALF)
+		zk_zb_stream_finish(w.s);
+	if (state == ZK_ZB_HALF)
+		say(zk_zb_put_ack, 0);
+	if (state != ZK_ZB_ISOLATE)
+		return;
+	end_with(3);
+	if (zk_zb_stream_state(w.s) == ZK_ZB_BACKOFF)
+		tick();
+	open_stream();
+}
+
+static const enum zk_zb_state all_states[] = {
+	ZK_ZB_IDLE,     ZK_ZB_TOKEN,  ZK_ZB_CONNECT, ZK_ZB_CREATE,  ZK_ZB_OPEN,
+	ZK_ZB_DRAINING, ZK_ZB_FINISH, ZK_ZB_HALF,    ZK_ZB_BACKOFF, ZK_ZB_ISOLATE,
+};
+
+/* The rest of the way to the end, whatever the state is: everything is acknowledged. */
+static void run_to_the_end(void)
+{
+	for (int i = 0; i < 10 && !w.is_done && !w.is_dead; i++) {
+		switch (zk_zb_stream_state(w.s)) {
+		case ZK_ZB_TOKEN:
+			zk_zb_stream_token(w.s, NULL);
+			break;
+		case ZK_ZB_CONNECT:
+			zk_zb_stream_opened(w.s);
+			break;
+		case ZK_ZB_CREATE:
+			send_all();
+			say(put_created, 0);
+			break;
+		case ZK_ZB_HALF:
+			end_with(0);
+			break;
+		case ZK_ZB_BACKOFF:
+			tick();
+			break;
+		default:
+			send_all();
+			say(zk_zb_put_ack, zk_zb_stream_window(w.s)->sent);
+		}
+	}
+}
+
+Test(zb_stream, the_first_signal_in_every_state)
+{
+	for (size_t i = 0; i < ZK_ARRAY_LEN(all_states); i++) {
+		uint64_t rows = all_states[i] == ZK_ZB_IDLE ? 0 : 2;
+
+		go_to(all_states[i]);
+		expect_state(all_states[i]);
+		zk_zb_stream_hurry(w.s);
+		cr_expect_neq(zk_zb_stream_state(w.s), ZK_ZB_BACKOFF, "a pause ends");
+		run_to_the_end();
+		cr_expect(w.is_done && !w.is_dead, "from %s",
+		          zk_zb_state_name(all_states[i]));
+		cr_expect_eq(w.acked, rows, "from %s", zk_zb_state_name(all_states[i]));
+		end();
+	}
+}
+
+Test(zb_stream, the_second_signal_in_every_state)
+{
+	struct zk_error err = { 0 };
+
+	(void)zk_fail(&err, ZK_E_INTERRUPTED, "stopped");
+	for (size_t i = 0; i < ZK_ARRAY_LEN(all_states); i++) {
+		struct zk_zb_request *r;
+		uint64_t left = 0;
+
+		go_to(all_states[i]);
+		zk_zb_stream_kill(w.s, &err);
+		expect_state(ZK_ZB_DEAD);
+		cr_expect(w.is_dead && w.dead.code == ZK_E_INTERRUPTED);
+		cr_expect_geq(w.drops, 1u);
+		while ((r = zk_zb_stream_take_unsent(w.s)) != NULL) {
+			left += r->rows;
+			zk_zb_request_free(r);
+		}
+		cr_expect_eq(left + w.acked, all_states[i] == ZK_ZB_IDLE ? 0u : 2u,
+		             "the window is what goes to the spool, from %s",
+		             zk_zb_state_name(all_states[i]));
+		cr_expect_eq(w.timer_at, -1, "no timer is left");
+		end();
+	}
+}
+
+Test(zb_stream, failures_before_there_is_a_stream)
+{
+	struct zk_error later = { .code = ZK_E_CONNECT, .retryable = true };
+	struct zk_error never = { .code = ZK_E_ZB_TOKEN };
+	struct zk_grpc_end lost = { .code = ZK_GRPC_UNAVAILABLE,
+		                    .from = ZK_GRPC_FROM_CONN,
+		                    .pushback_ms = -1,
+		                    .err = later,
+		                    .retryable = true };
+
+	go_to(ZK_ZB_TOKEN);
+	zk_zb_stream_token(w.s, &later);
+	expect_state(ZK_ZB_BACKOFF);
+	tick();
+	zk_zb_stream_token(w.s, NULL);
+	zk_zb_stream_ended(w.s, &lost); /* CONNECT */
+	expect_state(ZK_ZB_BACKOFF);
+	cr_expect_eq(w.retries, 2u, "both are counted");
+	tick();
+	zk_zb_stream_token(w.s, &never);
+	expect_state(ZK_ZB_DEAD);
+	cr_expect_eq(w.dead.code, ZK_E_ZB_TOKEN);
+	end();
+	go_to(ZK_ZB_CREATE);
+	say(zk_zb_put_close, 5000);
+	expect_state(ZK_ZB_BACKOFF);
+	cr_expect_eq(w.drops, 1u, "a close signal first: reset");
+	end();
+}
+
+Test(zb_stream, other_statuses_while_it_drains_are_as_in_open)
+{
+	go_to(ZK_ZB_DRAINING);
+	end_with(5);
+	cr_expect(w.is_dead && w.dead.code == ZK_E_ZB_NO_TABLE);
+	end();
+	go_to(ZK_ZB_DRAINING);
+	end_with(3);
+	if (zk_zb_stream_state(w.s) == ZK_ZB_BACKOFF)
+		tick();
+	open_stream();
+	expect_state(ZK_ZB_ISOLATE);
+	end();
+	go_to(ZK_ZB_DRAINING);
+	end_with(14);
+	expect_state(ZK_ZB_TOKEN); /* no delay, not counted */
+	end();
+}
+
+Test(zb_stream, the_search_ends_where_the_window_ended)
+{
+	go_to(ZK_ZB_ISOLATE);
+	push(1); /* came after the search began */
+	for (int half = 0; half < 2; half++) {
+		expect_state(ZK_ZB_ISOLATE);
+		send_all();
+		say(zk_zb_put_ack, half);
+	}
+	expect_state(ZK_ZB_OPEN);
+	send_all();
+	say(zk_zb_put_ack, 2);
+	cr_expect_eq(w.acked, 3u);
+	cr_expect_eq(w.rejected, 0u);
+	end();
+}
+
+/* §8.3 3. */
+Test(zb_stream, a_full_service_is_given_time)
+{
+	struct zk_grpc_end e = { .code = ZK_GRPC_RESOURCE_EXHAUSTED,
+		                 .from = ZK_GRPC_FROM_STATUS,
+		                 .http_status = 200,
+		                 .retryable = true,
+		                 .pushback_ms = 7000 };
+	int64_t worst = 0;
+
+	for (unsigned seed = 1; seed < 50; seed++) {
+		go_to(ZK_ZB_OPEN);
+		zk_rand_seed(&w.rnd, seed);
+		end_with(ZK_GRPC_RESOURCE_EXHAUSTED);
+		worst = ZK_MAX(worst, w.wait_ms);
+		end();
+	}
+	cr_expect(worst > 1000 && worst <= 2000, "the base is 2 s: %lld",
+	          (long long)worst);
+	go_to(ZK_ZB_OPEN);
+	zk_zb_stream_ended(w.s, &e);
+	cr_expect_geq(w.wait_ms, 7000, "a pushback is a floor");
+	end();
+	e.pushback_ms = -2;
+	go_to(ZK_ZB_OPEN);
+	zk_zb_stream_ended(w.s, &e);
+	cr_expect(w.is_dead, "a negative one: no more attempts");
+	end();
+}
+
+/* §9.2. */
+Test(zb_stream, a_message_that_is_refused_by_size_is_searched)
+{
+	static char row[4200000];
+	struct zk_zb_request *r;
+
+	memset(row, 'x', sizeof(row));
+	begin();
+	r = zk_zb_request_new(w.kind, "in");
+	zk_zb_request_add(r, zk_str_n(row, sizeof(row)), 0, 1);
+	zk_zb_stream_push(w.s, r);
+	push(1);
+	for (int i = 0; i < 3; i++) {
+		if (i)
+			tick();
+		open_stream();
+		send_all();
+		end_with(ZK_GRPC_RESOURCE_EXHAUSTED);
+	}
+	cr_expect_not(w.is_dead);
+	if (zk_zb_stream_state(w.s) == ZK_ZB_BACKOFF)
+		tick();
+	open_stream();
+	expect_state(ZK_ZB_ISOLATE);
 	end();
 }
