@@ -1,9 +1,10 @@
 """Measures `zk zerobus send` against `zk fake zerobus --fast`: the goals of specs/zerobus.md §20,
 and rows per CPU second against @grpc/grpc-js streaming the same bytes. scripts/bench runs it.
 
-usage: zerobus.py BENCH-BUILD-DIR [--rounds N] [--only GOAL[,GOAL...]]
+usage: zerobus.py BENCH-BUILD-DIR [--rounds N] [--only GOAL[,GOAL...]] [--tsan PROGRAM]
 
-Goals 4 and 5 are tests (stress zb_feed under TSan, peer zb_send), goal 9 is one of zb_transport. CPU seconds are user and system time of the whole sender.
+Every goal is one or a few lines. CPU seconds are user and system time of the whole sender; PROGRAM
+is tests/stress/stress_zb_feed of a build with -Db_sanitize=thread, for goal 4.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -19,6 +21,7 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+PEER = HERE.parent / "peer"
 sys.path.insert(0, str(HERE.parent / "lib"))
 import arrow_write  # noqa: E402
 
@@ -27,10 +30,11 @@ SUMS = re.compile(r"read ([\d,]+) = acked ([\d,]+) .*?p50/p95 ack (\d+)/(\d+) ms
 
 
 class Bench:
-    def __init__(self, build, folder):
+    def __init__(self, build, folder, tsan):
+        self.tsan = tsan
         self.zk = os.path.abspath(os.path.join(build, "zk"))
         self.rows_program = os.path.join(build, "tests/bench/bench_zb_rows")
-        self.feed_program = os.path.join(build, "tests/bench/bench_zb_feed")
+        self.bare = os.path.abspath(os.path.join(build, "tests/bench/zk_without_debug"))
         self.dir = folder
         self.env = {**os.environ, "HOME": folder}
 
@@ -58,8 +62,11 @@ class Bench:
 
     def run(self, command, feed=None, stdin=None):
         """(wall s, CPU s, peak RSS MB, stderr); `feed` is an iterable of bytes for stdin."""
+        # Through a small program: a child of Python begins with the size of Python.
+        rss = self.path("rss")
         before = time.monotonic()
-        p = subprocess.Popen(command, env=self.env, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        p = subprocess.Popen(["/usr/bin/time", "-q", "-f", "%M", "-o", rss, *command], env=self.env,
+                             stderr=subprocess.PIPE, stdout=subprocess.PIPE,
                              stdin=subprocess.PIPE if feed is not None else stdin)
         if feed is not None:
             for chunk in feed:
@@ -71,11 +78,20 @@ class Bench:
         if p.returncode != 0:
             raise SystemExit(f"{command[:3]} ended with {p.returncode}: {err[-500:]}")
         return (time.monotonic() - before, usage.ru_utime + usage.ru_stime,
-                usage.ru_maxrss / 1024, err)
+                int(pathlib.Path(rss).read_text()) / 1024, err)
 
-    def send(self, endpoint, *more, **how):
-        return self.run([self.zk, "zerobus", "send", "-t", TABLE, "--endpoint", endpoint, "--auth",
-                         "none", "-v", "--log-level", "warn", "--progress", "none", *more], **how)
+    def command(self, endpoint, *more, zk=None):
+        return [zk or self.zk, "zerobus", "send", "-t", TABLE, "--endpoint", endpoint, "--auth",
+                "none", "-v", "--log-level", "warn", "--progress", "none", *more]
+
+    def send(self, endpoint, *more, zk=None, **how):
+        return self.run(self.command(endpoint, *more, zk=zk), **how)
+
+
+def transports(b):
+    return (("plain", [], []),
+            ("TLS", ["--tls-cert", b.path("c.pem"), "--tls-key", b.path("k.pem")],
+             ["--ca-file", b.path("c.pem")]))
 
 
 def arrow_batches(b, rows, text):
@@ -100,12 +116,9 @@ def several(head, batch, n):
 def goal_1(b, rounds):
     head, batch = arrow_batches(b, 10000, 1020)
     for name, fake, more in (
-            ("plain, windows of 1 MiB", [], []),
-            ("plain, windows of 64 KiB", ["--window", "65535B"], []),
-            ("TLS, windows of 1 MiB", ["--tls-cert", b.path("c.pem"), "--tls-key", b.path("k.pem")],
-             ["--ca-file", b.path("c.pem")]),
-            ("TLS, windows of 64 KiB", ["--tls-cert", b.path("c.pem"), "--tls-key", b.path("k.pem"),
-                                        "--window", "65535B"], ["--ca-file", b.path("c.pem")])):
+            (f"{name}, windows of {window}", [*fake, *how], more)
+            for name, fake, more in transports(b)
+            for window, how in (("1 MiB", []), ("64 KiB", ["--window", "65535B"]))):
         p, endpoint = b.fake("--fast", *fake)
         wall, cpu, _, err = b.send(endpoint, "-", "--from", "arrow", "--batch-rows", "100000",
                                    "--batch-bytes", "10MiB", "--max-inflight", "1",
@@ -134,10 +147,61 @@ def goal_2(b, rounds):
           f"run, exit 0, {wall:.1f} s; goal 10: peak RSS {rss:.0f} MB", flush=True)
 
 
+def instructions(b, zk, path):
+    """Of a dry run, which reads, checks and batches, and depends on nobody's time."""
+    done = subprocess.run(["valgrind", "--tool=cachegrind", "--cache-sim=no",
+                           "--cachegrind-out-file=/dev/null", zk, "zerobus", "send", "--dry-run",
+                           "-t", TABLE, path], env=b.env, check=True, capture_output=True, text=True)
+    return int(re.search(r"I +refs: +([\d,]+)", done.stderr)[1].replace(",", ""))
+
+
 def goal_3(b, rounds):
+    """The hooks of the debug files are in the client, and off; or they are not in it at all."""
     path = b.ndjson("one.ndjson", 1000000)
-    done = subprocess.run([b.feed_program, path], check=True, capture_output=True, text=True)
-    print("goal 3: " + done.stdout, end="", flush=True)
+    p, endpoint = b.fake("--fast")
+    ratios = []
+    for i in range(2 * rounds):
+        cpu = {}
+        for zk in (b.zk, b.bare) if i % 2 else (b.bare, b.zk):
+            cpu[zk] = b.send(endpoint, zk=zk, stdin=open(path, "rb"))[1]
+        ratios.append(cpu[b.zk] / cpu[b.bare])
+    p.terminate()
+    p.wait()
+    ratios.sort()
+    print(f"goal 3: debug files off, against a client without them: CPU ratio "
+          f"{statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f} in {len(ratios)} "
+          "rounds)", flush=True)
+    if not shutil.which("valgrind"):
+        return
+    few = b.ndjson("few.ndjson", 50000)
+    with_, without = instructions(b, b.zk, few), instructions(b, b.bare, few)
+    print(f"goal 3: the same in instructions of a dry run of 50,000 rows: {with_ / without:.5f} "
+          f"({with_:,} against {without:,})", flush=True)
+
+
+def goal_4(b, rounds):
+    if not b.tsan:
+        print("goal 4: not measured: give --tsan PROGRAM", flush=True)
+        return
+    done = subprocess.run([b.tsan], env={**b.env, "TSAN_OPTIONS": "halt_on_error=0"},
+                          capture_output=True, text=True)
+    races = done.stderr.count("WARNING: ThreadSanitizer")
+    good = len(re.findall(r"^ok ", done.stdout, re.M))
+    print(f"goal 4: 8 streams, reader lane, mailbox and debug files under ThreadSanitizer: {races} "
+          f"races, {good} checks, exit {done.returncode}", flush=True)
+
+
+def goal_5(b, rounds):
+    """Retries with jitter, token refresh without a pause, flush of debug files: the tests of §23."""
+    counts = []
+    for name in ("zb_send", "zb_files"):
+        done = subprocess.run(["node", str(PEER / f"{name}.mjs")], env={**b.env, "ZK": b.zk},
+                              capture_output=True, text=True)
+        good = len(re.findall(r"^ok ", done.stdout, re.M))
+        bad = re.findall(r"^not ok .*", done.stdout, re.M)
+        counts.append(f"{name} {good} of {good + len(bad)}" + "".join(f" ({t})" for t in bad))
+    print("goal 5: checks of retries, tokens, rotation and debug files: " + ", ".join(counts),
+          flush=True)
 
 
 def goal_6(b, rounds):
@@ -175,10 +239,7 @@ def goal_7(b, rounds):
 
 def goal_8(b, rounds):
     head, batch = arrow_batches(b, 10000, 1020)
-    for name, fake, more in (
-            ("plain", [], []),
-            ("TLS", ["--tls-cert", b.path("c.pem"), "--tls-key", b.path("k.pem")],
-             ["--ca-file", b.path("c.pem")])):
+    for name, fake, more in transports(b):
         p, endpoint = b.fake("--fast", *fake)
         rates = []
         for _ in range(rounds):
@@ -192,13 +253,48 @@ def goal_8(b, rounds):
               "per GB", flush=True)
 
 
+def cpu_of(pid):
+    """Nanoseconds that its threads ran."""
+    return sum(int(t.read_text().split()[0]) for t in pathlib.Path(f"/proc/{pid}/task").glob(
+        "*/schedstat"))
+
+
+def goal_9(b, rounds):
+    plan = b.path("stall.json")
+    json.dump([{"stall_ms": 12000}], open(plan, "w", encoding="utf8"))
+    path = b.ndjson("one.ndjson", 1000000)
+    for name, fake, more in transports(b):
+        p, endpoint = b.fake("--fast", "--plan", plan, *fake)
+        with open(path, "rb") as f, subprocess.Popen(b.command(endpoint, *more), env=b.env, stdin=f,
+                                                     stderr=subprocess.DEVNULL) as zk:
+            # Until it has filled what there is to fill: a quarter of a second without work.
+            since, before = time.monotonic(), cpu_of(zk.pid)
+            while time.monotonic() - since < 0.25:
+                time.sleep(0.05)
+                now = cpu_of(zk.pid)
+                if now - before > 2e6:
+                    since = time.monotonic()
+                before = now
+            time.sleep(10)
+            used = cpu_of(zk.pid) - before
+            zk.wait()
+        p.terminate()
+        p.wait()
+        print(f"goal 9: a peer that reads nothing for 10 s, {name}: {used / 1e9:.4f} s of CPU",
+              flush=True)
+
+
 def goal_10(b, rounds):
     path = b.ndjson("one.ndjson", 1000000)
-    p, endpoint = b.fake("--fast")
-    _, _, rss, _ = b.send(endpoint, *[path] * 20)
-    p.terminate()
-    p.wait()
-    print(f"goal 10: 2 GB of NDJSON, 20,000,000 rows: peak RSS {rss:.0f} MB", flush=True)
+    plan = b.path("slow.json")
+    json.dump([{"ack_delay_ms": 1000, "ack_every": 1000000}], open(plan, "w", encoding="utf8"))
+    for name, fake in (("acknowledged at once", []), ("a full window", ["--plan", plan])):
+        p, endpoint = b.fake("--fast", *fake)
+        peaks = [b.send(endpoint, *[path] * n)[2] for n in (2, 20)]
+        p.terminate()
+        p.wait()
+        print(f"goal 10: NDJSON, {name}: peak RSS {peaks[0]:.0f} MB with 2,000,000 rows, "
+              f"{peaks[1]:.0f} MB with 20,000,000 (2 GB); window of 64 MiB", flush=True)
 
 
 def goal_11(b, rounds):
@@ -253,8 +349,8 @@ def ratio(b, rounds):
         print(line, flush=True)
 
 
-GOALS = {"1": goal_1, "2": goal_2, "3": goal_3, "6": goal_6, "7": goal_7, "8": goal_8, "10": goal_10,
-         "11": goal_11, "12": goal_12, "ratio": ratio}
+GOALS = {"1": goal_1, "2": goal_2, "3": goal_3, "4": goal_4, "5": goal_5, "6": goal_6, "7": goal_7,
+         "8": goal_8, "9": goal_9, "10": goal_10, "11": goal_11, "12": goal_12, "ratio": ratio}
 
 
 def main():
@@ -262,10 +358,11 @@ def main():
     parser.add_argument("build")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default=",".join(GOALS))
+    parser.add_argument("--tsan")
     a = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        b = Bench(a.build, folder)
+        b = Bench(a.build, folder, a.tsan)
         for name in a.only.split(","):
             GOALS[name](b, a.rounds)
     return 0
