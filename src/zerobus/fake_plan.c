@@ -65,26 +65,39 @@ static int check_names(const struct zk_json *j, const char *const *known,
 static int read_numbers(const struct zk_json *j, struct zk_zb_fault *f,
                         struct zk_error *err)
 {
-	int64_t code = f->code, http = 0;
+	int64_t code = f->code, http = 0, every = 1, end = 0, close = 0;
+	const struct {
+		const char *name;
+		int64_t *to;
+		int64_t min, max;
+	} numbers[] = {
+		{ "code", &code, 0, 1000 },
+		{ "http_status", &http, 0, 999 },
+		{ "ack_every", &every, 1, INT64_MAX },
+		{ "ack_delay_ms", &f->ack_delay_ms, 0, INT64_MAX },
+		{ "ack_limit", &f->ack_limit, -1, INT64_MAX },
+		{ "bad_ack", &f->bad_ack, INT64_MIN, INT64_MAX },
+		{ "end_after", &end, 0, INT64_MAX },
+		{ "close_after", &close, 0, INT64_MAX },
+		{ "close_ms", &f->close_ms, -1, INT64_MAX },
+		{ "head_ms", &f->head_ms, 0, INT64_MAX },
+		{ "stall_ms", &f->stall_ms, 0, INT64_MAX },
+		{ "h2_code", &f->h2_code, 0, UINT32_MAX },
+	};
 
-	if (zk_json_opt_i64(j, "code", &code, err) < 0 ||
-	    zk_json_opt_i64(j, "http_status", &http, err) < 0 ||
-	    zk_json_opt_u64(j, "ack_every", &f->ack_every, err) < 0 ||
-	    zk_json_opt_i64(j, "ack_delay_ms", &f->ack_delay_ms, err) < 0 ||
-	    zk_json_opt_i64(j, "ack_limit", &f->ack_limit, err) < 0 ||
-	    zk_json_opt_i64(j, "bad_ack", &f->bad_ack, err) < 0 ||
-	    zk_json_opt_u64(j, "end_after", &f->end_after, err) < 0 ||
-	    zk_json_opt_u64(j, "close_after", &f->close_after, err) < 0 ||
-	    zk_json_opt_i64(j, "close_ms", &f->close_ms, err) < 0 ||
-	    zk_json_opt_i64(j, "head_ms", &f->head_ms, err) < 0 ||
-	    zk_json_opt_i64(j, "stall_ms", &f->stall_ms, err) < 0 ||
-	    zk_json_opt_i64(j, "h2_code", &f->h2_code, err) < 0)
-		return -(int)err->code;
-	if (code < 0 || code > 1000 || http < 0 || http > 999 || f->ack_every == 0 ||
-	    f->h2_code < 0 || f->h2_code > UINT32_MAX)
-		return zk_fail(err, ZK_E_DATA, "a number of the plan is out of range");
+	for (size_t i = 0; i < ZK_ARRAY_LEN(numbers); i++) {
+		if (zk_json_opt_i64(j, numbers[i].name, numbers[i].to, err) < 0)
+			return -(int)err->code;
+		if (*numbers[i].to < numbers[i].min || *numbers[i].to > numbers[i].max)
+			return zk_fail(err, ZK_E_DATA,
+			               "the number '%s' of the plan is out of range",
+			               numbers[i].name);
+	}
 	f->code = (int)code;
 	f->http_status = (int)http;
+	f->ack_every = (uint64_t)every;
+	f->end_after = (uint64_t)end;
+	f->close_after = (uint64_t)close;
 	return 0;
 }
 

@@ -267,13 +267,34 @@ static int run(struct call *c, const char *url, const char *path, struct zk_erro
 	return 0;
 }
 
+/* All calls, one after the other; what they left behind since the tenth. */
+static int run_all(uint64_t calls, char **argv, size_t *fds, int64_t *heap,
+                   struct zk_error *err)
+{
+	size_t fds0 = 0, heap0 = 0;
+	int r = 0;
+
+	for (uint64_t i = 0; r == 0 && i < calls; i++) {
+		r = run(&call, argv[1], argv[2], err);
+		/* The first calls open libraries. */
+		if (i == 9) {
+			fds0 = open_fds();
+			heap0 = heap_bytes();
+		}
+	}
+	*fds = fds0 ? open_fds() - fds0 : 0;
+	*heap = heap0 ? (int64_t)heap_bytes() - (int64_t)heap0 : 0;
+	return r;
+}
+
 int main(int argc, char **argv)
 {
 	struct zk_net_conf conf = { .tls_verify = true, .ca_file = getenv("CA_FILE") };
 	struct zk_error err = { 0 };
 	uint64_t calls = 1;
-	size_t fds = 0, heap = 0;
-	int r = 0;
+	size_t fds;
+	int64_t heap;
+	int r;
 
 	if (argc < 6 || !number(argv[3], &call.messages) ||
 	    !number(argv[4], &call.bytes) || !number(argv[5], &call.ahead) ||
@@ -286,17 +307,9 @@ int main(int argc, char **argv)
 	call.message = zk_alloc0(ZK_GRPC_HEAD + call.bytes);
 	for (size_t i = 0; i < call.bytes; i++)
 		call.message[ZK_GRPC_HEAD + i] = (char)(i * 2654435761u >> 13);
-	for (uint64_t i = 0; r == 0 && i < calls; i++) {
-		r = run(&call, argv[1], argv[2], &err);
-		/* The first calls open libraries. */
-		if (i == 9) {
-			fds = open_fds();
-			heap = heap_bytes();
-		}
-	}
+	r = run_all(calls, argv, &fds, &heap, &err);
 	if (r == 0)
-		report(&call, fds ? open_fds() - fds : 0,
-		       heap ? (int64_t)heap_bytes() - (int64_t)heap : 0);
+		report(&call, fds, heap);
 	else
 		(void)fprintf(stderr, "ZK%04d %s\n", (int)err.code, err.msg);
 	zk_net_free(call.net);
