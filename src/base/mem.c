@@ -49,6 +49,18 @@ void *zk_realloc(void *p, size_t n)
 	return q;
 }
 
+void *zk_alloc_pages(size_t n)
+{
+	const size_t page = 4096;
+	void *p = n > SIZE_MAX - page
+	                  ? NULL
+	                  : aligned_alloc(page, (ZK_MAX(n, 1) + page - 1) / page * page);
+
+	if (!p)
+		out_of_memory();
+	return p;
+}
+
 void *zk_alloc_array(size_t n, size_t size)
 {
 	void *p = calloc(n ? n : 1, size ? size : 1); /* checks the product itself */

@@ -284,9 +284,9 @@ int zk_input_open(struct zk_loop *loop, const struct zk_input_conf *conf,
 		input_free(in);
 		return -(int)err->code;
 	}
-	in->buf = zk_alloc(in->conf.chunk_bytes);
+	in->buf = zk_alloc_pages(in->conf.chunk_bytes);
 	if (!in->poll) {
-		in->ahead = zk_alloc(in->conf.chunk_bytes);
+		in->ahead = zk_alloc_pages(in->conf.chunk_bytes);
 		zk_loop_defer(loop, on_wake, in);
 	}
 	*ret = in;
