@@ -265,9 +265,8 @@ int zk_db_open(const struct zk_db_conf *conf, struct zk_db **ret, struct zk_erro
 
 	if (r < 0)
 		return r;
-	bool gather = (conf->flags & ZK_DB_GATHER) && (conf->flags & ZK_DB_FULL);
 	int rc = sqlite3_open_v2(db->path, &db->h, mode,
-	                         gather ? zk_db_gather_vfs() : NULL);
+	                         conf->flags & ZK_DB_GATHER ? zk_db_gather_vfs() : NULL);
 
 	if (rc != SQLITE_OK)
 		return zk_db_fail(db, rc, "cannot open database", err);

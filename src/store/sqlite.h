@@ -21,7 +21,7 @@ enum zk_db_flags {
 	ZK_DB_NO_AUTO_CHECKPOINT = 1 << 3,
 	ZK_DB_QUERY_ONLY = 1 << 4,
 	/* The log of a commit goes out in one write instead of two per page (sqlite_wal.c); a
-	 * commit of 20 small rows costs a sixth less. Only together with ZK_DB_FULL. */
+	 * commit of 20 small rows costs a sixth less. */
 	ZK_DB_GATHER = 1 << 5,
 };
 

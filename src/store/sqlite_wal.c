@@ -4,13 +4,15 @@
  * SQLite appends to the write-ahead log with two calls per page, 24 bytes of header and the page.
  * A small commit touches some ten pages, so most of what it costs beside the flush is system
  * calls. Here the pieces gather in a buffer that goes out when the log is flushed, read, cut or
- * measured, or when the next piece does not follow the last one.
+ * measured, when the next piece does not follow the last one, and with the last page of a commit.
  *
- * With synchronous=FULL every commit flushes the log before it tells other connections of the new
- * frames, so nobody can miss bytes that are still in the buffer, and a failed write comes back
- * from the flush, inside the commit. With NORMAL a commit ends without a flush: there a failed
- * write could be reported to nobody. Therefore only connections opened with ZK_DB_FULL use it. */
+ * A frame's header says whether it is the last of its commit (the size of the database stands
+ * there), and SQLite tells other connections of new frames only after that one was written: nobody
+ * can miss bytes that are still in the buffer, and a write that fails fails inside the commit.
+ * What was written before is not gathered when it is written again (SQLite mends the checksums of
+ * frames that left the cache early): no page follows there that would push it out. */
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,13 +25,16 @@
 
 /* Below the 128 KiB at which SQLite's own unix layer would cut a write. */
 #define GATHER_BYTES (112u << 10)
+#define FRAME_HEAD   24
 
 struct gather {
 	sqlite3_file base; /* must be first */
 	sqlite3_file *real;
 	char *p;
 	size_t n;
-	sqlite3_int64 at; /* where p[0] belongs */
+	sqlite3_int64 at;   /* where p[0] belongs */
+	sqlite3_int64 high; /* behind what was written since the log began */
+	bool last;          /* the page that comes next ends a commit */
 };
 
 static sqlite3_vfs *below;
@@ -56,23 +61,38 @@ static int write_out(sqlite3_file *f)
 	return n ? g->real->pMethods->xWrite(g->real, g->p, (int)n, g->at) : SQLITE_OK;
 }
 
+/* Whether these bytes end a commit, with what was said before. */
+static bool is_last(struct gather *g, const unsigned char *p, int n)
+{
+	bool last = g->last;
+
+	/* Pages are never so small. */
+	g->last = n == FRAME_HEAD && (p[4] | p[5] | p[6] | p[7]);
+	return last;
+}
+
 static int on_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 {
 	struct gather *g = of(f);
+	bool again, last = is_last(g, p, n);
 	int rc = SQLITE_OK;
 
-	if (g->n &&
-	    (at != g->at + (sqlite3_int64)g->n || g->n + (size_t)n > GATHER_BYTES))
+	if (at == 0)
+		g->high = 0; /* the log begins anew */
+	again = at < g->high;
+	g->high = ZK_MAX(g->high, at + n);
+	if (g->n && (again || at != g->at + (sqlite3_int64)g->n ||
+	             g->n + (size_t)n > GATHER_BYTES))
 		rc = write_out(f);
 	if (rc != SQLITE_OK)
 		return rc;
-	if ((size_t)n > GATHER_BYTES)
+	if (again || (size_t)n > GATHER_BYTES)
 		return g->real->pMethods->xWrite(g->real, p, n, at);
 	if (!g->n)
 		g->at = at;
 	memcpy(g->p + g->n, p, (size_t)n);
 	g->n += (size_t)n;
-	return SQLITE_OK;
+	return last ? write_out(f) : SQLITE_OK;
 }
 
 static int on_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)

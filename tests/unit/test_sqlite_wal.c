@@ -55,7 +55,9 @@ static struct zk_db *open_at(const char *path, unsigned flags, int cache_kib)
 	return db;
 }
 
-#define WRITER (ZK_DB_CREATE | ZK_DB_FULL | ZK_DB_GATHER | ZK_DB_NO_AUTO_CHECKPOINT)
+/* With and without a flush at the end of each commit. */
+#define NORMAL (ZK_DB_CREATE | ZK_DB_GATHER | ZK_DB_NO_AUTO_CHECKPOINT)
+#define FULL   (NORMAL | ZK_DB_FULL)
 
 static void must(struct zk_db *db, const char *sql)
 {
@@ -104,9 +106,9 @@ static void copy_file(const char *suffix)
 	free(text);
 }
 
-Test(sqlite_wal, every_commit_is_seen_by_others_and_in_the_file)
+static void every_commit_is_seen_by_others_and_in_the_file(unsigned flags)
 {
-	struct zk_db *w = open_at(file, WRITER, 0);
+	struct zk_db *w = open_at(file, flags, 0);
 	struct zk_db *r = open_at(file, ZK_DB_QUERY_ONLY, 0);
 
 	must(w, "CREATE TABLE t(a INTEGER PRIMARY KEY, b)");
@@ -129,9 +131,9 @@ Test(sqlite_wal, every_commit_is_seen_by_others_and_in_the_file)
 }
 
 /* Pages that do not fit the cache go to the log early and are read back from there. */
-Test(sqlite_wal, transactions_larger_than_cache_and_buffer)
+static void transactions_larger_than_cache_and_buffer(unsigned flags)
 {
-	struct zk_db *w = open_at(file, WRITER, /* cache */ 64);
+	struct zk_db *w = open_at(file, flags, /* cache */ 64);
 	struct zk_db *r = open_at(file, ZK_DB_QUERY_ONLY, 0);
 
 	must(w, "CREATE TABLE t(a INTEGER PRIMARY KEY, b); CREATE INDEX i ON t(b)");
@@ -143,6 +145,14 @@ Test(sqlite_wal, transactions_larger_than_cache_and_buffer)
 	cr_expect_eq(number(w, "SELECT count(*) FROM t"), 5000);
 	cr_expect_eq(number(r, "SELECT count(*) FROM t"), 0);
 	must(w, "COMMIT");
+	/* Also where frames that had left the cache were mended. */
+	copy_file("");
+	copy_file("-wal");
+	struct zk_db *c = open_at(copy, 0, 0);
+
+	cr_expect_eq(number(c, "SELECT count(*) FROM t"), 5000, "after a crash");
+	cr_expect(is_sound(c));
+	zk_db_close(c);
 	cr_expect_eq(number(r, "SELECT count(*) FROM t"), 5000);
 	cr_expect(is_sound(r));
 	must(w, "BEGIN; DELETE FROM t WHERE a%2; ROLLBACK");
@@ -152,9 +162,9 @@ Test(sqlite_wal, transactions_larger_than_cache_and_buffer)
 	zk_db_close(w);
 }
 
-Test(sqlite_wal, the_log_starts_over_after_a_checkpoint)
+static void the_log_starts_over_after_a_checkpoint(unsigned flags)
 {
-	struct zk_db *w = open_at(file, WRITER, 0);
+	struct zk_db *w = open_at(file, flags, 0);
 	struct zk_error err = { 0 };
 	int pages, moved;
 	bool busy;
@@ -184,9 +194,9 @@ Test(sqlite_wal, the_log_starts_over_after_a_checkpoint)
 	zk_db_close(w);
 }
 
-Test(sqlite_wal, a_write_that_fails_fails_the_commit)
+static void a_write_that_fails_fails_the_commit(unsigned flags)
 {
-	struct zk_db *w = open_at(file, WRITER, 0);
+	struct zk_db *w = open_at(file, flags, 0);
 	struct zk_db *r = open_at(file, ZK_DB_QUERY_ONLY, 0);
 	struct rlimit old, limit;
 	struct zk_error err = { 0 };
@@ -211,19 +221,42 @@ Test(sqlite_wal, a_write_that_fails_fails_the_commit)
 	zk_db_close(w);
 }
 
-Test(sqlite_wal, without_full_the_flag_changes_nothing)
+Test(sqlite_wal, every_commit_is_seen_by_others_and_in_the_file_full)
 {
-	struct zk_db *w = open_at(file, ZK_DB_CREATE | ZK_DB_GATHER, 0);
-	struct zk_db *r = open_at(file, ZK_DB_QUERY_ONLY, 0);
+	every_commit_is_seen_by_others_and_in_the_file(FULL);
+}
 
-	must(w, "CREATE TABLE t(a); INSERT INTO t VALUES(1)");
-	cr_expect_eq(number(r, "SELECT count(*) FROM t"), 1);
-	copy_file("");
-	copy_file("-wal");
-	struct zk_db *c = open_at(copy, 0, 0);
+Test(sqlite_wal, every_commit_is_seen_by_others_and_in_the_file_normal)
+{
+	every_commit_is_seen_by_others_and_in_the_file(NORMAL);
+}
 
-	cr_expect_eq(number(c, "SELECT count(*) FROM t"), 1);
-	zk_db_close(c);
-	zk_db_close(r);
-	zk_db_close(w);
+Test(sqlite_wal, transactions_larger_than_cache_and_buffer_full)
+{
+	transactions_larger_than_cache_and_buffer(FULL);
+}
+
+Test(sqlite_wal, transactions_larger_than_cache_and_buffer_normal)
+{
+	transactions_larger_than_cache_and_buffer(NORMAL);
+}
+
+Test(sqlite_wal, the_log_starts_over_after_a_checkpoint_full)
+{
+	the_log_starts_over_after_a_checkpoint(FULL);
+}
+
+Test(sqlite_wal, the_log_starts_over_after_a_checkpoint_normal)
+{
+	the_log_starts_over_after_a_checkpoint(NORMAL);
+}
+
+Test(sqlite_wal, a_write_that_fails_fails_the_commit_full)
+{
+	a_write_that_fails_fails_the_commit(FULL);
+}
+
+Test(sqlite_wal, a_write_that_fails_fails_the_commit_normal)
+{
+	a_write_that_fails_fails_the_commit(NORMAL);
 }
