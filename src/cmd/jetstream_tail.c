@@ -142,6 +142,7 @@ static int start(struct tail *t, struct zk_error *err)
 		                           : ZK_JET_ENV_RAW,
 		.limit = t->app->output.limit,
 		.until = t->in.until,
+		.fixed_filter = true, /* no reload */
 		.ctx = t,
 		.emit = on_record,
 		.enough = on_enough,

@@ -33,16 +33,17 @@ void zk_jet_dedup_init(struct zk_jet_dedup *d)
 void zk_jet_dedup_done(struct zk_jet_dedup *d)
 {
 	free(d->ring);
-	free(d->table);
 	free(d->texts);
+	free(d->table);
 	*d = (struct zk_jet_dedup){ 0 };
 }
 
+/* Where the hash stands in the table, or would. */
 static size_t slot_of(const struct zk_jet_dedup *d, uint64_t hash)
 {
 	size_t i = hash & (ROOM - 1);
 
-	while (d->table[i] && d->table[i] != hash)
+	while (d->table[i] && d->ring[d->table[i] - 1] != hash)
 		i = (i + 1) & (ROOM - 1);
 	return i;
 }
@@ -52,20 +53,17 @@ static void take_out(struct zk_jet_dedup *d, uint64_t hash)
 {
 	size_t hole = slot_of(d, hash), i = hole;
 
-	if (!d->table[hole])
-		return;
 	for (;;) {
 		size_t home;
 
 		i = (i + 1) & (ROOM - 1);
 		if (!d->table[i])
 			break;
-		home = d->table[i] & (ROOM - 1);
+		home = d->ring[d->table[i] - 1] & (ROOM - 1);
 		/* Its home lies cyclically in (hole, i]: it stays. */
 		if (((i - home) & (ROOM - 1)) < ((i - hole) & (ROOM - 1)))
 			continue;
 		d->table[hole] = d->table[i];
-		d->texts[hole] = d->texts[i];
 		hole = i;
 	}
 	d->table[hole] = 0;
@@ -77,15 +75,15 @@ bool zk_jet_dedup_seen(struct zk_jet_dedup *d, uint64_t hash, uint32_t text, boo
 
 	if (!d->ring) {
 		d->ring = zk_alloc_array(ZK_JET_DEDUP_EVENTS, sizeof(*d->ring));
+		d->texts = zk_alloc_array(ZK_JET_DEDUP_EVENTS, sizeof(*d->texts));
 		d->table = zk_alloc_array(ROOM, sizeof(*d->table));
-		d->texts = zk_alloc_array(ROOM, sizeof(*d->texts));
 	}
-	hash += !hash;
 	i = slot_of(d, hash);
 	if (d->table[i]) {
-		bool same = overlap || d->texts[i] == text;
+		uint32_t *known = &d->texts[d->table[i] - 1];
+		bool same = overlap || *known == text;
 
-		d->texts[i] = text;
+		*known = text;
 		return same;
 	}
 	if (d->n == ZK_JET_DEDUP_EVENTS) {
@@ -94,9 +92,9 @@ bool zk_jet_dedup_seen(struct zk_jet_dedup *d, uint64_t hash, uint32_t text, boo
 	} else {
 		d->n++;
 	}
-	d->table[i] = hash;
-	d->texts[i] = text;
 	d->ring[d->next] = hash;
+	d->texts[d->next] = text;
 	d->next = (d->next + 1) % ZK_JET_DEDUP_EVENTS;
+	d->table[i] = (uint32_t)(d->next ? d->next : ZK_JET_DEDUP_EVENTS);
 	return false;
 }

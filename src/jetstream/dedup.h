@@ -1,4 +1,4 @@
-/* The last events by key: recognises one that comes again (§8.4). 7 MiB at most.
+/* The last events by key: recognises one that comes again (§8.4). 5 MiB at most.
  * Layer: jetstream. Pure; one owner. */
 #ifndef ZK_JETSTREAM_DEDUP_H
 #define ZK_JETSTREAM_DEDUP_H
@@ -13,8 +13,8 @@
 
 struct zk_jet_dedup {
 	uint64_t *ring;  /* hashes in order of arrival */
-	uint64_t *table; /* open addressing, 0 = free */
-	uint32_t *texts; /* what is known of the bytes of each */
+	uint32_t *texts; /* what is known of the bytes of each of them */
+	uint32_t *table; /* places in the ring plus one, by hash; 0 = free */
 	size_t n, next;
 };
 

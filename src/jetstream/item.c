@@ -105,16 +105,21 @@ struct found {
 struct finder {
 	const struct zk_jet_event *e;
 	const struct zk_jet_item_conf *conf;
-	struct found *v;
+	struct found *v; /* `few` until they are more */
 	size_t n, room;
+	struct found few[8];
 	struct zk_buf *text; /* ids that had escapes; does not move */
 };
 
 static void add(struct finder *f, struct found found)
 {
 	if (f->n == f->room) {
-		f->room = f->room ? f->room * 2 : 8;
-		f->v = zk_realloc(f->v, f->room * sizeof(*f->v));
+		bool first = f->v == f->few;
+
+		f->room *= 2;
+		f->v = zk_realloc(first ? NULL : f->v, f->room * sizeof(*f->v));
+		if (first)
+			memcpy(f->v, f->few, sizeof(f->few));
 	}
 	f->v[f->n++] = found;
 }
@@ -363,9 +368,15 @@ struct zk_jet_item *zk_jet_item_new(const struct zk_jet_event *e, zk_str message
                                     const struct zk_jet_item_conf *conf)
 {
 	struct zk_buf text ZK_CLEANUP(zk_buf_done);
-	struct finder f = { .e = e, .conf = conf, .text = &text };
+	struct finder f;
 	struct zk_jet_item *i;
 
+	f.e = e;
+	f.conf = conf;
+	f.v = f.few;
+	f.n = 0;
+	f.room = ZK_ARRAY_LEN(f.few);
+	f.text = &text;
 	zk_buf_init(&text, ZK_JET_EVENT_MAX);
 	if (conf->wanted) {
 		/* Texts with escapes are collected in one block that must not move. */
@@ -374,7 +385,8 @@ struct zk_jet_item *zk_jet_item_new(const struct zk_jet_event *e, zk_str message
 		find_all(&f);
 	}
 	i = make(e, message, &f);
-	free(f.v);
+	if (f.v != f.few)
+		free(f.v);
 	return i;
 }
 

@@ -27,7 +27,6 @@
 #define RETRY_MS     5000
 #define IN_FLIGHT    2
 #define DEAD_SAMPLE  10000
-#define FUTURE_US    INT64_C(3600000000)
 
 /* Items in order of arrival. */
 struct fifo {
@@ -39,6 +38,7 @@ struct zk_jet_pipe {
 	struct zk_jet_pipe_conf conf;
 	struct zk_jet_source *source;
 	struct zk_jet_decoder decoder;
+	struct zk_jet_sieve_conf sieve;
 	struct zk_jet_dedup dedup;
 	struct zk_buf text;
 	struct fifo window;                          /* lookups may be missing */
@@ -133,7 +133,11 @@ struct zk_jet_pipe *zk_jet_pipe_new(const struct zk_jet_pipe_conf *conf)
 	p->ready.tail = &p->ready.head;
 	p->failed_tail = &p->failed;
 	/* What is in the record is wanted by lookups and by --match only. */
-	zk_jet_decoder_init(&p->decoder, conf->wanted || conf->filter->match);
+	p->sieve = (struct zk_jet_sieve_conf){ .filter = conf->filter,
+		                               .records = conf->wanted ||
+		                                          conf->filter->match,
+		                               .until = conf->until };
+	zk_jet_decoder_init(&p->decoder, p->sieve.records);
 	p->wall_us = zk_wall_us();
 	zk_jet_dedup_init(&p->dedup);
 	zk_buf_init(&p->text, 64u << 20);
@@ -362,10 +366,14 @@ static bool is_bare(const struct zk_jet_pipe *p)
 /* Commits when a batch is full, or waited long enough, or `all`. */
 static void gather(struct zk_jet_pipe *p, bool all)
 {
-	int64_t now = zk_mono_ms();
+	int64_t now;
 
 	if (!p->conf.store || p->failed || p->failing_ms)
 		return;
+	/* What waits for the timer need not be looked at with each event. */
+	if (!all && p->ready.n < p->conf.batch && zk_timer_is_active(p->linger))
+		return;
+	now = zk_mono_ms();
 	while (is_batch(p, now, all))
 		commit_some(p);
 	if (all && is_bare(p))
@@ -627,15 +635,6 @@ void zk_jet_pipe_known(void *pipe, zk_str key, uint32_t text)
 	(void)zk_jet_dedup_seen(&p->dedup, zk_hash(key), text, false);
 }
 
-static bool is_past(const struct zk_jet_pipe *p, const struct zk_jet_event *e)
-{
-	const struct zk_jet_pos *u = &p->conf.until;
-
-	if (u->kind == ZK_JET_POS_TIME)
-		return e->has_time && e->time_us >= u->time_us;
-	return u->kind == ZK_JET_POS_SEQ && e->has_cursor && e->cursor >= u->seq;
-}
-
 static void stop_reading(struct zk_jet_pipe *p)
 {
 	if (p->enough)
@@ -648,7 +647,7 @@ static void move_mark(struct zk_jet_pipe *p, const struct zk_jet_event *e)
 {
 	if (e->has_cursor)
 		p->mark.cursor = ZK_MAX(p->mark.cursor, e->cursor);
-	if (e->has_time && e->time_us > 0 && e->time_us < p->wall_us + FUTURE_US)
+	if (zk_jet_moves(e, p->wall_us))
 		p->mark.time_us = ZK_MAX(p->mark.time_us, e->time_us);
 	p->moved = true;
 }
@@ -678,35 +677,59 @@ static void keep_item(struct zk_jet_pipe *p, const struct zk_jet_event *e, zk_st
 		leave(p);
 }
 
+/* An event that the filter lets pass. */
 static void accept(struct zk_jet_pipe *p, const struct zk_jet_event *e, zk_str message)
 {
-	if (!zk_jet_filter_passes(p->conf.filter, e)) {
-		p->fig.filtered++;
-	} else if (is_duplicate(p, e)) {
+	if (is_duplicate(p, e)) {
 		p->fig.duplicate++;
-	} else {
-		if (!p->conf.store && !p->conf.hydrator &&
-		    p->conf.envelope == ZK_JET_ENV_RAW)
-			pass_on(p, message);
-		else
-			keep_item(p, e, message);
-		if (p->conf.limit &&
-		    p->fig.received - p->fig.filtered - p->fig.duplicate - p->fig.dead >=
-		            p->conf.limit)
-			stop_reading(p);
+		return;
 	}
-	if (p->conf.hydrator)
-		zk_jet_hydrate_observe(p->conf.hydrator, e);
+	if (!p->conf.store && !p->conf.hydrator && p->conf.envelope == ZK_JET_ENV_RAW)
+		pass_on(p, message);
+	else
+		keep_item(p, e, message);
+	if (p->conf.limit &&
+	    p->fig.received - p->fig.filtered - p->fig.duplicate - p->fig.dead >=
+	            p->conf.limit)
+		stop_reading(p);
 }
 
-static void count_dead(struct zk_jet_pipe *p)
+/* So many more were received. */
+static void count(struct zk_jet_pipe *p, uint64_t n, uint64_t bytes)
 {
-	if (++p->sample < DEAD_SAMPLE)
+	p->fig.received += n;
+	p->fig.bytes += bytes;
+	p->sample += n;
+	if (p->sample < DEAD_SAMPLE)
 		return;
 	if (p->sample_dead > DEAD_SAMPLE / 100)
 		zk_warn("more than 1 % of the events cannot be read", "dead=%llu of=%d",
 		        (unsigned long long)p->sample_dead, DEAD_SAMPLE);
 	p->sample = p->sample_dead = 0;
+}
+
+/* What comes beyond the end is not counted: it comes again. */
+static bool is_over(const struct zk_jet_pipe *p)
+{
+	return p->enough || p->over;
+}
+
+static enum zk_jet_taken taken(struct zk_jet_pipe *p)
+{
+	if (!is_full(p))
+		return ZK_JET_TAKEN;
+	p->paused = true;
+	return ZK_JET_ENOUGH;
+}
+
+/* A sound event: the position moves behind it. */
+static void arrive(struct zk_jet_pipe *p, const struct zk_jet_event *e,
+                   struct zk_jet_mark *mark)
+{
+	p->mark.order = mark->order;
+	mark->time_us = e->has_time ? e->time_us : 0;
+	mark->cursor = e->has_cursor ? e->cursor : 0;
+	move_mark(p, e);
 }
 
 static enum zk_jet_taken on_event(void *ctx, zk_str json, zk_str message,
@@ -716,35 +739,62 @@ static enum zk_jet_taken on_event(void *ctx, zk_str json, zk_str message,
 	struct zk_jet_event e;
 	enum zk_jet_dead dead;
 
-	if (p->enough || p->over)
-		return ZK_JET_REFUSED; /* beyond the end: not counted, it comes again */
+	if (is_over(p))
+		return ZK_JET_REFUSED;
 	dead = zk_jet_decode(&p->decoder, json, &e);
 	if (dead == ZK_JET_CONTROL) {
 		zk_warn("the host sent an error", "error=%.*s message=%.*s",
 		        ZK_STR_ARG(e.error), ZK_STR_ARG(e.error_message));
 		return ZK_JET_SERVER_ERROR;
 	}
-	if (dead == ZK_JET_ALIVE && is_past(p, &e)) {
+	if (dead == ZK_JET_ALIVE && zk_jet_is_past(&p->conf.until, &e)) {
 		stop_reading(p);
 		return ZK_JET_REFUSED;
 	}
-	p->mark.order = mark->order;
-	p->fig.received++;
-	p->fig.bytes += json.n;
-	count_dead(p);
+	count(p, 1, json.n);
 	if (dead != ZK_JET_ALIVE) {
+		p->mark.order = mark->order;
 		bury(p, dead, message, e.has_cursor ? e.cursor : 0);
-	} else {
-		mark->time_us = e.has_time ? e.time_us : 0;
-		mark->cursor = e.has_cursor ? e.cursor : 0;
-		move_mark(p, &e);
+		return taken(p);
+	}
+	arrive(p, &e, mark);
+	if (zk_jet_filter_passes(p->conf.filter, &e))
 		accept(p, &e,
 		       message.p == json.p && message.n == json.n ? e.raw : message);
-	}
-	if (!is_full(p))
-		return ZK_JET_TAKEN;
-	p->paused = true;
-	return ZK_JET_ENOUGH;
+	else
+		p->fig.filtered++;
+	if (p->conf.hydrator)
+		zk_jet_hydrate_observe(p->conf.hydrator, &e);
+	return taken(p);
+}
+
+static enum zk_jet_taken on_grain(void *ctx, const struct zk_jet_grain *g,
+                                  struct zk_jet_mark *mark)
+{
+	struct zk_jet_pipe *p = ctx;
+
+	if (is_over(p))
+		return ZK_JET_REFUSED;
+	count(p, 1, g->line.n);
+	arrive(p, &g->e, mark);
+	accept(p, &g->e, g->e.raw);
+	return taken(p);
+}
+
+static enum zk_jet_taken on_passed(void *ctx, const struct zk_jet_passed *row,
+                                   uint64_t order)
+{
+	struct zk_jet_pipe *p = ctx;
+
+	if (is_over(p))
+		return ZK_JET_REFUSED;
+	count(p, row->n, row->bytes);
+	p->fig.filtered += row->n;
+	p->mark.order = order;
+	p->mark.cursor = ZK_MAX(p->mark.cursor, row->cursor);
+	p->mark.time_us = ZK_MAX(p->mark.time_us, row->time_us);
+	p->moved = true;
+	return taken(p);
 }
 
 /* ---- other hooks ---- */
@@ -753,8 +803,7 @@ static void on_dead(void *ctx, enum zk_jet_dead why, zk_str bytes)
 {
 	struct zk_jet_pipe *p = ctx;
 
-	p->fig.received++;
-	count_dead(p);
+	count(p, 1, 0);
 	bury(p, why, bytes, 0);
 }
 
@@ -824,6 +873,12 @@ struct zk_jet_source_hooks zk_jet_pipe_hooks(struct zk_jet_pipe *p)
 	return (struct zk_jet_source_hooks){
 		.ctx = p,
 		.on_event = on_event,
+		/* Lookups want to hear of every event, and so does the store. */
+		.sieve = p->conf.fixed_filter && !p->conf.hydrator && !p->conf.store
+		                 ? &p->sieve
+		                 : NULL,
+		.on_passed = on_passed,
+		.on_grain = on_grain,
 		.on_dead = on_dead,
 		.on_overlap = on_overlap,
 		.on_gap = on_gap,

@@ -34,6 +34,7 @@ struct zk_jet_pipe_conf {
 	int64_t linger_ms, retry_max_ms;
 	uint64_t min_free;       /* bytes of free space */
 	bool redelivers;         /* the source may hand the same event over at any time */
+	bool fixed_filter;       /* it does not change: events may be looked at ahead */
 	uint64_t limit;          /* 0 = none */
 	struct zk_jet_pos until; /* NONE = no end */
 	void *ctx;

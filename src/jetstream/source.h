@@ -12,6 +12,7 @@
 #include "jetstream/event.h"
 #include "jetstream/item.h"
 #include "jetstream/position.h"
+#include "jetstream/sieve.h"
 #include "jetstream/store.h"
 
 struct zk_jet_source;
@@ -45,6 +46,15 @@ struct zk_jet_source_hooks {
 	 * event itself, or the upstream payload). Sets *mark to the event's own position; its
 	 * `order` is the source's, rising. */
 	enum zk_jet_taken (*on_event)(void *ctx, zk_str json, zk_str message,
+	                              struct zk_jet_mark *mark);
+	/* NULL, or how events may be looked at ahead of that, on other threads; then these two
+	 * take its place where they can. */
+	const struct zk_jet_sieve_conf *sieve;
+	/* Sound ones that the filter turns away; `order` is that of the last. */
+	enum zk_jet_taken (*on_passed)(void *ctx, const struct zk_jet_passed *p,
+	                               uint64_t order);
+	/* A sound one that the filter lets pass. */
+	enum zk_jet_taken (*on_grain)(void *ctx, const struct zk_jet_grain *g,
 	                              struct zk_jet_mark *mark);
 	/* A frame that is no event. */
 	void (*on_dead)(void *ctx, enum zk_jet_dead why, zk_str bytes);
@@ -96,6 +106,9 @@ struct zk_jet_file_source_conf {
 	const char *path; /* "-" = stdin; .zst, .gz and .db by their content */
 	double pace;      /* by time_us; 0 = full speed, 1 = as it was */
 	uint64_t skip;    /* events to pass over: they are stored already */
+	/* Of a plain file that is looked at ahead; 0 = the usual. */
+	unsigned lanes;
+	size_t piece_bytes;
 };
 
 /* "file:/absolute/path": the name of its position; the caller frees. */

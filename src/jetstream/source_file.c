@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -11,6 +12,7 @@
 #include "base/mem.h"
 #include "codec/ndjson.h"
 #include "codec/press.h"
+#include "jetstream/pieces.h"
 #include "jetstream/source.h"
 #include "rt/input.h"
 #include "rt/lane.h"
@@ -24,6 +26,8 @@
 #define PACKED_MAX (SIZE_MAX / 2)
 #define DB_ROWS    2000
 #define DB_BYTES   (4u << 20)
+
+enum { PIECE_HEAD, PIECE_BODY, PIECE_TAIL };
 
 struct file_source {
 	struct zk_jet_source base;
@@ -50,6 +54,12 @@ struct file_source {
 	struct zk_lane *lane;
 	struct db_job *job;
 	int64_t last_id;
+	/* A plain file whose events may be looked at ahead is read in pieces. */
+	struct zk_jet_pieces *pieces;
+	const struct zk_jet_piece *piece; /* that is taken apart */
+	int part;                         /* of it: PIECE_HEAD, … */
+	size_t grain;
+	bool passed; /* the row before that grain is done with */
 };
 
 struct db_job {
@@ -95,18 +105,24 @@ static bool is_early(struct file_source *s, zk_str line)
 	return true;
 }
 
+/* What became of the events up to number `seen`. */
+static void handed(struct file_source *s, enum zk_jet_taken taken, int64_t time_us)
+{
+	if (taken == ZK_JET_ENOUGH || taken == ZK_JET_REFUSED)
+		s->paused = true;
+	if (taken == ZK_JET_REFUSED)
+		return;
+	s->handed = s->seen;
+	s->time_us = ZK_MAX(s->time_us, time_us);
+}
+
 static void hand_over(struct file_source *s, zk_str line)
 {
 	struct zk_jet_mark mark = { .order = s->seen };
 	enum zk_jet_taken taken =
 	        s->base.hooks.on_event(s->base.hooks.ctx, line, line, &mark);
 
-	if (taken == ZK_JET_ENOUGH || taken == ZK_JET_REFUSED)
-		s->paused = true;
-	if (taken == ZK_JET_REFUSED)
-		return;
-	s->handed = s->seen;
-	s->time_us = ZK_MAX(s->time_us, mark.time_us);
+	handed(s, taken, mark.time_us);
 }
 
 static void take(struct file_source *s, const struct zk_ndjson_line *line)
@@ -156,18 +172,22 @@ static bool drain(struct file_source *s)
 /* ---- files ---- */
 
 /* gzip and zstd are known by their first bytes. */
+static bool is_packed(zk_str head, enum zk_press *ret)
+{
+	bool gzip = zk_str_starts(head, ZK_STR("\x1f\x8b"));
+
+	*ret = gzip ? ZK_PRESS_GZIP : ZK_PRESS_ZSTD;
+	return gzip || zk_str_starts(head, ZK_STR("\x28\xb5\x2f\xfd"));
+}
+
 static int detect(struct file_source *s, zk_str chunk, struct zk_error *err)
 {
 	enum zk_press kind;
 
 	s->begun = true;
-	if (zk_str_starts(chunk, ZK_STR("\x1f\x8b")))
-		kind = ZK_PRESS_GZIP;
-	else if (zk_str_starts(chunk, ZK_STR("\x28\xb5\x2f\xfd")))
-		kind = ZK_PRESS_ZSTD;
-	else
-		return 0;
-	return zk_unpress_new(kind, NULL, PACKED_MAX, &s->unpress, err);
+	return is_packed(chunk, &kind)
+	               ? zk_unpress_new(kind, NULL, PACKED_MAX, &s->unpress, err)
+	               : 0;
 }
 
 static void hold(struct file_source *s)
@@ -224,8 +244,14 @@ static void on_input_end(void *ctx, const struct zk_error *err)
 		wind_up(s);
 }
 
+static bool take_piece(struct file_source *s);
+
 static void go_on(struct file_source *s)
 {
+	if (s->pieces && s->piece && !s->ended && take_piece(s))
+		zk_jet_pieces_next(s->pieces);
+	if (s->pieces && !s->all_read)
+		return;
 	if (s->ended || must_wait(s) || !drain(s) || must_wait(s))
 		return;
 	if (s->all_read) {
@@ -234,6 +260,134 @@ static void go_on(struct file_source *s)
 		s->held = false;
 		zk_input_resume(s->in);
 	}
+}
+
+/* ---- plain files, looked at ahead ---- */
+
+static void take_row(struct file_source *s, const struct zk_jet_passed *row)
+{
+	enum zk_jet_taken taken;
+
+	if (!row->n)
+		return;
+	s->seen += row->n;
+	taken = s->base.hooks.on_passed(s->base.hooks.ctx, row, s->seen);
+	handed(s, taken, row->time_us);
+}
+
+static void take_grain(struct file_source *s, const struct zk_jet_grain *g)
+{
+	struct zk_jet_mark mark = { .order = ++s->seen };
+	enum zk_jet_taken taken;
+
+	if (!g->passes) {
+		hand_over(s, g->line);
+		return;
+	}
+	taken = s->base.hooks.on_grain(s->base.hooks.ctx, g, &mark);
+	handed(s, taken, mark.time_us);
+}
+
+/* False when it has to wait before the end. */
+static bool take_grains(struct file_source *s)
+{
+	const struct zk_jet_sieve *found = s->piece->found;
+
+	while (!must_wait(s) && s->grain <= found->n) {
+		bool last = s->grain == found->n;
+
+		if (!s->passed) {
+			take_row(s, last ? &found->rest : &found->v[s->grain].before);
+			s->passed = true;
+			continue;
+		}
+		if (!last)
+			take_grain(s, &found->v[s->grain]);
+		s->passed = false;
+		s->grain++;
+	}
+	return s->grain > found->n;
+}
+
+/* Its lines wait in `rest`, or its grains are there. */
+static void begin_part(struct file_source *s, int part)
+{
+	const struct zk_jet_piece *p = s->piece;
+
+	s->part = part;
+	s->passed = false;
+	s->grain = part == PIECE_BODY ? 0 : p->found->n + 1;
+	s->rest = part == PIECE_HEAD   ? p->head
+	          : part == PIECE_TAIL ? p->tail
+	                               : ZK_STR_NULL;
+	if (part != PIECE_BODY || s->seen >= s->skip)
+		return;
+	/* An earlier run has stored all of these, or some. */
+	s->grain = p->found->n + 1;
+	if (s->seen + p->found->events <= s->skip)
+		s->seen += p->found->events;
+	else
+		s->rest = p->body;
+}
+
+/* True when it is used up, false when it has to wait. */
+static bool take_piece(struct file_source *s)
+{
+	while (s->part <= PIECE_TAIL) {
+		if (!drain(s) || !take_grains(s) || must_wait(s))
+			return false;
+		if (s->part == PIECE_TAIL)
+			break;
+		begin_part(s, s->part + 1);
+	}
+	s->piece = NULL;
+	return true;
+}
+
+static bool on_piece(void *ctx, const struct zk_jet_piece *piece)
+{
+	struct file_source *s = ctx;
+
+	if (s->ended)
+		return false;
+	s->piece = piece;
+	begin_part(s, PIECE_HEAD);
+	return take_piece(s);
+}
+
+/* A descriptor when it is a regular file of bare lines, else -1. */
+static int open_plain(const char *path)
+{
+	char head[4] = "";
+	enum zk_press kind;
+	struct stat st;
+	int fd = strcmp(path, "-") == 0
+	                 ? -1
+	                 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    pread(fd, head, sizeof(head), 0) >= 0 &&
+	    !is_packed(zk_str_n(head, sizeof(head)), &kind))
+		return fd;
+	(void)close(fd); /* only read */
+	return -1;
+}
+
+static int open_pieces(struct file_source *s, const struct zk_jet_file_source_conf *from,
+                       int fd, struct zk_error *err)
+{
+	struct zk_jet_pieces_conf conf = { .path = from->path,
+		                           .fd = fd,
+		                           .sieve = s->base.hooks.sieve,
+		                           .lanes = from->lanes,
+		                           .piece_bytes = from->piece_bytes,
+		                           .ctx = s,
+		                           .on_piece = on_piece,
+		                           .on_end = on_input_end };
+
+	return zk_jet_pieces_new(s->loop, &conf, &s->pieces, err);
 }
 
 /* ---- store files ---- */
@@ -364,6 +518,7 @@ static void op_free(struct zk_jet_source *b)
 	s->ended = true;
 	s->paused = true;
 	zk_input_close(s->in);
+	zk_jet_pieces_free(s->pieces);
 	zk_lane_stop(s->lane);
 	if (s->job) {
 		zk_buf_done(&s->job->lines);
@@ -420,7 +575,7 @@ int zk_jet_file_source_new(struct zk_loop *loop,
 		                    .ctx = s,
 		                    .on_data = on_data,
 		                    .on_end = on_input_end };
-	int r;
+	int r, fd;
 
 	s->base.ops = &ops;
 	s->base.hooks = *hooks;
@@ -432,8 +587,13 @@ int zk_jet_file_source_new(struct zk_loop *loop,
 	zk_buf_init(&s->out, OUT_MAX);
 	zk_buf_init(&s->late, ZK_JET_EVENT_MAX);
 	s->timer = zk_timer_new(loop, on_due, s);
-	r = is_db(conf->path) ? open_db(s, conf->path, err)
-	                      : zk_input_open(loop, &in, &s->in, err);
+	fd = hooks->sieve && s->pace <= 0 && !is_db(conf->path) ? open_plain(conf->path)
+	                                                        : -1;
+	if (fd >= 0)
+		r = open_pieces(s, conf, fd, err);
+	else
+		r = is_db(conf->path) ? open_db(s, conf->path, err)
+		                      : zk_input_open(loop, &in, &s->in, err);
 	if (r < 0) {
 		op_free(&s->base);
 		return r;

@@ -121,7 +121,7 @@ int zk_jet_live_open(struct zk_jet_store *s, const char *name, bool fresh,
 	char *path = zk_asprintf("%s/%s", s->dir, name);
 	struct zk_db_conf conf = {
 		.path = path,
-		.flags = ZK_DB_CREATE | ZK_DB_NO_AUTO_CHECKPOINT |
+		.flags = ZK_DB_CREATE | ZK_DB_NO_AUTO_CHECKPOINT | ZK_DB_GATHER |
 		         (s->conf.full_durability ? ZK_DB_FULL : 0),
 		.busy_ms = BUSY_MS,
 		.cache_kib = CACHE_KIB,
