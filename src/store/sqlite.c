@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -20,6 +21,7 @@
 #include "base/ban.h"
 
 #define AUTO_CHECKPOINT_PAGES 1000
+#define ORPHAN_TRIES          200 /* of 5 ms each */
 
 /* ---- errors ---------------------------------------------------------------------------- */
 
@@ -467,16 +469,21 @@ void zk_db_on_wal(struct zk_db *db, void (*fn)(void *ctx, int pages), void *ctx)
 
 /* ---- lock files ------------------------------------------------------------------------ */
 
-static int fail_held(int fd, const char *path, struct zk_error *err)
+/* False when the holder has not written its number yet, or cleared it a moment ago. */
+static bool read_holder(int fd, uint64_t *pid)
 {
 	char text[24] = "";
-	uint64_t pid = 0;
-	struct zk_error ignored;
 	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-	zk_str s = zk_str_trim(zk_str_n(text, n > 0 ? (size_t)n : 0));
 
-	/* The holder has not written its number yet, or cleared it a moment ago. */
-	if (zk_parse_u64(s, &pid, &ignored) < 0)
+	return zk_str_u64(zk_str_trim(zk_str_n(text, n > 0 ? (size_t)n : 0)), pid) &&
+	       *pid > 0 && *pid <= INT32_MAX;
+}
+
+static int fail_held(int fd, const char *path, struct zk_error *err)
+{
+	uint64_t pid = 0;
+
+	if (!read_holder(fd, &pid))
 		(void)zk_fail(err, ZK_E_STORE_LOCKED, "'%s' is held by another process",
 		              path);
 	else
@@ -486,9 +493,37 @@ static int fail_held(int fd, const char *path, struct zk_error *err)
 	return -(int)err->code;
 }
 
+/* The lock outlives a holder that was killed while it started a child, until that child has become
+ * another program: a moment. */
+static bool is_orphaned(int fd)
+{
+	uint64_t pid;
+
+	return read_holder(fd, &pid) && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
+/* 0, or what fcntl failed with. */
+static int take_lock(int fd)
+{
+	static const struct timespec moment = { .tv_nsec = 5000000 };
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	for (unsigned i = 0;; i++) {
+		/* Of the open file, not of the process: it also holds against a second opener
+		 * in here. */
+		if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
+			return 0;
+		int errnum = errno;
+
+		if ((errnum != EAGAIN && errnum != EACCES) || i == ORPHAN_TRIES ||
+		    !is_orphaned(fd))
+			return errnum;
+		(void)nanosleep(&moment, NULL);
+	}
+}
+
 int zk_lock_file(const char *path, int *ret_fd, struct zk_error *err)
 {
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char *name = zk_asprintf("%s.lock", path);
 	int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int errnum = errno;
@@ -499,11 +534,11 @@ int zk_lock_file(const char *path, int *ret_fd, struct zk_error *err)
 		return -(int)err->code;
 	}
 	free(name);
-	/* Of the open file, not of the process: it also holds against a second opener in here. */
-	if (fcntl(fd, F_OFD_SETLK, &whole) < 0) {
-		bool held = errno == EAGAIN || errno == EACCES;
+	errnum = take_lock(fd);
+	if (errnum) {
+		bool held = errnum == EAGAIN || errnum == EACCES;
 		int r = held ? fail_held(fd, path, err)
-		             : zk_fail_errno(err, ZK_E_SYSTEM, errno,
+		             : zk_fail_errno(err, ZK_E_SYSTEM, errnum,
 		                             "cannot lock '%s.lock'", path);
 
 		(void)close(fd);

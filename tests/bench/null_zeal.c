@@ -1,5 +1,7 @@
 /* A Zeal server that does nothing: the other side of `scripts/bench zeal`. It reads requests of
- * HTTP/1.1, counts the events of a body, answers 200. Prints its port; ends with its stdin.
+ * HTTP/1.1, counts the events of a body, answers 200. Prints its port; ends with its stdin, and
+ * prints then the 99th percentile, in microseconds, of how long an answer had to wait for the next
+ * request on its connection: what the client itself took for one, and the way there and back.
  * Layer: tests. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -14,19 +16,43 @@
 #include <unistd.h>
 
 #include "base/attr.h"
+#include "base/clock.h"
 #include "base/ban.h"
 
 #define MAX_PEERS 64
 #define ROOM      ((size_t)16 << 20)
+#define MAX_GAPS  ((size_t)1 << 20)
 
 struct peer {
 	int fd;
 	char *buf;
 	size_t n;
+	int64_t answered_us; /* 0 = never */
 };
 
 static struct peer peers[MAX_PEERS];
 static size_t n_peers;
+static int64_t gaps[MAX_GAPS];
+static size_t n_gaps;
+
+static void note_gap(const struct peer *p)
+{
+	if (p->answered_us && n_gaps < MAX_GAPS)
+		gaps[n_gaps++] = zk_mono_us() - p->answered_us;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void print_gaps(void)
+{
+	qsort(gaps, n_gaps, sizeof(*gaps), by_size);
+	(void)printf("%lld\n", n_gaps ? (long long)gaps[n_gaps * 99 / 100] : 0);
+}
 
 /* Events as zk and the baseline write them. */
 static size_t count_events(const char *p, size_t n)
@@ -100,7 +126,9 @@ static bool serve(struct peer *p)
 		body = content_length(p->buf, end + 2);
 		if (p->n < head + body)
 			return true;
+		note_gap(p);
 		answer(p->fd, p->buf, p->buf + head, body);
+		p->answered_us = zk_mono_us();
 		memmove(p->buf, p->buf + head + body, p->n - head - body);
 		p->n -= head + body;
 	}
@@ -130,6 +158,7 @@ static void take_peer(int fd)
 	(void)setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	peers[n_peers].fd = peer;
 	peers[n_peers].n = 0;
+	peers[n_peers].answered_us = 0;
 	peers[n_peers].buf = malloc(ROOM);
 	if (!peers[n_peers++].buf)
 		exit(1);
@@ -146,8 +175,10 @@ int main(void)
 
 		for (size_t i = 0; i < n; i++)
 			v[i + 2] = (struct pollfd){ .fd = peers[i].fd, .events = POLLIN };
-		if (poll(v, n + 2, -1) < 0 || v[1].revents)
+		if (poll(v, n + 2, -1) < 0 || v[1].revents) {
+			print_gaps();
 			return 0;
+		}
 		for (size_t i = n; i-- > 0;) {
 			if (!v[i + 2].revents || serve(&peers[i]))
 				continue;

@@ -22,7 +22,7 @@ vars=(
 	PYTHONPATH="$here" PYTHONDONTWRITEBYTECODE=1
 	ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$dir/san:quarantine_size_mb=16:detect_stack_use_after_return=1:strict_string_checks=1:exitcode=86"
 	UBSAN_OPTIONS="${UBSAN_OPTIONS:+$UBSAN_OPTIONS:}log_path=$dir/san:print_stacktrace=1"
-	LSAN_OPTIONS="${LSAN_OPTIONS:+$LSAN_OPTIONS:}exitcode=86"
+	LSAN_OPTIONS="${LSAN_OPTIONS:+$LSAN_OPTIONS:}exitcode=86:print_suppressions=0:suppressions=$here/lsan.supp"
 	TSAN_OPTIONS="${TSAN_OPTIONS:+$TSAN_OPTIONS:}log_path=$dir/san:halt_on_error=0:second_deadlock_stack=1:exitcode=86"
 )
 while IFS='=' read -r name _; do

@@ -726,6 +726,32 @@ Test(sqlite, one_holds_the_lock_file)
 	zk_unlock_file(-1);
 }
 
+/* Takes the lock, and is gone while a child of its own has not let go of it. */
+static int lock_and_leave(void)
+{
+	static const struct timespec moment = { .tv_nsec = 50000000 };
+	struct zk_error err = { 0 };
+	int fd = -1;
+
+	if (zk_lock_file(file, &fd, &err) < 0)
+		return 1;
+	if (fork() == 0) {
+		(void)nanosleep(&moment, NULL);
+		_exit(0);
+	}
+	return 0;
+}
+
+Test(sqlite, a_lock_that_outlives_its_holder_for_a_moment)
+{
+	struct zk_error err = { 0 };
+	int fd = -1;
+
+	cr_assert_eq(in_child(lock_and_leave), 0);
+	cr_expect_eq(zk_lock_file(file, &fd, &err), 0, "%s", err.msg);
+	zk_unlock_file(fd);
+}
+
 Test(sqlite, a_lock_file_that_is_a_link_is_refused)
 {
 	struct zk_error err = { 0 };
