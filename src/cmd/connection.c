@@ -200,11 +200,7 @@ const struct zk_cmd zk_cmd_connection_add = {
 	            "zk connection add wf_1 - < connections.ndjson",
 	.output = "a row per connection: id, from, to, status",
 	.exits = "0 added · 69 no such node, or connected already · 75 · 76 · 77",
-	.see = "man zk-workflow",
-	.groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS,
-	.opts = rows,
-	.opts_size = sizeof(struct conn_opts),
-	.conf = "zeal",
+	GRAPH_CMD(rows, struct conn_opts),
 	.run = add_run,
 };
 
@@ -270,11 +266,7 @@ const struct zk_cmd zk_cmd_connection_delete = {
 	.examples = "zk connection delete wf_1 node-1.out node-2.in",
 	.output = "a row: id, status",
 	.exits = "0 deleted · 69 there is none · 75 · 76 · 77",
-	.see = "man zk-workflow",
-	.groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS,
-	.opts = rows,
-	.opts_size = sizeof(struct conn_opts),
-	.conf = "zeal",
+	GRAPH_CMD(rows, struct conn_opts),
 	.flags = ZK_CMD_DESTRUCTIVE,
 	.run = delete_run,
 };
@@ -322,11 +314,7 @@ const struct zk_cmd zk_cmd_connection_list = {
 	.examples = "zk connection list wf_1 --format '{from} -> {to}'",
 	.output = "a row per connection: id, from, to, state",
 	.exits = "0 · 69 no such workflow · 75 · 77",
-	.see = "man zk-workflow",
-	.groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS,
-	.opts = rows,
-	.opts_size = sizeof(struct conn_opts),
-	.conf = "zeal",
+	GRAPH_CMD(rows, struct conn_opts),
 	.flags = ZK_CMD_READER,
 	.run = list_run,
 };

@@ -19,8 +19,7 @@ struct emit_opts {
 	struct events_opts events;
 	const char *node, *graph, *metadata;
 	struct zk_strlist data;
-	bool wait, fail_fast;
-	uint64_t window;
+	struct events_send_opts send;
 };
 
 struct emit {
@@ -66,7 +65,7 @@ static void on_line(void *ctx, const char *file, const struct zk_ndjson_line *li
 		ZK_IGNORE(push(e, line->text, line->number, &room, &err) < 0);
 	if (err.code) {
 		events_send_reject(e->send, line->number, &err);
-		if (e->o->fail_fast) {
+		if (e->o->send.fail_fast) {
 			ZK_IGNORE(zk_wrap(&err, "line %llu",
 			                  (unsigned long long)line->number) < 0);
 			zk_lines_pause(e->lines);
@@ -178,9 +177,9 @@ static int emit_run(struct zk_app *app, void *opts, int argc, char **argv,
 	bool lines = argc == 0 || strcmp(argv[0], "-") == 0;
 	struct emit e = { .app = app, .o = o };
 	struct events_send_conf conf = { .opts = &o->events,
-		                         .window = o->window,
+		                         .window = o->send.window,
 		                         /* The window needs acknowledgements anyway. */
-		                         .wait = o->wait || lines,
+		                         .wait = o->send.wait || lines,
 		                         .rated = true,
 		                         .unit = "events",
 		                         .ctx = &e,
@@ -232,25 +231,7 @@ static const struct zk_opt emit_rows[] = {
 	  OFF(metadata),
 	  .flags = ZK_OPT_NO_CONF,
 	  .help = "metadata of the event" },
-	{ .type = ZK_OPT_BOOL,
-	  .name = "wait",
-	  OFF(wait),
-	  .flags = ZK_OPT_NO_CONF,
-	  .help = "until the server acknowledged it; always so for -" },
-	{ .type = ZK_OPT_UINT,
-	  .name = "window",
-	  .conf = "events.window",
-	  .meta = "N",
-	  .def = "256",
-	  .min = 1,
-	  .max = 1000000,
-	  OFF(window),
-	  .help = "events on their way at once" },
-	{ .type = ZK_OPT_BOOL,
-	  .name = "fail-fast",
-	  OFF(fail_fast),
-	  .flags = ZK_OPT_NO_CONF,
-	  .help = "stop at the first event that cannot be sent" },
+	EVENTS_SEND_ROWS(struct emit_opts, "events", "event"),
 	ZEAL_ROWS,
 	ZK_OPT_END,
 };

@@ -16,6 +16,32 @@
 
 struct events_send;
 
+/* How a command sends: a member `send` of its options, and the rows that fill it. */
+struct events_send_opts {
+	bool wait, fail_fast;
+	uint64_t window;
+};
+#define EVENTS_SEND_ROWS(type_, records_, record_)                               \
+	{ .type = ZK_OPT_BOOL,                                                   \
+	  .name = "wait",                                                        \
+	  .off = offsetof(type_, send.wait),                                     \
+	  .flags = ZK_OPT_NO_CONF,                                               \
+	  .help = "until the server acknowledged it; always so for -" },         \
+	        { .type = ZK_OPT_UINT,                                           \
+		  .name = "window",                                              \
+		  .conf = "events.window",                                       \
+		  .meta = "N",                                                   \
+		  .def = "256",                                                  \
+		  .min = 1,                                                      \
+		  .max = 1000000,                                                \
+		  .off = offsetof(type_, send.window),                           \
+		  .help = records_ " on their way at once" },                    \
+	{                                                                        \
+		.type = ZK_OPT_BOOL, .name = "fail-fast",                        \
+		.off = offsetof(type_, send.fail_fast), .flags = ZK_OPT_NO_CONF, \
+		.help = "stop at the first " record_ " that cannot be sent"      \
+	}
+
 struct events_send_conf {
 	const struct events_opts *opts;
 	uint64_t window;  /* events not yet acknowledged at once */

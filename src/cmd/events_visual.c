@@ -28,9 +28,8 @@ static const char *const states[] = { "idle",    "pending", "running",
 
 struct visual_opts {
 	struct events_opts events;
-	bool wait, fail_fast;
+	struct events_send_opts send;
 	int64_t debounce_ms;
-	uint64_t window;
 };
 
 /* What waits for an element: the last value of each member, raw. */
@@ -249,7 +248,7 @@ static void on_line(void *ctx, const char *file, const struct zk_ndjson_line *li
 	if (add(v, line->text, &err) == 0)
 		return;
 	events_send_reject(v->send, line->number, &err);
-	if (v->o->fail_fast) {
+	if (v->o->send.fail_fast) {
 		zk_lines_pause(v->lines);
 		events_send_fail(v->send, &err);
 	}
@@ -338,8 +337,8 @@ static int visual_run(struct zk_app *app, void *opts, int argc, char **argv,
 	const struct visual_opts *o = opts;
 	struct visual v = { .app = app, .o = o };
 	struct events_send_conf conf = { .opts = &o->events,
-		                         .window = o->window,
-		                         .wait = o->wait || argc == 0 ||
+		                         .window = o->send.window,
+		                         .wait = o->send.wait || argc == 0 ||
 		                                 strcmp(argv[0], "-") == 0,
 		                         .unit = "updates",
 		                         .ctx = &v,
@@ -379,25 +378,7 @@ static const struct zk_opt visual_rows[] = {
 	  .text = "The last value of each member counts. A change of the state is sent "
 	          "at "
 	          "once, and so are 200 elements." },
-	{ .type = ZK_OPT_BOOL,
-	  .name = "wait",
-	  OFF(wait),
-	  .flags = ZK_OPT_NO_CONF,
-	  .help = "until the server acknowledged it; always so for -" },
-	{ .type = ZK_OPT_UINT,
-	  .name = "window",
-	  .conf = "events.window",
-	  .meta = "N",
-	  .def = "256",
-	  .min = 1,
-	  .max = 1000000,
-	  OFF(window),
-	  .help = "updates on their way at once" },
-	{ .type = ZK_OPT_BOOL,
-	  .name = "fail-fast",
-	  OFF(fail_fast),
-	  .flags = ZK_OPT_NO_CONF,
-	  .help = "stop at the first element that cannot be sent" },
+	EVENTS_SEND_ROWS(struct visual_opts, "updates", "element"),
 	ZEAL_ROWS,
 	ZK_OPT_END,
 };

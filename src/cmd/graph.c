@@ -88,6 +88,7 @@ int graph_run(struct zk_app *app, struct graph_opts *o, const struct graph_verb 
 	o->zeal.verify |= v->reads;
 	r = graph_open(app, &o->zeal, argv[0], o->graph, &c, err);
 	c.opts = o;
+	c.part = v->part;
 	if (r == 0)
 		r = graph_begin(&c, v->shape, err);
 	if (r == 0)
@@ -116,9 +117,10 @@ int graph_must_exist(const struct graph_cmd *c, const struct graph_part *part,
 	               part->noun, id, ZK_STR_ARG(c->g.workflow));
 }
 
-int graph_delete(struct graph_cmd *c, const struct graph_part *part, char *const *ids,
-                 int n, struct zk_error *err)
+int graph_delete(struct graph_cmd *c, int n, char **ids, struct zk_error *err)
 {
+	const struct graph_part *part = c->part;
+
 	for (int i = 0; i < n; i++)
 		if (graph_must_exist(c, part, ids[i], err) < 0)
 			return -(int)err->code;

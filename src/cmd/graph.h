@@ -7,6 +7,7 @@
 #include "rt/out.h"
 #include "zip/graph.h"
 
+struct graph_part;
 struct zk_node;
 
 /* Follows struct zeal_opts in the struct of a command. */
@@ -25,6 +26,7 @@ struct graph_cmd {
 	bool begun;       /* rows may be written */
 	bool dry_run;     /* look, write nothing, say "would be …" */
 	const void *opts; /* of a command that graph_run runs */
+	const struct graph_part *part;
 };
 
 /* ---- commands on the parts of a graph: node, connection, group ---- */
@@ -35,9 +37,14 @@ struct graph_opts {
 	const char *graph;
 };
 #define GRAPH_ROWS ZEAL_ROWS, GRAPH_ROW(struct graph_opts, graph)
+/* What the rows of the command table have in common. */
+#define GRAPH_CMD(rows_, type_)                                           \
+	.see = "man zk-workflow", .groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS, \
+	.opts = (rows_), .opts_size = sizeof(type_), .conf = "zeal"
 
 struct graph_verb {
 	const struct zk_out_shape *shape;
+	const struct graph_part *part; /* for graph_delete, NULL = not needed */
 	bool reads; /* the state is needed, whatever --no-verify says */
 	/* The arguments are those behind the workflow. */
 	int (*work)(struct graph_cmd *c, int argc, char **argv, struct zk_error *err);
@@ -56,9 +63,9 @@ struct graph_part {
 /* The server answers 200 for what does not exist: 0, or -ZK_E_NOT_FOUND. */
 int graph_must_exist(const struct graph_cmd *c, const struct graph_part *part,
                      const char *id, struct zk_error *err) ZK_MUST_USE;
-/* Looks for all of them, then deletes one after the other, a row for each. */
-int graph_delete(struct graph_cmd *c, const struct graph_part *part, char *const *ids,
-                 int n, struct zk_error *err) ZK_MUST_USE;
+/* The work of a verb: looks for all of them, then deletes one after the other, a row for each. */
+int graph_delete(struct graph_cmd *c, int n, char **ids,
+                 struct zk_error *err) ZK_MUST_USE;
 
 /* The element of a list of the state with this id, or NULL. */
 const struct zk_node *graph_find(const struct zk_node *first, zk_str id);

@@ -134,11 +134,7 @@ const struct zk_cmd zk_cmd_group_add = {
 	.examples = "zk group add wf_1 Intake node-1 node-2 --color '#2563eb'",
 	.output = "a row: id, title, status",
 	.exits = "0 added · 69 no such workflow or node · 75 · 76 · 77",
-	.see = "man zk-workflow",
-	.groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS,
-	.opts = add_rows,
-	.opts_size = sizeof(struct group_opts),
-	.conf = "zeal",
+	GRAPH_CMD(add_rows, struct group_opts),
 	.run = add_run,
 };
 
@@ -219,23 +215,16 @@ const struct zk_cmd zk_cmd_group_update = {
 	.examples = "zk group update wf_1 group-1 --title 'Intake v2'",
 	.output = "a row: id (the new one), status",
 	.exits = "0 updated · 69 no such group or node · 75 · 76 · 77",
-	.see = "man zk-workflow",
-	.groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS,
-	.opts = update_rows,
-	.opts_size = sizeof(struct group_opts),
-	.conf = "zeal",
+	GRAPH_CMD(update_rows, struct group_opts),
 	.run = update_run,
 };
-
-static int delete_some(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
-{
-	return graph_delete(c, &part, argv, argc, err);
-}
 
 static int delete_run(struct zk_app *app, void *opts, int argc, char **argv,
                       struct zk_error *err)
 {
-	static const struct graph_verb verb = { .shape = &shape, .work = delete_some };
+	static const struct graph_verb verb = { .shape = &shape,
+		                                .part = &part,
+		                                .work = graph_delete };
 
 	return graph_run(app, opts, &verb, argc, argv, err);
 }
@@ -249,11 +238,7 @@ const struct zk_cmd zk_cmd_group_delete = {
 	.examples = "zk group delete wf_1 group-1",
 	.output = "a row per group: id, status",
 	.exits = "0 deleted · 69 there is none · 75 · 76 · 77",
-	.see = "man zk-workflow",
-	.groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS,
-	.opts = plain_rows,
-	.opts_size = sizeof(struct group_opts),
-	.conf = "zeal",
+	GRAPH_CMD(plain_rows, struct group_opts),
 	.flags = ZK_CMD_DESTRUCTIVE,
 	.run = delete_run,
 };
@@ -299,11 +284,7 @@ const struct zk_cmd zk_cmd_group_list = {
 	.examples = "zk group list wf_1",
 	.output = "a row per group: id, title, color, nodes",
 	.exits = "0 · 69 no such workflow · 75 · 77",
-	.see = "man zk-workflow",
-	.groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS,
-	.opts = plain_rows,
-	.opts_size = sizeof(struct group_opts),
-	.conf = "zeal",
+	GRAPH_CMD(plain_rows, struct group_opts),
 	.flags = ZK_CMD_READER,
 	.run = list_run,
 };

@@ -167,11 +167,7 @@ const struct zk_cmd zk_cmd_node_add = {
 	        "zk node add wf_1 - < nodes.ndjson",
 	.output = "a row per node: id, template, x, y, status",
 	.exits = "0 added · 69 no such workflow · 75 · 76 · 77",
-	.see = "man zk-workflow",
-	.groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS,
-	.opts = add_rows,
-	.opts_size = sizeof(struct node_opts),
-	.conf = "zeal",
+	GRAPH_CMD(add_rows, struct node_opts),
 	.run = add_run,
 };
 
@@ -215,11 +211,7 @@ const struct zk_cmd zk_cmd_node_set = {
 	.examples = "zk node set wf_1 node-1 delimiter=';' skip:=2",
 	.output = "a row: id, status",
 	.exits = "0 set · 69 no such workflow or node · 75 · 76 · 77",
-	.see = "man zk-workflow",
-	.groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS,
-	.opts = plain_rows,
-	.opts_size = sizeof(struct node_opts),
-	.conf = "zeal",
+	GRAPH_CMD(plain_rows, struct node_opts),
 	.run = set_run,
 };
 
@@ -260,25 +252,18 @@ const struct zk_cmd zk_cmd_node_move = {
 	.examples = "zk node move wf_1 node-1 320,120",
 	.output = "a row: id, status",
 	.exits = "0 moved · 69 no such workflow or node · 75 · 76 · 77",
-	.see = "man zk-workflow",
-	.groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS,
-	.opts = plain_rows,
-	.opts_size = sizeof(struct node_opts),
-	.conf = "zeal",
+	GRAPH_CMD(plain_rows, struct node_opts),
 	.run = move_run,
 };
 
 /* ---- delete ---- */
 
-static int delete_some(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
-{
-	return graph_delete(c, &part, argv, argc, err);
-}
-
 static int delete_run(struct zk_app *app, void *opts, int argc, char **argv,
                       struct zk_error *err)
 {
-	static const struct graph_verb verb = { .shape = &shape, .work = delete_some };
+	static const struct graph_verb verb = { .shape = &shape,
+		                                .part = &part,
+		                                .work = graph_delete };
 
 	return graph_run(app, opts, &verb, argc, argv, err);
 }
@@ -292,11 +277,7 @@ const struct zk_cmd zk_cmd_node_delete = {
 	.examples = "zk node delete wf_1 node-1 node-2",
 	.output = "a row per node: id, status",
 	.exits = "0 deleted · 69 no such workflow or node · 75 · 76 · 77",
-	.see = "man zk-workflow",
-	.groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS,
-	.opts = plain_rows,
-	.opts_size = sizeof(struct node_opts),
-	.conf = "zeal",
+	GRAPH_CMD(plain_rows, struct node_opts),
 	.flags = ZK_CMD_DESTRUCTIVE,
 	.run = delete_run,
 };
@@ -367,11 +348,7 @@ const struct zk_cmd zk_cmd_node_list = {
 	            "zk node list wf_1 --where 'template=acme/* && properties.skip>1'",
 	.output = "a row per node: id, template, x, y, key, properties",
 	.exits = "0 · 1 none with --exit-status · 69 no such workflow · 75 · 77",
-	.see = "man zk-workflow",
-	.groups = ZK_OPTS_OUTPUT | ZEAL_GROUPS,
-	.opts = list_rows,
-	.opts_size = sizeof(struct node_opts),
-	.conf = "zeal",
+	GRAPH_CMD(list_rows, struct node_opts),
 	.flags = ZK_CMD_READER,
 	.run = list_run,
 };

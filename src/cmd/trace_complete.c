@@ -58,21 +58,10 @@ static int push_error(struct zeal *z, const struct complete_opts *o, const char 
 	struct zk_jwrite w;
 
 	zk_buf_init(&b, 1 << 20);
-	zk_jwrite_init(&w, &b);
-	zk_jw_obj(&w);
-	zk_jw_key(&w, "timestamp");
-	zk_jw_i64(&w, zk_wall_us() / 1000);
-	zk_jw_key(&w, "nodeId");
-	zk_jw_cstr(&w, trace_node(o->node, "shell"));
-	zk_jw_key(&w, "eventType");
-	zk_jw_cstr(&w, "error");
+	trace_event_begin(&w, &b, trace_node(o->node, "shell"), NULL, "error");
 	zk_jw_key(&w, "data");
 	zk_jw_raw(&w, ZK_STR("{\"size\":0,\"type\":\"text/plain\"}"));
-	zk_jw_key(&w, "error");
-	zk_jw_obj(&w);
-	zk_jw_key(&w, "message");
-	zk_jw_cstr(&w, o->error);
-	zk_jw_obj_end(&w);
+	trace_event_error(&w, o->error);
 	zk_jw_obj_end(&w);
 	struct trace_emit *e = trace_emit_new(z, session);
 	int r = trace_emit_event(e, zk_buf_str(&b), err);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/spool_cmd.h"
+#include "codec/jwrite.h"
 #include "rt/loop.h"
 #include "zip/trace_event.h"
 #include "zip/trace_push.h"
@@ -79,6 +80,32 @@ static void on_idle(void *ctx)
 	struct trace_emit *e = ctx;
 
 	e->idle = true;
+}
+
+void trace_event_begin(struct zk_jwrite *w, struct zk_buf *b, const char *node,
+                       const char *port, const char *type)
+{
+	zk_jwrite_init(w, b);
+	zk_jw_obj(w);
+	zk_jw_key(w, "timestamp");
+	zk_jw_i64(w, zk_wall_us() / 1000);
+	zk_jw_key(w, "nodeId");
+	zk_jw_cstr(w, node);
+	if (port) {
+		zk_jw_key(w, "portId");
+		zk_jw_cstr(w, port);
+	}
+	zk_jw_key(w, "eventType");
+	zk_jw_cstr(w, type);
+}
+
+void trace_event_error(struct zk_jwrite *w, const char *text)
+{
+	zk_jw_key(w, "error");
+	zk_jw_obj(w);
+	zk_jw_key(w, "message");
+	zk_jw_cstr(w, text);
+	zk_jw_obj_end(w);
 }
 
 struct trace_emit *trace_emit_new(struct zeal *z, const char *session)

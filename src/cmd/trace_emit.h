@@ -13,6 +13,15 @@
 #include "cmd/trace.h"
 
 struct trace_emit;
+struct zk_buf;
+struct zk_jwrite;
+
+/* Begins an event of now in `b`: timestamp, nodeId, portId (NULL = none), eventType. Other members
+ * follow, and the end of the object. */
+void trace_event_begin(struct zk_jwrite *w, struct zk_buf *b, const char *node,
+                       const char *port, const char *type);
+/* "error": {"message": text} */
+void trace_event_error(struct zk_jwrite *w, const char *text);
 
 /* Events into `session` (borrowed), which may be a local one. Opens nothing yet. */
 struct trace_emit *trace_emit_new(struct zeal *z, const char *session);

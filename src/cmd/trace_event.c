@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "cmd/cmds.h"
 #include "cmd/trace_emit.h"
 #include "codec/jscan.h"
@@ -90,30 +89,15 @@ static void build(const struct event_opts *o, zk_str data, struct zk_buf *b)
 {
 	struct zk_jwrite w;
 
-	zk_jwrite_init(&w, b);
-	zk_jw_obj(&w);
-	zk_jw_key(&w, "timestamp");
-	zk_jw_i64(&w, zk_wall_us() / 1000);
-	zk_jw_key(&w, "nodeId");
-	zk_jw_cstr(&w, trace_node(o->node, "shell"));
-	if (o->port) {
-		zk_jw_key(&w, "portId");
-		zk_jw_cstr(&w, o->port);
-	}
-	zk_jw_key(&w, "eventType");
-	zk_jw_cstr(&w, o->error ? "error" : types[o->type]);
+	trace_event_begin(&w, b, trace_node(o->node, "shell"), o->port,
+	                  o->error ? "error" : types[o->type]);
 	put_data(&w, o, data);
 	if (o->duration_ms) {
 		zk_jw_key(&w, "duration");
 		zk_jw_i64(&w, o->duration_ms);
 	}
-	if (o->error) {
-		zk_jw_key(&w, "error");
-		zk_jw_obj(&w);
-		zk_jw_key(&w, "message");
-		zk_jw_cstr(&w, o->error);
-		zk_jw_obj_end(&w);
-	}
+	if (o->error)
+		trace_event_error(&w, o->error);
 	zk_jw_obj_end(&w);
 }
 

@@ -2,6 +2,7 @@
  * Layer: cmd. specs/zeal-zip.md §6.8. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -9,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/cmds.h"
 #include "cmd/trace_emit.h"
@@ -57,14 +57,7 @@ static void begin_event(struct exec *x, struct zk_jwrite *w, struct zk_buf *b,
                         const char *type)
 {
 	zk_buf_init(b, MAX_EVENT);
-	zk_jwrite_init(w, b);
-	zk_jw_obj(w);
-	zk_jw_key(w, "timestamp");
-	zk_jw_i64(w, zk_wall_us() / 1000);
-	zk_jw_key(w, "nodeId");
-	zk_jw_cstr(w, x->node);
-	zk_jw_key(w, "eventType");
-	zk_jw_cstr(w, type);
+	trace_event_begin(w, b, x->node, NULL, type);
 }
 
 static void put_parent(struct exec *x, struct zk_jwrite *w)
@@ -193,12 +186,12 @@ static void tell_end(struct exec *x)
 	zk_jw_obj_end(&w);
 	zk_jw_obj_end(&w);
 	if (x->status) {
-		zk_jw_key(&w, "error");
-		zk_jw_obj(&w);
-		zk_jw_key(&w, "message");
-		zk_jw_printf(&w, x->signal ? "killed by signal %d" : "exit status %d",
-		             x->signal ? x->signal : x->status);
-		zk_jw_obj_end(&w);
+		char text[40];
+
+		(void)snprintf(text, sizeof(text),
+		               x->signal ? "killed by signal %d" : "exit status %d",
+		               x->signal ? x->signal : x->status);
+		trace_event_error(&w, text);
 	}
 	zk_jw_obj_end(&w);
 	give(x, &b);

@@ -50,6 +50,13 @@ struct zk_zip_link_ops {
 	void (*free)(struct zk_zip_link *l);
 };
 
+/* The table of a kind whose functions have these names. */
+#define ZK_ZIP_LINK_OPS                                                  \
+	{                                                                \
+		.send = op_send, .pause = op_pause, .unsent = op_unsent, \
+		.opened = op_opened, .close = op_close, .free = op_free  \
+	}
+
 /* First member of each kind. */
 struct zk_zip_link {
 	const struct zk_zip_link_ops *ops;

@@ -259,14 +259,7 @@ static void op_free(struct zk_zip_link *b)
 	free(l);
 }
 
-static const struct zk_zip_link_ops ops = {
-	.send = op_send,
-	.pause = op_pause,
-	.unsent = op_unsent,
-	.opened = op_opened,
-	.close = op_close,
-	.free = op_free,
-};
+static const struct zk_zip_link_ops ops = ZK_ZIP_LINK_OPS;
 
 int zk_zip_link_upgrade(const struct zk_zip_link_conf *conf, struct zk_zip_link **ret,
                         struct zk_error *err)

@@ -19,6 +19,7 @@ stretches every deadline, for valgrind and slow machines. TEST_SEED repeats a ru
 
 import base64
 import contextlib
+import ctypes
 import hashlib
 import hmac
 import json
@@ -123,6 +124,28 @@ def tmp():
     folder = tempfile.mkdtemp(prefix="t")
     _folders.append(folder)
     return folder
+
+
+class SmallDisk:
+    """A file system of `size` ("3m") at a fresh folder, until the end of the `with` block; `folder`
+    is None where mounting is not allowed."""
+
+    def __init__(self, size):
+        self.folder = tmp()
+        libc = ctypes.CDLL(None, use_errno=True)
+        if os.geteuid() or libc.mount(b"none", self.folder.encode(), b"tmpfs", 0,
+                                      f"size={size}".encode()):
+            self.folder = None
+
+    def grow(self, size):
+        subprocess.run(["mount", "-o", f"remount,size={size}", self.folder], check=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if self.folder:
+            subprocess.run(["umount", "-l", self.folder], check=False)
 
 
 def write(path, data, mode=0o600):

@@ -557,4 +557,25 @@ def test_receipts_and_disk_full():
         zkt.equal((runs, whole), ([0, 0], [True, True]), "--resume FILE finds the rest in the file")
 
 
+def test_full_file_system():
+    """The spool on a file system without room: what it took is kept, the rest is found again."""
+    with zkt.SmallDisk("640k") as disk, zeal.Server("as-built") as s:
+        if not disk.folder:
+            zkt.skip("disk full", "needs the right to mount a small file system")
+            return
+        spool = disk.folder + "/spool"
+        s.faults([{"on": EVENTS, "at": list(range(3, 99)), "do": "status", "status": 503, "body": "{}"}])
+        r = s.zk("trace", "push", E5000, "-w", "wf", "--retries", "0", "--spool", spool)
+        zkt.equal(r.status, 74, "a full disk fails aloud", r.err)
+        zkt.matches("free some space", r.err, "and zk says how to mend it")
+        s.faults([])
+        r = s.zk("trace", "push", E5000, "--resume", "--spool", spool)
+        got = marks(s.state()["sessions"][-1]["events"])
+        if r.status:  # there may be no room for what was kept to be marked as sent
+            disk.grow("30m")
+            r = s.zk("trace", "push", E5000, "--resume", "--spool", spool)
+            got = marks(s.state()["sessions"][-1]["events"])
+        zkt.equal((r.status, got), (0, list(range(5000))), "once there is room, all 5000 are there", r.err)
+
+
 zkt.main()
