@@ -357,10 +357,8 @@ static int start(struct zk_conn *c, struct zk_error *err)
 	zk_url_origin(&c->url, &origin);
 	c->origin = zk_buf_take(&origin);
 	c->is_tls = strcmp(c->url.scheme, "https") == 0;
-	if (c->alpn && c->is_tls && need_openssl(err) < 0)
-		return -(int)err->code;
-	c->pool = zk_net_pool(c->net, ZK_POOL_CONNECT, err);
-	if (!c->pool)
+	c->pool = zk_net_pool(c->net, ZK_POOL_CONNECT, err); /* opens libcurl */
+	if (!c->pool || (c->alpn && c->is_tls && need_openssl(err) < 0))
 		return -(int)err->code;
 	c->easy = (zk_curl.curl_easy_init)();
 	if (!c->easy)
