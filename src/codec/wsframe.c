@@ -14,9 +14,9 @@
 #define OP   0x0f
 #define MASK 0x80
 
-void zk_wsframe_init(struct zk_wsframe *f)
+void zk_wsframe_init(struct zk_wsframe *f, bool from_client)
 {
-	*f = (struct zk_wsframe){ 0 };
+	*f = (struct zk_wsframe){ .from_client = from_client };
 }
 
 static bool fail(struct zk_wsframe *f, const char *what)
@@ -30,7 +30,7 @@ static size_t head_size(unsigned second)
 {
 	unsigned n = second & 127;
 
-	return n == 127 ? 10 : n == 126 ? 4 : 2;
+	return (n == 127 ? 10u : n == 126 ? 4u : 2u) + (second & MASK ? 4 : 0);
 }
 
 static bool is_control(unsigned op)
@@ -58,8 +58,9 @@ static bool begin(struct zk_wsframe *f, const char *p)
 
 	if (first & RSV)
 		return fail(f, "reserved bits are set");
-	if ((unsigned char)p[1] & MASK)
-		return fail(f, "a frame of the server is masked");
+	if (!((unsigned char)p[1] & MASK) == f->from_client)
+		return fail(f, f->from_client ? "a frame of the client is not masked"
+		                              : "a frame of the server is masked");
 	if (op > ZK_WSFRAME_PONG || (op > ZK_WSFRAME_BINARY && op < ZK_WSFRAME_CLOSE))
 		return fail(f, "a frame of an unknown kind");
 	if (n >> 63)
@@ -81,13 +82,15 @@ static bool begin(struct zk_wsframe *f, const char *p)
 	f->left = n;
 	f->in_frame = true;
 	f->control_n = 0;
+	if (f->from_client)
+		memcpy(f->mask, p + head_size((unsigned char)p[1]) - 4, sizeof(f->mask));
 	return true;
 }
 
 /* The head, which may come in pieces; false when it is not complete or wrong. */
 static bool head(struct zk_wsframe *f, zk_str *chunk)
 {
-	if (ZK_LIKELY(!f->head_n && chunk->n >= 10)) {
+	if (ZK_LIKELY(!f->head_n && chunk->n >= ZK_WSFRAME_HEAD_MAX)) {
 		const char *p = chunk->p;
 
 		*chunk = zk_str_from(*chunk, head_size((unsigned char)p[1]));
@@ -116,11 +119,21 @@ static bool control(struct zk_wsframe *f, zk_str *chunk, struct zk_wsframe_piece
 	if (f->left)
 		return false;
 	f->in_frame = false;
+	if (f->from_client)
+		zk_wsframe_unmask(f->control, f->control_n, f->mask);
 	*ret = (struct zk_wsframe_piece){ .op = f->op,
 		                          .bytes = zk_str_n(f->control, f->control_n),
 		                          .first = true,
 		                          .last = true };
 	return true;
+}
+
+/* The mask for a piece of `n` bytes, and the one for what follows it. */
+static void turn_mask(struct zk_wsframe *f, size_t n, uint8_t ret[4])
+{
+	memcpy(ret, f->mask, 4);
+	for (unsigned i = 0; i < 4; i++)
+		f->mask[i] = ret[(i + n) & 3];
 }
 
 bool zk_wsframe_next(struct zk_wsframe *f, zk_str *chunk, struct zk_wsframe_piece *ret)
@@ -143,6 +156,8 @@ bool zk_wsframe_next(struct zk_wsframe *f, zk_str *chunk, struct zk_wsframe_piec
 			                          .bytes = zk_str_n(chunk->p, n),
 			                          .first = !f->begun,
 			                          .last = !f->left && f->fin };
+		if (f->from_client)
+			turn_mask(f, n, ret->mask);
 		f->begun = true;
 		*chunk = zk_str_from(*chunk, n);
 		f->in_frame = f->left > 0;
@@ -153,26 +168,54 @@ bool zk_wsframe_next(struct zk_wsframe *f, zk_str *chunk, struct zk_wsframe_piec
 	}
 }
 
+void zk_wsframe_unmask(char *p, size_t n, const uint8_t mask[4])
+{
+	for (size_t i = 0; i < n; i++)
+		p[i] = (char)(p[i] ^ (char)mask[i & 3]);
+}
+
 char *zk_wsframe_seal(char *end, size_t n, enum zk_wsframe_op op, const uint8_t mask[4])
 {
-	char *p = end - 4;
+	unsigned masked = mask ? MASK : 0;
+	char *p = end;
 
-	memcpy(p, mask, 4);
+	if (mask) {
+		p -= 4;
+		memcpy(p, mask, 4);
+	}
 	if (n < 126) {
-		*--p = (char)(MASK | n);
+		*--p = (char)(masked | n);
 	} else if (n < 65536) {
 		*--p = (char)n;
 		*--p = (char)(n >> 8);
-		*--p = (char)(MASK | 126);
+		*--p = (char)(masked | 126);
 	} else {
 		for (unsigned i = 0; i < 8; i++)
 			*--p = (char)((uint64_t)n >> (8 * i));
-		*--p = (char)(MASK | 127);
+		*--p = (char)(masked | 127);
 	}
 	*--p = (char)(FIN | op);
-	for (size_t i = 0; i < n; i++)
-		end[i] = (char)(end[i] ^ (char)mask[i & 3]);
+	if (mask)
+		zk_wsframe_unmask(end, n, mask);
 	return p;
+}
+
+static bool is_close_code(unsigned code)
+{
+	return (code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)) ||
+	       (code >= 3000 && code <= 4999);
+}
+
+bool zk_wsframe_close_read(zk_str bytes, unsigned *code, zk_str *reason)
+{
+	*code = 1005;
+	*reason = zk_str_from(bytes, 2);
+	if (!bytes.n)
+		return true;
+	if (bytes.n == 1)
+		return false;
+	*code = (unsigned)(unsigned char)bytes.p[0] << 8 | (unsigned char)bytes.p[1];
+	return is_close_code(*code) && zk_utf8_valid(*reason);
 }
 
 /* ---- SHA-1 (FIPS 180-4 §6.1), which only the handshake wants; it protects nothing there ---- */

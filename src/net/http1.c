@@ -458,6 +458,18 @@ enum zk_http1_result zk_http1_parse(struct zk_http1 *p, zk_str head,
 	return finish(p, ret);
 }
 
+bool zk_http1_list_has(zk_str list, zk_str word)
+{
+	zk_str one;
+
+	while (list.n) {
+		list = zk_str_cut(list, ',', &one);
+		if (zk_str_eq_nocase(zk_str_trim(one), word))
+			return true;
+	}
+	return false;
+}
+
 zk_str zk_http1_header(const struct zk_http1_head *h, zk_str name)
 {
 	for (unsigned i = 0; i < h->n_headers; i++) {

@@ -76,6 +76,8 @@ enum zk_http1_result zk_http1_parse(struct zk_http1 *p, zk_str head,
                                     struct zk_http1_head *ret, size_t *used);
 /* The value of the first header `name` (any case); p == NULL when there is none. */
 zk_str zk_http1_header(const struct zk_http1_head *h, zk_str name);
+/* Whether a header's list, "a, b", has the word (any case). */
+bool zk_http1_list_has(zk_str list, zk_str word);
 
 /* The head of an answer (http1_answer.c), as lenient as RFC 9112 lets a client be: lines may end in
  * a bare LF, folded lines are joined. */

@@ -22,9 +22,13 @@ enum zk_ws_code {
 	ZK_WS_NORMAL = 1000,
 	ZK_WS_AWAY = 1001,
 	ZK_WS_PROTOCOL = 1002,
+	ZK_WS_UNFIT = 1003,
 	ZK_WS_ABNORMAL =
 	        1006, /* the connection ended without a close frame; never sent */
+	ZK_WS_BAD_DATA = 1007,
+	ZK_WS_POLICY = 1008,
 	ZK_WS_TOO_BIG = 1009,
+	ZK_WS_INTERNAL = 1011,
 };
 
 /* What the server said when it accepted. Valid during on_open only. */

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "codec/wsframe.h"
+#include "net/http1.h"
 #include "net/http_priv.h"
 #include "net/ws_int.h"
 #include "rt/loop.h"
@@ -250,25 +251,17 @@ static void broken(struct zk_ws_tcp *t, const char *what)
 	zk_ws_on_broken(ws, what);
 }
 
-static bool is_close_code(unsigned code)
-{
-	return (code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)) ||
-	       (code >= 3000 && code <= 4999);
-}
-
 static void peer_close(struct zk_ws_tcp *t, zk_str bytes)
 {
 	struct zk_ws *ws = t->ws;
-	unsigned code = 1005;
+	unsigned code;
+	zk_str reason;
 
-	if (bytes.n >= 2)
-		code = (unsigned)(unsigned char)bytes.p[0] << 8 |
-		       (unsigned char)bytes.p[1];
-	if (bytes.n == 1 || (bytes.n && !is_close_code(code))) {
+	if (!zk_wsframe_close_read(bytes, &code, &reason)) {
 		broken(t, "a close frame without a proper code");
 		return;
 	}
-	zk_ws_on_peer_close(ws, code, zk_str_from(bytes, 2));
+	zk_ws_on_peer_close(ws, code, reason);
 	if (ws->close_sent) {
 		gone(t);
 		return;
@@ -351,19 +344,6 @@ static bool read_answer(zk_str head, struct answer *a)
 	return true;
 }
 
-/* Whether a list "a, b" has the word. */
-static bool has_word(zk_str list, zk_str word)
-{
-	zk_str one;
-
-	while (list.n) {
-		list = zk_str_cut(list, ',', &one);
-		if (zk_str_eq_nocase(zk_str_trim(one), word))
-			return true;
-	}
-	return false;
-}
-
 /* NULL, or what is wrong with a 101. */
 static const char *check_upgrade(const struct zk_ws_tcp *t, const struct answer *a)
 {
@@ -371,14 +351,15 @@ static const char *check_upgrade(const struct zk_ws_tcp *t, const struct answer 
 
 	zk_wsframe_accept(zk_str_of(t->key), accept);
 	if (!zk_str_eq_nocase(a->upgrade, ZK_STR("websocket")) ||
-	    !has_word(a->connection, ZK_STR("upgrade")))
+	    !zk_http1_list_has(a->connection, ZK_STR("upgrade")))
 		return "the answer upgrades to something else";
 	if (!zk_str_eq(a->accept, zk_str_of(accept)))
 		return "the answer has a wrong Sec-WebSocket-Accept";
 	if (a->extensions.n)
 		return "the answer has extensions that were not asked for";
 	if (a->protocol.n &&
-	    !(t->ws->protocol && has_word(zk_str_of(t->ws->protocol), a->protocol)))
+	    !(t->ws->protocol &&
+	      zk_http1_list_has(zk_str_of(t->ws->protocol), a->protocol)))
 		return "the answer has a subprotocol that was not asked for";
 	return NULL;
 }
@@ -550,7 +531,7 @@ static bool connect_to(struct zk_ws *ws, const char *address)
 	t->ws = ws;
 	ws->tcp = t;
 	zk_buf_init(&t->head, HEAD_MAX);
-	zk_wsframe_init(&t->frames);
+	zk_wsframe_init(&t->frames, /* from_client */ false);
 	if (uv_tcp_connect(&t->req.connect, &t->tcp, (struct sockaddr *)&to,
 	                   on_connected) < 0) {
 		drop(ws);

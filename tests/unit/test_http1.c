@@ -306,6 +306,14 @@ static const struct {
 #undef ROW
 };
 
+Test(http1, words_of_a_list)
+{
+	cr_expect(zk_http1_list_has(ZK_STR("keep-alive, Upgrade"), ZK_STR("upgrade")));
+	cr_expect(zk_http1_list_has(ZK_STR("upgrade"), ZK_STR("Upgrade")));
+	cr_expect_not(zk_http1_list_has(ZK_STR("upgraded, no"), ZK_STR("upgrade")));
+	cr_expect_not(zk_http1_list_has(ZK_STR_NULL, ZK_STR("upgrade")));
+}
+
 Test(http1, verdicts)
 {
 	for (size_t i = 0; i < ZK_ARRAY_LEN(verdicts); i++) {

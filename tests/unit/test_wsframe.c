@@ -11,12 +11,12 @@
 #include "base/ban.h"
 
 /* Feeds `in` in pieces of `step`: messages as "text:…;", control frames likewise; what failed. */
-static const char *read_all(zk_str in, size_t step, struct zk_buf *out)
+static const char *read_from(bool client, zk_str in, size_t step, struct zk_buf *out)
 {
 	struct zk_wsframe f;
 	struct zk_wsframe_piece p;
 
-	zk_wsframe_init(&f);
+	zk_wsframe_init(&f, client);
 	for (size_t at = 0; at < in.n; at += step) {
 		size_t n = ZK_MIN(step, in.n - at);
 		char *copy = zk_strndup(in.p + at, n);
@@ -26,12 +26,20 @@ static const char *read_all(zk_str in, size_t step, struct zk_buf *out)
 			if (p.first)
 				zk_buf_printf(out, "%d:", (int)p.op);
 			zk_buf_add(out, p.bytes);
+			if (client && p.op < ZK_WSFRAME_CLOSE && p.bytes.n)
+				zk_wsframe_unmask(out->p + out->n - p.bytes.n, p.bytes.n,
+				                  p.mask);
 			if (p.last)
 				zk_buf_char(out, ';');
 		}
 		free(copy);
 	}
 	return f.failed;
+}
+
+static const char *read_all(zk_str in, size_t step, struct zk_buf *out)
+{
+	return read_from(/* client */ false, in, step, out);
 }
 
 static const struct {
@@ -107,6 +115,100 @@ Test(wsframe, sealed_frames)
 		for (size_t k = 0; k < n; k++)
 			cr_assert_eq((unsigned char)end[k], 'x' ^ mask[k & 3]);
 		free(room);
+	}
+}
+
+/* The same frames as a client sends them: masked, each with another mask. */
+static void mask_all(zk_str in, struct zk_buf *out)
+{
+	uint8_t mask[4] = { 0x37, 0xfa, 0x21, 0x3d };
+
+	while (in.n) {
+		size_t n = (unsigned char)in.p[1], head = 2;
+
+		if (n == 126) {
+			head = 4;
+			n = (size_t)(unsigned char)in.p[2] << 8 | (unsigned char)in.p[3];
+		}
+		zk_buf_put(out, in.p, head);
+		out->p[out->n - head + 1] |= (char)0x80;
+		zk_buf_put(out, (const char *)mask, 4);
+		zk_buf_put(out, in.p + head, n);
+		zk_wsframe_unmask(out->p + out->n - n, n, mask);
+		in = zk_str_from(in, head + n);
+		mask[3]++;
+	}
+}
+
+Test(wsframe, frames_of_a_client)
+{
+	for (size_t i = 0; i < ZK_ARRAY_LEN(good); i++) {
+		struct zk_buf in;
+
+		zk_buf_init(&in, 1000);
+		mask_all(good[i].in, &in);
+		for (size_t step = 1; step <= in.n; step++) {
+			struct zk_buf out;
+
+			zk_buf_init(&out, 1000);
+			cr_expect_null(read_from(true, zk_buf_str(&in), step, &out));
+			cr_expect_str_eq(zk_buf_cstring(&out), good[i].out,
+			                 "case %zu, step %zu", i, step);
+			zk_buf_clear(&out);
+			cr_expect_not_null(read_from(true, good[i].in, step, &out),
+			                   "not masked, case %zu, step %zu", i, step);
+			zk_buf_done(&out);
+		}
+		zk_buf_done(&in);
+	}
+}
+
+Test(wsframe, frames_of_a_server)
+{
+	static const size_t sizes[] = { 0, 125, 126, 65535, 65536 };
+
+	for (size_t i = 0; i < ZK_ARRAY_LEN(sizes); i++) {
+		size_t n = sizes[i], head = n < 126 ? 2 : n < 65536 ? 4 : 10;
+		char room[ZK_WSFRAME_HEAD_MAX], *end = room + sizeof(room);
+		const char *p = zk_wsframe_seal(end, n, ZK_WSFRAME_TEXT, NULL);
+
+		cr_expect_eq(end - p, (ptrdiff_t)head, "size %zu", n);
+		cr_expect_eq((unsigned char)p[0], 0x81);
+		cr_expect_not((unsigned char)p[1] & 0x80, "it is not masked");
+	}
+}
+
+Test(wsframe, reading_a_close)
+{
+	static const struct {
+		zk_str in;
+		bool ok;
+		unsigned code;
+	} rows[] = {
+		{ ZK_STR_INIT(""), true, 1005 },
+		{ ZK_STR_INIT("\x03"), false, 0 },
+		{ ZK_STR_INIT("\x03\xe8"), true, 1000 },
+		{ ZK_STR_INIT("\x03\xe9"
+		              "bye"),
+		  true, 1001 },
+		{ ZK_STR_INIT("\x03\xec"), false, 0 }, /* 1004 to 1006 */
+		{ ZK_STR_INIT("\x03\xed"), false, 0 },
+		{ ZK_STR_INIT("\x03\xee"), false, 0 },
+		{ ZK_STR_INIT("\x03\xf7"), false, 0 }, /* 1015 */
+		{ ZK_STR_INIT("\x0b\xb7"), false, 0 }, /* 2999 */
+		{ ZK_STR_INIT("\x0b\xb8"), true, 3000 },
+		{ ZK_STR_INIT("\x13\x88"), false, 0 }, /* 5000 */
+		{ ZK_STR_INIT("\x03\xe8\xff"), false, 0 },
+	};
+
+	for (size_t i = 0; i < ZK_ARRAY_LEN(rows); i++) {
+		unsigned code = 0;
+		zk_str reason;
+		bool ok = zk_wsframe_close_read(rows[i].in, &code, &reason);
+
+		cr_expect_eq(ok, rows[i].ok, "case %zu", i);
+		if (ok)
+			cr_expect_eq(code, rows[i].code, "case %zu", i);
 	}
 }
 
