@@ -175,24 +175,32 @@ static void add_rate(struct line *l, const struct zk_bar *bar, bool utf8)
 	add_part(l, zk_str_trim(zk_buf_str(&part)));
 }
 
+static void put_note(struct zk_buf *b, const struct zk_bar_note *n)
+{
+	if (!n->bare)
+		zk_buf_printf(b, "%s ", n->name);
+	zk_buf_cstr(b, n->value);
+}
+
 static void add_notes(struct line *l, const struct zk_bar *bar)
 {
 	for (size_t i = 0; i < bar->n_notes; i++) {
 		ZK_CLEANUP(zk_buf_done)
 		struct zk_buf part = { .cap = 512 };
 
-		zk_buf_printf(&part, "%s %s", bar->notes[i].name, bar->notes[i].value);
+		put_note(&part, &bar->notes[i]);
 		add_part(l, zk_buf_str(&part));
 	}
 }
 
-/* state, rate, notes, the time that is left */
+/* state and what stands beside it, rate, notes, the time that is left */
 static void second_line(struct line *l, const struct zk_bar *bar, bool utf8)
 {
 	ZK_CLEANUP(zk_buf_done)
 	struct zk_buf eta = { .cap = 64 };
 
 	add_cut(l, bar->state, utf8);
+	add_part(l, zk_str_of(bar->aside));
 	add_rate(l, bar, utf8);
 	add_notes(l, bar);
 	if (bar->total && bar->eta_s >= 0)
@@ -229,6 +237,8 @@ void zk_bar_plain(struct zk_buf *b, const struct zk_bar *bar)
 		zk_buf_printf(b, "%s: ", bar->title);
 	if (bar->state)
 		zk_buf_printf(b, "%s, ", bar->state);
+	if (bar->aside)
+		zk_buf_printf(b, "%s, ", bar->aside);
 	zk_buf_cstr(b, zk_group_digits(bar->done, n));
 	if (bar->total)
 		zk_buf_printf(b, " of %s", zk_group_digits(bar->total, n));
@@ -239,8 +249,10 @@ void zk_bar_plain(struct zk_buf *b, const struct zk_bar *bar)
 		zk_buf_lit(b, ", ");
 		put_rate(b, bar);
 	}
-	for (size_t i = 0; i < bar->n_notes; i++)
-		zk_buf_printf(b, ", %s %s", bar->notes[i].name, bar->notes[i].value);
+	for (size_t i = 0; i < bar->n_notes; i++) {
+		zk_buf_lit(b, ", ");
+		put_note(b, &bar->notes[i]);
+	}
 	if (bar->total && bar->eta_s >= 0) {
 		zk_buf_lit(b, ", ");
 		put_eta(b, bar->eta_s);

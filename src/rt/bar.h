@@ -14,10 +14,12 @@ struct zk_buf;
 
 struct zk_bar_note {
 	char *name, *value;
+	bool bare; /* the value speaks for itself */
 };
 
 struct zk_bar {
 	const char *title, *unit, *state, *wait; /* each may be NULL */
+	const char *aside;                       /* behind the state; may be NULL */
 	uint64_t done, total;                    /* total 0 = not known */
 	double rate;                             /* per second */
 	double sparks[ZK_BAR_SPARKS];            /* the last rates, oldest first */

@@ -45,7 +45,7 @@ struct zk_progress {
 	enum zk_progress_mode mode; /* never AUTO */
 	bool utf8;
 	struct zk_bar bar;
-	char *title, *unit, *state, *wait;
+	char *title, *unit, *state, *aside, *wait;
 	struct zk_timer *timer;
 	struct watcher *watcher;
 	bool dirty, started;
@@ -302,6 +302,7 @@ void zk_progress_free(struct zk_progress *p)
 	free(p->title);
 	free(p->unit);
 	free(p->state);
+	free(p->aside);
 	free(p->wait);
 	free(p);
 }
@@ -332,7 +333,8 @@ static void drop_note(struct zk_bar *bar, size_t i)
 	        (bar->n_notes - i) * sizeof(bar->notes[0]));
 }
 
-void zk_progress_note(struct zk_progress *p, const char *name, const char *value)
+static void set_note(struct zk_progress *p, const char *name, const char *value,
+                     bool bare)
 {
 	struct zk_bar *bar = &p->bar;
 	size_t i = 0;
@@ -346,9 +348,28 @@ void zk_progress_note(struct zk_progress *p, const char *name, const char *value
 		free(bar->notes[i].value);
 		bar->notes[i].value = zk_strdup(value);
 	} else if (value && i < ZK_BAR_NOTES) {
-		bar->notes[i] = (struct zk_bar_note){ zk_strdup(name), zk_strdup(value) };
+		bar->notes[i] =
+		        (struct zk_bar_note){ zk_strdup(name), zk_strdup(value), bare };
 		bar->n_notes++;
 	}
+}
+
+void zk_progress_note(struct zk_progress *p, const char *name, const char *value)
+{
+	set_note(p, name, value, /* bare */ false);
+}
+
+void zk_progress_fact(struct zk_progress *p, const char *name, const char *value)
+{
+	set_note(p, name, value, /* bare */ true);
+}
+
+void zk_progress_aside(struct zk_progress *p, const char *text)
+{
+	free(p->aside);
+	p->aside = text ? zk_strdup(text) : NULL;
+	p->bar.aside = p->aside;
+	p->dirty = true;
 }
 
 void zk_progress_state(struct zk_progress *p, const char *state)

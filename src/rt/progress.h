@@ -45,8 +45,12 @@ void zk_progress_set(struct zk_progress *p, uint64_t done, uint64_t total);
 /* A further figure: "acked", "59,856"; figures vanish from the right when the terminal is
  * narrow. The same name replaces; a NULL value removes. */
 void zk_progress_note(struct zk_progress *p, const char *name, const char *value);
+/* The same for a figure that speaks for itself: it is shown without its name. */
+void zk_progress_fact(struct zk_progress *p, const char *name, const char *value);
 /* The word of the state: "connecting", "live", "draining"; NULL = none. */
 void zk_progress_state(struct zk_progress *p, const char *state);
+/* What stands beside it, and changes without a change of the state: "lag 0.4s"; NULL = none. */
+void zk_progress_aside(struct zk_progress *p, const char *text);
 /* Something is waited for (ux.md §0 rule 7): "stream closed by server, attempt 2 of 5 in
  * 1.6 s", shown until the next progress; NULL = over. */
 void zk_progress_wait(struct zk_progress *p, const char *text);

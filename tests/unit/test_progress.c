@@ -110,6 +110,10 @@ Test(bar, of_a_stream)
 	bar.rate = 0.25;
 	bar.sparks[0] = 0;
 	expect_bar(&bar, 80, false, "live  0.2 ev/s  lag 0.4s");
+	bar.aside = "lag 0.4s";
+	bar.notes[0] = (struct zk_bar_note){ (char *)"store", (char *)"1.2 GiB", true };
+	expect_bar(&bar, 80, false, "live  lag 0.4s  0.2 ev/s  1.2 GiB");
+	expect_bar(&bar, 13, false, "live");
 }
 
 /* No line is ever wider than the terminal. */
@@ -373,9 +377,12 @@ Test(progress, notes_and_state)
 	zk_progress_note(p, "acked", "3");
 	zk_progress_note(p, "lost", NULL);
 	zk_progress_note(p, "never", NULL);
+	zk_progress_fact(p, "host", "a.example");
+	zk_progress_aside(p, "lag 1s");
+	zk_progress_aside(p, "lag 2s");
 	zk_progress_state(p, "live");
 	turn_for(150);
-	cr_expect_str_eq(rendered(seen()), "job  live  acked 3");
+	cr_expect_str_eq(rendered(seen()), "job  live  lag 2s  acked 3  a.example");
 	zk_progress_free(p);
 }
 
