@@ -107,6 +107,20 @@ static void trim(struct part *p)
 	                        &ignored) < 0);
 }
 
+/* What was added while it was not known whether there are groups; part of the batch that runs. */
+static void trim_first(struct part *p)
+{
+	char max[20];
+	const zk_str args[] = { ZK_STR("XTRIM"), zk_str_of(p->name), ZK_STR("MAXLEN"),
+		                ZK_STR("~"),
+		                zk_str_n(max, zk_format_u64(p->r->conf.maxlen, max)) };
+	struct zk_error ignored;
+
+	if (zk_redis_send(p->r->client, args, ZK_ARRAY_LEN(args), 0, on_reply, p->r,
+	                  &ignored) == 0)
+		p->r->owed++;
+}
+
 /* [how many, smallest id, largest id, consumers] */
 static void on_pending(void *ctx, const struct zk_redis_reply *reply,
                        const struct zk_error *err)
@@ -151,13 +165,18 @@ static void on_groups(void *ctx, const struct zk_redis_reply *reply,
                       const struct zk_error *err)
 {
 	struct part *p = ctx;
+	bool first = p->groups == UNKNOWN;
 
 	(void)err;
+	if (!reply)
+		p->looked_ms = 0; /* the next batch looks again */
 	if (!reply || p->asked)
 		return;
 	/* An error: there is no such stream yet. */
 	p->groups = reply->type == ZK_REDIS_ARRAY && reply->n ? GROUPS : NO_GROUPS;
 	p->safe_ms = p->safe_n = UINT64_MAX;
+	if (first && p->groups == NO_GROUPS && p->r->owed)
+		trim_first(p);
 	for (size_t i = 0; p->groups == GROUPS && i < reply->n; i++)
 		look_at_group(p, reply->items[i]);
 }
@@ -169,9 +188,11 @@ static void look(struct part *p, int64_t now)
 
 	if (!p->r->conf.maxlen || (p->looked_ms && now - p->looked_ms < LOOK_MS))
 		return;
-	p->looked_ms = now;
-	ZK_IGNORE(zk_redis_send(p->r->client, args, ZK_ARRAY_LEN(args), 0, on_groups, p,
-	                        &ignored) < 0); /* the next batch looks again */
+	/* When it cannot be asked now, the next batch looks again: until it is known, nothing is
+	 * trimmed. */
+	if (zk_redis_send(p->r->client, args, ZK_ARRAY_LEN(args), 0, on_groups, p,
+	                  &ignored) == 0)
+		p->looked_ms = now;
 }
 
 /* ---- entries ---- */

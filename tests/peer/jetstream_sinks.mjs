@@ -36,6 +36,10 @@ const tests = {
       "--redis-stream", "short", "--redis-maxlen", "100", ...base);
     const short = await entries(redisPort, "short");
     ok(short.length >= 100 && short.length < 400, "15.1 trimmed to about its length", short.length);
+    await run("run", "--from", file, ...all, "--limit", "900", "--hydrate", "none", "--store", storeDir(), "--sink", "redis", ...url,
+      "--redis-stream", "one", "--redis-maxlen", "100", ...base);
+    const one = await entries(redisPort, "one");
+    ok(one.length >= 100 && one.length < 400, "15.1 so is what came in one batch", one.length);
     await s.stop();
   },
 
