@@ -177,13 +177,20 @@ static void set_aside(struct zk_jet_archive *a, const struct zk_error *err)
 	a->keep_due = true;
 }
 
+/* What the bucket says of this file, or that it cannot be read; anything else may be over soon. */
+static bool is_its_fault(const struct zk_error *err)
+{
+	return !err->retryable && (err->http_status || err->code == ZK_E_CONFLICT ||
+	                           err->code == ZK_E_NO_INPUT);
+}
+
 static void on_put(void *ctx, const struct zk_s3_object *o, const struct zk_error *err)
 {
 	struct zk_jet_archive *a = ctx;
 	struct zk_jet_sealed *f = &a->due.file;
 
 	a->sending = false;
-	if (err && err->retryable) {
+	if (err && !is_its_fault(err)) {
 		fail(a, err);
 		zk_timer_start(a->timer, AGAIN_MS, 0);
 		return;

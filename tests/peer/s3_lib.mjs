@@ -35,7 +35,7 @@ async function signature(req) {
   return { good: given === want && id === access.id && region === access.region && all.every(h => signed.has(h)), date };
 }
 
-// `fault(req, n, body)` may give { status, code, headers, cut, hang } or { now: ms } (the server's clock).
+// `fault(req, n, body)` may give { status, code, headers, cut, hang, raw } or { now: ms } (the server's clock).
 export async function startS3(directory, { fault } = {}) {
   const s3 = { fault, requests: [], bad: [], uploads: new Map(), aborted: [], puts: new Map() };
   const store = new S3rver({ address: "127.0.0.1", port: 0, silent: true, directory, configureBuckets: [{ name: access.bucket, configs: [] }] });
@@ -101,6 +101,7 @@ export async function startS3(directory, { fault } = {}) {
     req.on("data", d => chunks.push(d));
     req.on("end", async () => {
       if (f?.hang) return;
+      if (f?.raw) return req.socket.end(f.raw);
       if (f?.status) return refuse(res, f.status, f.code, f.headers);
       const body = Buffer.concat(chunks), wrong = await judge(req, body);
       if (wrong) {
