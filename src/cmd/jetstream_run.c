@@ -15,7 +15,6 @@
 #include "net/net.h"
 #include "rt/loop.h"
 #include "rt/out.h"
-#include "rt/progress.h"
 #include "rt/status.h"
 #include "rt/stop.h"
 
@@ -25,6 +24,7 @@
 #include "base/ban.h"
 
 #define KEEP_MS 10000
+#define MEND_MS INT64_C(600000)
 
 /* ---- the end ---- */
 
@@ -83,6 +83,7 @@ static void on_state(void *ctx, enum zk_jet_state state, const char *host)
 	zk_status_event(r->status, "progress", zk_str_of(text));
 	(void)snprintf(text, sizeof(text), "%s %s", zk_jet_state_name(state), host);
 	zk_status_text(r->status, text);
+	jet_show_look(r);
 }
 
 static void on_drain(void *ctx)
@@ -196,7 +197,12 @@ static void on_keep(void *ctx)
 
 static void on_stored(void *ctx, const struct zk_jet_commit *c)
 {
-	jet_run_kick(ctx, c->n);
+	struct run *r = ctx;
+
+	if (r->web && c->items)
+		zk_jet_web_stored(r->web, c->n,
+		                  (double)(zk_mono_us() - c->items->received_us) / 1e6);
+	jet_run_kick(r, c->n);
 }
 
 static void on_sealed(void *ctx, const char *name)
@@ -208,12 +214,32 @@ static void on_sealed(void *ctx, const char *name)
 		zk_jet_archive_kick(r->archive);
 }
 
+static bool before_seal(void *ctx, const char *name)
+{
+	const struct run *r = zk_jet_pipe_owner(ctx);
+
+	if (!r->mender || r->draining)
+		return false;
+	zk_jet_mender_add(r->mender, name);
+	return true;
+}
+
+static void on_mended(void *ctx, const char *name)
+{
+	struct run *r = ctx;
+
+	zk_jet_store_seal(r->store, name);
+}
+
 static bool may_pack(void *ctx, const char *name)
 {
 	/* The store knows the pipe only. */
 	const struct zk_jet_pipe *p = ctx;
 
-	return jet_run_passed(zk_jet_pipe_owner(p), name);
+	const struct run *r = zk_jet_pipe_owner(p);
+
+	return jet_run_passed(zk_jet_pipe_owner(p), name) &&
+	       (!r->fan || zk_jet_fan_passed(r->fan, name));
 }
 
 static bool on_record(void *ctx, zk_str record)
@@ -285,6 +311,7 @@ static int open_store(struct run *r, struct zk_error *err)
 		.ctx = r->pipe,
 		.on_commit = zk_jet_pipe_committed,
 		.on_sealed = on_sealed,
+		.before_seal = before_seal,
 		.may_pack = may_pack,
 	};
 
@@ -329,6 +356,23 @@ static struct zk_jet_pipe *make_pipe(struct run *r)
 	return zk_jet_pipe_new(&conf);
 }
 
+static int make_mender(struct run *r, struct zk_error *err)
+{
+	struct zk_jet_mender_conf conf = {
+		.dir = r->dir,
+		.hydrator = r->hydrator,
+		/* The next file comes before it is too late. */
+		.within_ms =
+		        r->o->rotate_ms ? ZK_MIN(r->o->rotate_ms / 2, MEND_MS) : MEND_MS,
+		.ctx = r,
+		.done = on_mended,
+	};
+
+	if (r->o->repair != 1 || !r->store || !r->hydrator || r->in.cached_only)
+		return 0;
+	return zk_jet_mender_new(r->loop, &conf, &r->mender, err);
+}
+
 static int make_hydrator(struct run *r, struct zk_error *err)
 {
 	struct zk_jet_hydrator_conf conf = { .ctx = r->pipe,
@@ -342,7 +386,7 @@ static int make_hydrator(struct run *r, struct zk_error *err)
 		return -(int)err->code;
 	if (r->hydrator && r->dir)
 		zk_jet_cachefile_load(r->dir, r->hydrator);
-	return 0;
+	return make_mender(r, err);
 }
 
 static void announce(struct run *r)
@@ -365,13 +409,9 @@ static int start(struct run *r, struct zk_error *err)
 		                     .reload = on_reload,
 		                     .snapshot = on_snapshot,
 		                     .rotate = on_rotate };
-	struct zk_progress_conf show = { .mode = ZK_PROGRESS_NONE,
-		                         .quiet = r->app->common.quiet,
-		                         .verbose = r->app->common.verbose > 0 };
 
 	r->status = zk_app_status(r->app);
-	show.status = r->status;
-	r->progress = zk_progress_new(r->loop, &show);
+	jet_show_start(r);
 	r->net = zk_app_net(r->app, err);
 	if (!r->net)
 		return -(int)err->code;
@@ -386,35 +426,8 @@ static int start(struct run *r, struct zk_error *err)
 	    jet_run_web(r, err) < 0 || jet_run_source(r, err) < 0)
 		return -(int)err->code;
 	announce(r);
+	jet_show_run(r);
 	return 0;
-}
-
-/* received = stored + filtered + duplicate + dead + waiting */
-static int summarise(struct run *r, int status, struct zk_error *err)
-{
-	struct zk_jet_figures f;
-	char text[300];
-	struct zk_summary s = { .title = "jetstream", .text = text, .exit = status };
-	double secs = (double)(zk_mono_us() - r->start_us) / 1e6;
-
-	zk_jet_pipe_figures(r->pipe, &f);
-	s.sums.read = f.received;
-	s.sums.acked = f.stored;
-	s.sums.acked_word = "stored";
-	s.sums.rejected = f.dead;
-	s.sums.skipped = f.filtered + f.duplicate;
-	(void)snprintf(text, sizeof(text),
-	               "%llu events in %.1f s (%.0f/s), filtered %llu, duplicate %llu, "
-	               "waiting %zu, gaps %llu",
-	               (unsigned long long)f.received, secs,
-	               secs > 0 ? (double)f.received / secs : 0.0,
-	               (unsigned long long)f.filtered, (unsigned long long)f.duplicate,
-	               f.waiting, (unsigned long long)f.gaps);
-	s.sums.skipped += f.waiting; /* not stored: they come again */
-	zk_progress_summary(r->progress, &s);
-	return status < 0                        ? status
-	       : zk_sums_check(&s.sums, err) < 0 ? -(int)err->code
-	                                         : status;
 }
 
 static int finish(struct run *r, int x, struct zk_error *err)
@@ -426,17 +439,19 @@ static int finish(struct run *r, int x, struct zk_error *err)
 	if (r->out && x == 0 && zk_out_end(r->out, err) < 0)
 		x = -(int)err->code;
 	if (r->pipe && r->source)
-		x = summarise(r, x == 0 && r->gap_stop ? ZK_EXIT_PARTIAL : x, err);
+		x = jet_show_summary(r, x == 0 && r->gap_stop ? ZK_EXIT_PARTIAL : x, err);
 	zk_jet_source_free(r->source);
 	zk_jet_web_free(r->web);
+	zk_jet_fan_free(r->fan);
 	jet_run_sinks_done(r);
+	zk_jet_mender_free(ZK_TAKE(r->mender));
 	zk_timer_free(r->keep);
 	zk_jet_store_close(r->store);
 	zk_jet_pipe_free(r->pipe);
 	zk_jet_hydrator_free(r->hydrator);
 	zk_jet_sessions_free(r->sessions);
 	zk_jet_dead_free(r->dead);
-	zk_progress_free(r->progress);
+	jet_show_done(r);
 	jet_input_done(&r->in);
 	free(r->dir);
 	return x;

@@ -6,6 +6,8 @@
 #include "cmd/jetstream_opts.h"
 #include "cmd/jetstream_s3.h"
 #include "jetstream/archive.h"
+#include "jetstream/fan.h"
+#include "jetstream/mender.h"
 #include "jetstream/sink_redis.h"
 #include "jetstream/web.h"
 
@@ -13,10 +15,10 @@ struct run_opts {
 	struct jet_opts jet;
 	const char *store;
 	bool no_store;
-	struct zk_strlist sinks, listen;
+	struct zk_strlist sinks, listen, required;
 	uint64_t batch;
 	int64_t linger_ms;
-	int durability, compress, when_full;
+	int durability, compress, when_full, repair;
 	bool live_indexes, keep_plain, compat_metrics;
 	int64_t rotate_ms, retention_ms;
 	uint64_t rotate_bytes, max_bytes, min_free, limit;
@@ -54,14 +56,22 @@ struct run {
 	struct zk_jet_sessions *sessions;
 	struct zk_jet_pipe *pipe;
 	struct zk_jet_source *source;
-	struct zk_timer *keep; /* retention, once in a while */
+	struct zk_jet_mender *mender; /* NULL without --repair auto */
+	struct zk_timer *keep;        /* retention, once in a while */
 	struct zk_progress *progress;
+	struct {
+		struct zk_timer *tick;
+		double lag; /* a while ago */
+		int64_t trend_ms;
+		bool falling, rising;
+	} show;
 	struct jet_sink sinks[ZK_JET_FOLLOWERS_MAX];
 	size_t n_sinks, n_fds, draining_sinks;
 	int fds[ZK_JET_FOLLOWERS_MAX]; /* of file sinks */
 	void (*drained)(struct run *r);
 	struct zk_jet_redis *redis;
 	struct zk_jet_archive *archive;
+	struct zk_jet_fan *fan; /* NULL without a store */
 	struct zk_jet_web *web;
 	struct zk_error err;
 	int64_t start_us;
@@ -88,5 +98,12 @@ bool jet_run_may_go(void *run, const char *file);
 /* fn when all of them have caught up. */
 void jet_run_drain_sinks(struct run *r, void (*fn)(struct run *r));
 int jet_run_web(struct run *r, struct zk_error *err) ZK_MUST_USE;
+/* jetstream_show.c: what people see. The line is there from `run` on; `done` before the loop ends. */
+void jet_show_start(struct run *r);
+void jet_show_run(struct run *r);
+/* Brings it up to date; the state is told at once where there is no line. */
+void jet_show_look(struct run *r);
+int jet_show_summary(struct run *r, int status, struct zk_error *err) ZK_MUST_USE;
+void jet_show_done(struct run *r);
 
 #endif

@@ -11,6 +11,7 @@
 
 static const char *const durabilities[] = { "normal", "full", NULL };
 static const char *const compressions[] = { "zstd", "zip", "gzip", "none", NULL };
+static const char *const repairs[] = { "off", "auto", NULL };
 static const char *const fulls[] = { "block", "drop-oldest", NULL };
 static const char *const fields[] = { "data", "python", "rust", NULL };
 static const char *const ids[] = { "auto", "position", NULL };
@@ -122,6 +123,15 @@ const struct zk_opt zk_jetstream_run_rows[] = {
 	  .conf = "jetstream.store.compress",
 	  .group = G_STORE,
 	  .help = "what sealed files become" },
+	{ .type = ZK_OPT_ENUM,
+	  .name = "repair",
+	  .meta = "WHEN",
+	  .def = "off",
+	  .values = repairs,
+	  OFF(repair),
+	  .conf = "jetstream.store.repair",
+	  .group = G_STORE,
+	  .help = "auto: look up again what the API did not give, before sealing" },
 	{ .type = ZK_OPT_BOOL,
 	  .name = "keep-plain",
 	  OFF(keep_plain),
@@ -174,6 +184,14 @@ const struct zk_opt zk_jetstream_run_rows[] = {
 	          "everything later. "
 	          "triggers: and zerobus: use the server, the endpoint and the "
 	          "credentials that are configured for those commands." },
+	{ .type = ZK_OPT_LIST,
+	  .name = "ready-requires",
+	  .meta = "KIND",
+	  OFF(required),
+	  .conf = "jetstream.ready_requires",
+	  .flags = ZK_OPT_F_COMMA,
+	  .group = G_SINK,
+	  .help = "/ready is 503 while this sink is down" },
 	{ .type = ZK_OPT_STR,
 	  .name = "redis",
 	  .meta = "URL",

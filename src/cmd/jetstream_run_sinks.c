@@ -193,6 +193,8 @@ void jet_run_kick(struct run *r, size_t n)
 {
 	for (size_t i = 0; i < r->n_sinks; i++)
 		zk_jet_follower_kick(r->sinks[i].follower, n);
+	if (r->fan)
+		zk_jet_fan_kick(r->fan, n);
 }
 
 bool jet_run_passed(void *run, const char *file)
@@ -224,11 +226,13 @@ static void on_idle(void *ctx)
 void jet_run_drain_sinks(struct run *r, void (*fn)(struct run *r))
 {
 	r->drained = fn;
-	r->draining_sinks = r->n_sinks + 1 + (r->archive != NULL);
+	r->draining_sinks = r->n_sinks + 1 + (r->archive != NULL) + (r->fan != NULL);
 	for (size_t i = 0; i < r->n_sinks; i++)
 		zk_jet_follower_when_idle(r->sinks[i].follower, on_idle, r);
 	if (r->archive)
 		zk_jet_archive_when_idle(r->archive, on_idle, r);
+	if (r->fan)
+		zk_jet_fan_drain(r->fan, on_idle, r);
 	on_idle(r);
 }
 
@@ -248,6 +252,7 @@ static void collect(void *ctx, struct zk_jet_view *v)
 		zk_jet_store_sizes(r->store, &v->store_bytes, &v->sealed);
 	if (r->sessions)
 		v->sessions = zk_jet_sessions_count(r->sessions);
+	v->login = r->sessions != NULL;
 	if (r->redis) {
 		v->redis = true;
 		v->redis_up = zk_jet_redis_is_up(r->redis);
@@ -267,10 +272,17 @@ int jet_run_web(struct run *r, struct zk_error *err)
 		                        .n_listen = r->o->listen.n,
 		                        .metrics = zk_app_metrics(r->app),
 		                        .compat = r->o->compat_metrics,
+		                        .required = r->o->required.v,
+		                        .n_required = r->o->required.n,
 		                        .ctx = r,
 		                        .collect = collect };
 
 	if (!conf.n_listen || strcmp(conf.listen[0], "off") == 0)
 		return 0;
+	if (r->store)
+		r->fan = zk_jet_fan_new(r->loop, r->dir,
+		                        (enum zk_jet_envelope)r->o->jet.envelope,
+		                        conf.metrics);
+	conf.fan = r->fan;
 	return zk_jet_web_new(r->loop, &conf, &r->web, err);
 }

@@ -45,7 +45,7 @@ struct zk_jet_follower {
 	struct zk_jet_batch batch;
 	char file[ZK_JET_NAME_MAX], next_file[ZK_JET_NAME_MAX];
 	int64_t row, next_row;
-	bool saved, end;
+	bool saved, end, begun, missed;
 	struct zk_error err;
 	/* The loop's. */
 	bool busy, delivering, kicked, failed;
@@ -90,7 +90,7 @@ static int open_positions(struct zk_jet_follower *f)
 
 static int save_position(struct zk_jet_follower *f)
 {
-	if (f->saved)
+	if (f->saved || f->conf.visitor)
 		return 0;
 	zk_bind_text(f->save, 1, zk_str_of(f->name));
 	zk_bind_text(f->save, 2, zk_str_of(f->file));
@@ -126,6 +126,90 @@ static int open_file(struct zk_jet_follower *f, const char *name)
 		        &f->unresolved, &f->err);
 	if (r == 0)
 		(void)snprintf(f->open, sizeof(f->open), "%s", name);
+	return r;
+}
+
+/* A number of the open file; 0 = none. */
+static int ask(struct zk_jet_follower *f, const char *sql, int64_t arg, int64_t *ret)
+{
+	struct zk_stmt *st;
+	int r = zk_db_prepare(f->db, sql, &st, &f->err);
+
+	if (r < 0)
+		return r;
+	if (arg)
+		zk_bind_i64(st, 1, arg);
+	r = zk_stmt_step(st, &f->err);
+	*ret = r == 1 ? zk_col_i64(st, 0) : 0;
+	zk_stmt_free(st);
+	return r < 0 ? r : 0;
+}
+
+static void begin_at(struct zk_jet_follower *f, const char *file, int64_t row)
+{
+	(void)snprintf(f->file, sizeof(f->file), "%s", file);
+	f->row = row;
+	f->begun = true;
+}
+
+/* A visitor's first row, in files as they are now. */
+static int find_since(struct zk_jet_follower *f, const struct zk_jet_files *files)
+{
+	bool hole = false;
+
+	for (size_t i = 0; i < files->n && !f->begun; i++) {
+		const struct zk_jet_file *n = &files->v[i];
+		int64_t first, id;
+
+		if (!n->plain) {
+			hole = true;
+			continue;
+		}
+		if (open_file(f, n->name) < 0 ||
+		    ask(f, "SELECT min(id) FROM records", 0, &first) < 0 ||
+		    ask(f, "SELECT min(id) FROM records WHERE time_us >= ?",
+		        f->conf.since_us, &id) < 0)
+			return -(int)f->err.code;
+		if (id) {
+			begin_at(f, n->name, id - 1);
+			f->missed = hole && id == first;
+		}
+		hole = false;
+	}
+	return 0;
+}
+
+/* Behind the last row that is stored now. */
+static int find_end(struct zk_jet_follower *f, const struct zk_jet_files *files)
+{
+	const struct zk_jet_file *last = NULL;
+	int64_t id;
+
+	for (size_t i = 0; i < files->n; i++)
+		last = files->v[i].plain ? &files->v[i] : last;
+	if (!last) {
+		f->begun = !files->n; /* nothing is stored yet: all that comes */
+		return 0;
+	}
+	if (open_file(f, last->name) < 0 ||
+	    ask(f, "SELECT max(id) FROM records", 0, &id) < 0)
+		return -(int)f->err.code;
+	begin_at(f, last->name, id);
+	return 0;
+}
+
+static int find_start(struct zk_jet_follower *f)
+{
+	struct zk_jet_files files;
+	int r = 0;
+
+	if (zk_jet_files_list(f->dir, &files, &f->err) < 0)
+		return -(int)f->err.code;
+	if (f->conf.since_us)
+		r = find_since(f, &files);
+	if (r == 0 && !f->begun)
+		r = find_end(f, &files);
+	zk_jet_files_done(&files);
 	return r;
 }
 
@@ -228,9 +312,12 @@ static int next_file(struct zk_jet_follower *f, bool *moved)
 		return -(int)f->err.code;
 	/* While it is live, rows may still come. */
 	if (zk_jet_live_read(f->dir, live) == 0 && strcmp(live, f->next_file) != 0) {
+		/* When this one was taken away, others behind it were, perhaps. */
+		f->missed = f->missed ||
+		            (f->next_file[0] && !zk_jet_files_find(&files, f->next_file));
 		n = zk_jet_files_after(&files, f->next_file);
-		while (n && !n->plain)
-			n = zk_jet_files_after(&files, n->name);
+		for (; n && !n->plain; n = zk_jet_files_after(&files, n->name))
+			f->missed = true;
 		if (n) {
 			(void)snprintf(f->next_file, sizeof(f->next_file), "%s", n->name);
 			f->next_row = 0;
@@ -287,11 +374,13 @@ static void run(void *ctx, struct zk_job *job, size_t n)
 	(void)job;
 	(void)n;
 	f->err = (struct zk_error){ 0 };
-	if (!f->positions)
+	if (f->conf.visitor)
+		r = f->begun ? 0 : find_start(f);
+	else if (!f->positions)
 		r = open_positions(f);
 	if (r == 0)
 		r = save_position(f);
-	if (r == 0)
+	if (r == 0 && (f->begun || !f->conf.visitor))
 		r = fetch(f);
 	if (r == 0 && f->batch.n && f->conf.fd >= 0)
 		ZK_IGNORE(write_lines(f) < 0); /* in f->err */
@@ -317,6 +406,8 @@ static void set_gauges(struct zk_jet_follower *f)
 	struct zk_jet_follower_view v;
 	static const char *const names[] = { "up", "behind", "down" };
 
+	if (!f->lag)
+		return;
 	zk_jet_follower_view(f, &v);
 	zk_gauge_set(f->lag, (double)v.lag);
 	for (unsigned i = 0; i < 3; i++)
@@ -334,6 +425,11 @@ static void tell_idle(struct zk_jet_follower *f)
 
 static void fail(struct zk_jet_follower *f, const struct zk_error *err)
 {
+	if (f->conf.failed) {
+		f->failed = true;
+		f->conf.failed(f->conf.ctx, err);
+		return;
+	}
 	if (!f->failed)
 		zk_log_error(ZK_LOG_WARN, ZK_LOGGER, "a sink is down, trying again", err);
 	f->failed = true;
@@ -374,6 +470,8 @@ static void on_run(struct zk_job *job)
 	struct zk_jet_follower *f = ZK_CONTAINER_OF(job, struct zk_jet_follower, job);
 
 	f->busy = false;
+	if (!f->lane)
+		return; /* it is being freed: nobody is handed anything any more */
 	if (f->err.code) {
 		fail(f, &f->err);
 		return;
@@ -386,6 +484,8 @@ static void on_run(struct zk_job *job)
 		pass(f);
 	} else if (f->batch.n) {
 		f->delivering = true;
+		f->batch.missed = f->missed;
+		f->missed = false;
 		f->conf.deliver(f->conf.ctx, &f->batch);
 	} else if (f->kicked) {
 		go(f);
@@ -444,11 +544,24 @@ void zk_jet_follower_when_idle(struct zk_jet_follower *f, void (*fn)(void *ctx),
 	go(f);
 }
 
+static void add_gauges(struct zk_jet_follower *f, struct zk_metrics *m)
+{
+	static const char *const states[] = { "up", "behind", "down" };
+
+	f->lag = zk_metrics_gauge(m, "zk_jetstream_follower_lag_records",
+	                          "records that a sink has not got yet",
+	                          (const char *[]){ "follower", f->name, NULL });
+	for (unsigned i = 0; i < 3; i++)
+		f->states[i] = zk_metrics_gauge(
+		        m, "zk_jetstream_follower_state", "1 for the state a sink is in",
+		        (const char *[]){ "follower", f->name, "state", states[i],
+		                          NULL });
+}
+
 int zk_jet_follower_new(struct zk_loop *loop, const struct zk_jet_follower_conf *conf,
                         struct zk_metrics *m, struct zk_jet_follower **ret,
                         struct zk_error *err)
 {
-	static const char *const states[] = { "up", "behind", "down" };
 	struct zk_jet_follower *f = zk_new0(struct zk_jet_follower);
 	struct zk_lane_conf lane = {
 		.name = "jet-follow", .ctx = f, .run = run, .end = lane_end
@@ -462,14 +575,8 @@ int zk_jet_follower_new(struct zk_loop *loop, const struct zk_jet_follower_conf 
 	zk_buf_init(&f->batch.bytes, BUF_MAX);
 	f->timer = zk_timer_new(loop, on_timer, f);
 	zk_timer_weak(f->timer, true);
-	f->lag = zk_metrics_gauge(m, "zk_jetstream_follower_lag_records",
-	                          "records that a sink has not got yet",
-	                          (const char *[]){ "follower", f->name, NULL });
-	for (unsigned i = 0; i < 3; i++)
-		f->states[i] = zk_metrics_gauge(
-		        m, "zk_jetstream_follower_state", "1 for the state a sink is in",
-		        (const char *[]){ "follower", f->name, "state", states[i],
-		                          NULL });
+	if (m)
+		add_gauges(f, m);
 	if (zk_lane_start(loop, &lane, &f->lane, err) < 0) {
 		zk_jet_follower_free(f);
 		return -(int)err->code;

@@ -1,4 +1,5 @@
-/* Followers: sinks that read the store behind its writer, each with a durable position of its own.
+/* Followers: sinks that read the store behind its writer, each with a durable position of its own;
+ * and visitors, which have none.
  * Layer: jetstream. Loop thread; files are read in a lane per follower.
  * specs/jetstream.md §15. */
 #ifndef ZK_JETSTREAM_FOLLOW_H
@@ -33,6 +34,8 @@ struct zk_jet_batch {
 	struct zk_buf bytes;
 	struct zk_jet_rec *v;
 	size_t n, room;
+	/* Rows before these are not to be had: their file is packed or gone. */
+	bool missed;
 };
 
 struct zk_jet_follower_conf {
@@ -48,8 +51,15 @@ struct zk_jet_follower_conf {
 	/* Or: a batch is handed over; zk_jet_follower_done says what became of it. */
 	void (*deliver)(void *ctx, const struct zk_jet_batch *batch);
 	void *ctx;
+	/* A visitor begins behind what is stored now, or with the first row of `since_us` (0 = not),
+	 * as far as that is in files that are not packed; nothing of it is kept. */
+	bool visitor;
+	int64_t since_us;
+	/* Of a visitor: it cannot go on. */
+	void (*failed)(void *ctx, const struct zk_error *err);
 };
 
+/* `m` NULL = without figures. */
 int zk_jet_follower_new(struct zk_loop *loop, const struct zk_jet_follower_conf *conf,
                         struct zk_metrics *m, struct zk_jet_follower **ret,
                         struct zk_error *err) ZK_MUST_USE;
@@ -73,7 +83,7 @@ struct zk_jet_follower_view {
 };
 void zk_jet_follower_view(const struct zk_jet_follower *f,
                           struct zk_jet_follower_view *ret);
-/* Whether it needs nothing of this file any more. */
+/* Whether it needs nothing of this file any more; a visitor that has not begun needs all. */
 bool zk_jet_follower_passed(const struct zk_jet_follower *f, const char *file);
 
 #endif

@@ -59,6 +59,7 @@ struct zk_jet_hydrator {
 	bool starved; /* the budget of requests ran out since the last answer */
 	struct zk_counter *unresolved[ZK_JET_REASONS];
 	uint64_t by_hydration[3];
+	int64_t short_ms;
 };
 
 enum result { R_HIT, R_STALE, R_MISS, R_JOINED, R_NEGATIVE };
@@ -577,6 +578,8 @@ void zk_jet_hydrate_close(struct zk_jet_hydrator *h, struct zk_jet_item *i)
 		if (l->reason == ZK_JET_RESOLVED || l->peek)
 			continue;
 		i->hydration = ZK_JET_PARTIAL;
+		if (zk_jet_reason_passes(l->reason))
+			h->short_ms = zk_mono_ms();
 		zk_counter_add(h->unresolved[l->reason], 1);
 	}
 	i->calls = i->misses ? count_calls(i) : 0;
@@ -641,4 +644,5 @@ void zk_jet_hydrator_figures(const struct zk_jet_hydrator *h,
 	ret->posts_bytes = p->cache.bytes;
 	memcpy(ret->by_hydration, h->by_hydration, sizeof(ret->by_hydration));
 	ret->waiting = u->flights.n + p->flights.n;
+	ret->short_ms = h->short_ms;
 }

@@ -50,6 +50,7 @@ struct zk_jet_hydrator_figures {
 	size_t users, posts, users_max, posts_max, users_bytes, posts_bytes;
 	uint64_t by_hydration[3]; /* enum zk_jet_hydration */
 	size_t waiting;           /* ids that were not answered yet */
+	int64_t short_ms; /* when an item last left without something, for a passing reason */
 };
 void zk_jet_hydrator_figures(const struct zk_jet_hydrator *h,
                              struct zk_jet_hydrator_figures *ret);

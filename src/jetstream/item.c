@@ -36,6 +36,12 @@ enum zk_jet_reason zk_jet_reason_parse(zk_str name)
 	return ZK_JET_REASONS;
 }
 
+bool zk_jet_reason_passes(enum zk_jet_reason r)
+{
+	return r == ZK_JET_DEADLINE || r == ZK_JET_API_ERROR || r == ZK_JET_API_AWAY ||
+	       r == ZK_JET_BUDGET;
+}
+
 /* ---- ids ---- */
 
 zk_str zk_jet_uri_authority(zk_str uri)

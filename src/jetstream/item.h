@@ -47,6 +47,8 @@ enum zk_jet_reason {
 const char *zk_jet_reason_name(enum zk_jet_reason reason);
 /* ZK_JET_REASONS when there is none of this name. */
 enum zk_jet_reason zk_jet_reason_parse(zk_str name);
+/* It may be there later: what `repair` looks up again (§11.5). */
+bool zk_jet_reason_passes(enum zk_jet_reason reason);
 
 enum zk_jet_hydration { ZK_JET_HYDRATION_NONE, ZK_JET_PARTIAL, ZK_JET_FULL };
 

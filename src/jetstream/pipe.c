@@ -839,7 +839,12 @@ static void on_state(void *ctx, enum zk_jet_state state, const char *host)
 		p->mark.epoch++;
 	}
 	p->fig.state = state;
-	p->fig.state_ms = zk_mono_ms();
+	/* On the way to a host nothing is known of it. */
+	if (state != ZK_JET_BACKOFF && state != ZK_JET_ENDED &&
+	    state != ZK_JET_CONNECTING && state != ZK_JET_STALLED)
+		p->fig.away_ms = 0;
+	else if (!p->fig.away_ms && state != ZK_JET_CONNECTING && state != ZK_JET_STALLED)
+		p->fig.away_ms = zk_mono_ms();
 	(void)snprintf(p->fig.host, sizeof(p->fig.host), "%s", host);
 	zk_info("state", "state=%s host=%s", zk_jet_state_name(state), host);
 	if (p->conf.state)

@@ -86,7 +86,7 @@ struct zk_jet_figures {
 	struct zk_jet_place place; /* stored */
 	uint64_t file_bytes, wal_bytes;
 	bool store_down;
-	int64_t state_ms; /* since when (monotonic) */
+	int64_t away_ms; /* since when no host can be used (monotonic); 0 = one can */
 	double rate_1m;
 };
 /* Also brings the metrics up to date. */

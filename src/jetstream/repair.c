@@ -22,12 +22,6 @@
 	 ZK_JET_WANT(ZK_JET_QUOTE))
 #define WANT_SUBJECT (ZK_JET_WANT(ZK_JET_SUBJECT_POST) | ZK_JET_WANT(ZK_JET_SUBJECT_USER))
 
-static bool is_passing(enum zk_jet_reason r)
-{
-	return r == ZK_JET_DEADLINE || r == ZK_JET_API_ERROR || r == ZK_JET_API_AWAY ||
-	       r == ZK_JET_BUDGET;
-}
-
 int zk_jet_repair_count(struct zk_db *db, uint64_t *ret, struct zk_error *err)
 {
 	struct zk_stmt *st;
@@ -106,7 +100,7 @@ static void prepare(struct loader *ld, struct zk_jet_mend *m, zk_str metadata)
 		enum zk_jet_reason why = reason_of(ld, m->id, l->id);
 		struct zk_jval v;
 
-		if (is_passing(why)) {
+		if (zk_jet_reason_passes(why)) {
 			l->peek = false;
 			l->reason = ZK_JET_RESOLVED;
 		} else if (why != ZK_JET_RESOLVED) {
@@ -244,7 +238,7 @@ static int put_reasons(struct writer *w, const struct zk_jet_mend *m, bool *pass
 
 		if (l->reason == ZK_JET_RESOLVED || l->peek)
 			continue;
-		*passing = *passing || is_passing(l->reason);
+		*passing = *passing || zk_jet_reason_passes(l->reason);
 		zk_bind_i64(w->put, 1, m->id);
 		zk_bind_text(w->put, 2, l->id);
 		zk_bind_text(w->put, 3, zk_str_of(zk_jet_reason_name(l->reason)));

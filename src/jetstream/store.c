@@ -130,10 +130,16 @@ static void on_committed(struct zk_job *j)
 	s->conf.on_commit(s->conf.ctx, c, c->err.code ? &c->err : NULL);
 }
 
-void zk_jet_store_left(struct zk_jet_store *s, const char *name)
+void zk_jet_store_seal(struct zk_jet_store *s, const char *name)
 {
 	s->leaving--;
 	seal_later(s, name);
+}
+
+void zk_jet_store_left(struct zk_jet_store *s, const char *name)
+{
+	if (!s->conf.before_seal || !s->conf.before_seal(s->conf.ctx, name))
+		zk_jet_store_seal(s, name);
 }
 
 void zk_jet_store_write(struct zk_jet_store *s, struct zk_jet_commit *c)

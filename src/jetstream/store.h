@@ -37,6 +37,9 @@ struct zk_jet_store_conf {
 	void (*on_commit)(void *ctx, struct zk_jet_commit *c, const struct zk_error *err);
 	/* A file was sealed (and perhaps packed). May be NULL. */
 	void (*on_sealed)(void *ctx, const char *name);
+	/* A file is no longer the live one. True = the owner has something to do with it first and
+	 * calls zk_jet_store_seal then. May be NULL. */
+	bool (*before_seal)(void *ctx, const char *name);
 	/* Whether the plain form of a sealed file may go: every follower has passed it. */
 	bool (*may_pack)(void *ctx, const char *name);
 };
@@ -92,6 +95,8 @@ void zk_jet_store_commit(struct zk_jet_store *s, struct zk_jet_commit *c);
 const char *zk_jet_store_dir(const struct zk_jet_store *s);
 /* Name of the live file. */
 const char *zk_jet_store_live(const struct zk_jet_store *s);
+/* After before_seal said true, once. */
+void zk_jet_store_seal(struct zk_jet_store *s, const char *name);
 /* Packs sealed files that were waiting for a follower. */
 void zk_jet_store_repack(struct zk_jet_store *s);
 /* Removes the oldest sealed files: those older than `retention_ms` or beyond `max_bytes` that

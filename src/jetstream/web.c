@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "codec/jwrite.h"
 #include "jetstream/assets.h"
+#include "jetstream/fan.h"
 #include "net/httpd.h"
 #include "rt/loop.h"
 #include "rt/metrics.h"
@@ -22,6 +23,7 @@
 #define SAMPLES    1440 /* one a minute, for a day */
 #define SAMPLE_MS  60000
 #define DOWN_MS    60000 /* without any host so long: unhealthy */
+#define SHORT_MS   60000 /* degraded so long after a record that lacks something */
 #define ANSWER_MAX (4u << 20)
 #define COMPAT     19 /* gauges of the earlier versions */
 
@@ -42,7 +44,9 @@ struct zk_jet_web {
 	struct zk_timer *timer;
 	struct sample samples[SAMPLES];
 	size_t n_samples, at;
-	struct zk_gauge *compat[COMPAT], *store_bytes, *files[2];
+	struct zk_gauge *compat[COMPAT], *store_bytes, *files[3];
+	struct zk_counter *posts;
+	struct zk_histogram *batches;
 };
 
 /* ---- memory ---- */
@@ -98,8 +102,7 @@ static const struct sample *latest(const struct zk_jet_web *w)
 
 static bool hosts_are_down(const struct zk_jet_view *v)
 {
-	return v->from_host &&
-	       (v->pipe.state == ZK_JET_BACKOFF || v->pipe.state == ZK_JET_ENDED);
+	return v->from_host && v->pipe.away_ms;
 }
 
 static bool is_stopped(const struct zk_jet_view *v)
@@ -108,12 +111,22 @@ static bool is_stopped(const struct zk_jet_view *v)
 	       (v->pipe.held && strcmp(v->pipe.held, "disk full") == 0);
 }
 
+/* No login, the breaker, or records that lately left without what they wanted. */
+static bool lookups_fail(const struct zk_jet_view *v)
+{
+	const struct zk_jet_hydrator_figures *h = &v->hydrator;
+
+	return (v->login && !v->sessions) ||
+	       (h->api.breaker && strcmp(h->api.breaker, "closed") != 0) ||
+	       (h->short_ms && zk_mono_ms() - h->short_ms < SHORT_MS);
+}
+
 static const char *status_of(const struct zk_jet_view *v)
 {
 	if (is_stopped(v) ||
-	    (hosts_are_down(v) && zk_mono_ms() - v->pipe.state_ms > DOWN_MS))
+	    (hosts_are_down(v) && zk_mono_ms() - v->pipe.away_ms > DOWN_MS))
 		return "unhealthy";
-	if (v->hydrator.api.breaker && strcmp(v->hydrator.api.breaker, "closed") != 0)
+	if (lookups_fail(v))
 		return "degraded";
 	for (size_t i = 0; i < v->n_followers; i++)
 		if (strcmp(v->followers[i].state, "down") == 0)
@@ -335,32 +348,66 @@ static enum zk_httpd_next on_health(void *ctx, struct zk_httpd_req *r)
 	return ZK_HTTPD_DONE;
 }
 
+static bool is_required(const struct zk_jet_web *w, const char *name)
+{
+	zk_str kind;
+
+	(void)zk_str_cut(zk_str_of(name), ':', &kind);
+	for (size_t i = 0; i < w->conf.n_required; i++)
+		if (strcmp(w->conf.required[i], name) == 0 ||
+		    zk_str_eq(kind, zk_str_of(w->conf.required[i])))
+			return true;
+	return false;
+}
+
+/* The sinks that are down and have to be there; `j` gets "redis down". */
+static bool put_missing(const struct zk_jet_web *w, const struct zk_jet_view *v,
+                        struct zk_jwrite *j)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < v->n_followers; i++) {
+		const struct zk_jet_follower_view *f = &v->followers[i];
+		char text[300];
+
+		if (strcmp(f->state, "down") != 0 || !is_required(w, f->name))
+			continue;
+		any = true;
+		(void)snprintf(text, sizeof(text), "%s down", f->name);
+		if (j)
+			zk_jw_cstr(j, text);
+	}
+	return any;
+}
+
 static enum zk_httpd_next on_ready(void *ctx, struct zk_httpd_req *r)
 {
 	struct zk_jet_web *w = ctx;
 	struct zk_buf b ZK_CLEANUP(zk_buf_done);
 	struct zk_jet_view v = { 0 };
 	struct zk_jwrite j;
-	bool hosts, store;
+	bool hosts, store, ready;
 
 	w->conf.collect(w->conf.ctx, &v);
 	hosts = hosts_are_down(&v);
 	store = is_stopped(&v);
+	ready = !hosts && !store && !put_missing(w, &v, NULL);
 	zk_buf_init(&b, ANSWER_MAX);
 	zk_jwrite_init(&j, &b);
 	zk_jw_obj(&j);
-	kv_bool(&j, "ready", !hosts && !store);
-	if (hosts || store) {
+	kv_bool(&j, "ready", ready);
+	if (!ready) {
 		zk_jw_key(&j, "why");
 		zk_jw_arr(&j);
 		if (hosts)
 			zk_jw_cstr(&j, "no host");
 		if (store)
 			zk_jw_cstr(&j, v.pipe.held ? v.pipe.held : "store");
+		(void)put_missing(w, &v, &j); /* known already */
 		zk_jw_arr_end(&j);
 	}
 	zk_jw_obj_end(&j);
-	reply(r, hosts || store ? 503 : 200, ZK_STR(JSON_HEAD), &b);
+	reply(r, ready ? 200 : 503, ZK_STR(JSON_HEAD), &b);
 	return ZK_HTTPD_DONE;
 }
 
@@ -507,6 +554,18 @@ static enum zk_httpd_next on_root(void *ctx, struct zk_httpd_req *r)
 	return ZK_HTTPD_DONE;
 }
 
+static enum zk_httpd_next on_ws(void *ctx, struct zk_httpd_req *r)
+{
+	struct zk_jet_web *w = ctx;
+
+	if (w->conf.fan)
+		zk_jet_fan_join(w->conf.fan, r);
+	else
+		zk_httpd_reply(r, 503, ZK_STR(JSON_HEAD),
+		               ZK_STR("{\"error\":\"there is no store to read from\"}"));
+	return ZK_HTTPD_DONE;
+}
+
 #define BOTH(path, fn)                                           \
 	{ .method = "GET", .pattern = path, .on_head = fn },     \
 	{                                                        \
@@ -520,15 +579,19 @@ static const struct zk_route routes[] = {
 	BOTH("/ready", on_ready),
 	BOTH("/stats", on_stats),
 	BOTH("/metrics", on_metrics),
+	BOTH("/ws", on_ws),
 	BOTH("/api/v1", on_root),
 	BOTH("/api/v1/ui", on_page),
 	BOTH("/api/v1/health", on_health),
 	BOTH("/api/v1/ready", on_ready),
 	BOTH("/api/v1/stats", on_stats),
 	BOTH("/api/v1/metrics", on_metrics),
+	BOTH("/api/v1/ws", on_ws),
 };
 
 /* ---- making it ---- */
+
+static const double batch_buckets[] = { 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120 };
 
 static void add_metrics(struct zk_jet_web *w)
 {
@@ -554,19 +617,35 @@ static void add_metrics(struct zk_jet_web *w)
 		"jetstream_turbo_not_redis_stream_length",
 		"jetstream_turbo_not_redis_configured_max_length",
 	};
-	static const char *const states[] = { "live", "sealed" };
+	/* How many are archived only the archive knows. */
+	static const char *const states[] = { "live", "sealed", "archived" };
 	struct zk_metrics *m = w->conf.metrics;
 
 	w->store_bytes = zk_metrics_gauge(m, "zk_jetstream_store_bytes",
 	                                  "bytes of all store files", NULL);
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < ZK_ARRAY_LEN(states); i++)
 		w->files[i] =
 		        zk_metrics_gauge(m, "zk_jetstream_files", "store files",
 		                         (const char *[]){ "state", states[i], NULL });
 	for (size_t i = 0; i < COMPAT && w->conf.compat; i++)
 		w->compat[i] = zk_metrics_gauge(m, compat[i],
 		                                "as the Rust version has it", NULL);
+	if (w->conf.compat) {
+		w->posts = zk_metrics_counter(m, "jetstream_turbo:posts_processed_total",
+		                              "as the Python version has it", NULL);
+		w->batches = zk_metrics_histogram(
+		        m, "jetstream_turbo:batch_time", "as the Python version has it",
+		        batch_buckets, ZK_ARRAY_LEN(batch_buckets), NULL);
+	}
 	zk_metrics_on_collect(m, refresh, w);
+}
+
+void zk_jet_web_stored(struct zk_jet_web *w, size_t n, double seconds)
+{
+	if (!w->posts)
+		return;
+	zk_counter_add(w->posts, n);
+	zk_histogram_observe(w->batches, seconds);
 }
 
 int zk_jet_web_new(struct zk_loop *loop, const struct zk_jet_web_conf *conf,

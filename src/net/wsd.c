@@ -433,7 +433,7 @@ bool zk_wsd_wanted(const struct zk_httpd_req *r, struct zk_wsd_refusal *ret)
 
 static int open_handle(struct zk_wsd *w, int fd)
 {
-	struct sockaddr_storage a;
+	struct sockaddr_storage a = { 0 };
 	socklen_t n = sizeof(a);
 	uv_loop_t *uv = zk_loop_uv(w->conf.loop);
 	bool is_unix =

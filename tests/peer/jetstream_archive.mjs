@@ -1,7 +1,7 @@
 // specs/jetstream.md §15.2, §23.14 and around: the archive in an S3 bucket. TAP.
 import { createHash } from "node:crypto";
 import { access, archived, bucket, byName, count, cred, finish, health, hostOf, httpOf, many, place, runAll, row, sealedOf, startS3, stats } from "./s3_lib.mjs";
-import { base, equal, execFileSync, existsSync, fakeApi, fixtures, folder, join, main, ok, readFileSync, readdirSync, rows, Run, run,
+import { base, equal, execFileSync, existsSync, fakeApi, fakeHost, fixtures, folder, join, main, ok, post, readFileSync, readdirSync, rows, Run, run,
   same, storeDir, stored, until, writeFileSync } from "./jetstream_lib.mjs";
 
 const all = ["--collection", "*"];
@@ -163,6 +163,18 @@ const tests = {
   },
 
   // The bucket is away for a while: nothing is lost, the lag is shown, the store goes on.
+  // What answers nonsense for a while is not the fault of a file: it is tried again, none is left out.
+  async t14_nonsense() {
+    const lines = many(4000), dir = storeDir();
+    let left = 1;
+    const s3 = await startS3(place(), { fault: (req, n, u) => req.method === "PUT" && u.pathname.includes("jetstream_") && left-- > 0 ? { raw: "\0\0 this is no HTTP\r\n\r\n" } : null });
+    const x = await runAll(s3, lines, dir, "--rotate-bytes", "3MiB", "--retry-base", "5ms", "--retry-cap", "5ms");
+    await finish(x, "14 nonsense");
+    ok(left < 0 && same(await archived(s3), lines), "14 nonsense once: everything is there in the end", left);
+    ok(!x.r.err.includes("cannot be archived"), "14 no file was set aside", x.r.err.slice(-500));
+    await s3.close();
+  },
+
   async t14_down() {
     const lines = many(8000), dir = storeDir(), s3 = await startS3(place());
     await s3.down();
@@ -180,6 +192,31 @@ const tests = {
     await finish({ r, host, url, dir }, "14 down and back");
     ok(same(await archived(s3), lines), "14 down and back: each event once");
     await s3.close();
+  },
+
+  // --repair auto: what came too late for the events is looked up again before the file is sealed.
+  async repair_auto() {
+    const who = n => "did:plc:" + "bcdefghijklm"[n].repeat(24), profiles = Object.fromEntries(Array.from({ length: 12 }, (_, n) => [who(n), { did: who(n), handle: `h${n}.test` }]));
+    const api = await fakeApi({ profiles }), host = await fakeHost(() => {}), dir = storeDir(), ready = join(folder, "ready-auto");
+    const r = new Run(["run", "--host", host.url, "--wire", "v1", "--hydrate", "user", "--hydrate-deadline", "1ms", "--api-linger", "2s", "--api-url", api.url, "--api-rps", "100", "--repair", "auto",
+      "--compress", "none", "--linger", "5ms", "--store", dir, "--min-free", "0", "--listen", "127.0.0.1:0", "--ready-file", ready]);
+    const url = await httpOf(ready);
+    await until(() => host.sockets.size, "a connection");
+    const send = (from, to) => { for (const c of host.sockets) for (let n = from; n < to; n++) c.send(post(n, { did: who(n) })); };
+    send(0, 10);
+    await until(async () => (await stats(url)).events_stored === 10, "ten rows");
+    equal(rows(dir, "SELECT DISTINCT reason FROM zk_unresolved").map(x => x.reason), ["deadline"], "11.5 the API was too late for them");
+    r.p.kill("SIGUSR2");
+    send(10, 12);
+    await until(() => sealedOf(dir).length === 1 && /archived|repaired before sealing/.test(r.err), "the repair", 60000);
+    ok(/full=10 partial=0/.test(r.err), "11.5 --repair auto: it is said", r.err.slice(-500));
+    equal(await r.stop(), 0, "11.5 ends with 0", r.err.slice(-500));
+    const sealed = rows(dir).slice(0, 10);
+    ok(sealed.every((x, n) => x.hydration === 2 && JSON.parse(x.message_metadata).user.handle === `h${n}.test`) && rows(dir, "SELECT 1 AS n FROM zk_unresolved").length <= 2,
+      "11.5 they are complete in the sealed file", sealed[0]);
+    equal(rows(dir, "SELECT 1 AS n FROM zk_meta WHERE key = 'sealed'").length, 1, "11.5 which is sealed");
+    host.close();
+    api.close();
   },
 
   // What the API did not give when it was down is there after `repair`, as if it had been up; files

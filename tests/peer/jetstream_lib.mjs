@@ -120,6 +120,12 @@ export async function fakeHost(serve, { dictionary, refuse } = {}) {
   return host;
 }
 
+// Events that were made up: the n-th post of an account, now; `more` replaces members.
+const from = Date.now() * 1000;
+export const post = (n, { did = "did:plc:" + "a".repeat(24), text = "n " + n, collection = "app.bsky.feed.post", ...more } = {}) =>
+  JSON.stringify({ did, time_us: from + n, kind: "commit", commit: { rev: "r" + n, operation: "create", collection, rkey: "k" + n, cid: "bafyreia",
+    record: { $type: collection, text, createdAt: "2026-01-01T00:00:00Z" } }, ...more });
+
 const running = new Set();
 
 export class Run {

@@ -2,7 +2,7 @@
 // no outside request, no console error, figures as /health and /stats have them; and the gauges of
 // --compat-metrics.  TAP.
 import { chromium } from "playwright-core";
-import { existsSync, fakeHost, folder, join, main, ok, readFileSync, Run, skip, storeDir, until } from "./jetstream_lib.mjs";
+import { existsSync, fakeHost, folder, join, main, ok, post, readFileSync, Run, skip, storeDir, until } from "./jetstream_lib.mjs";
 import { command, freePort, redisBinary, startRedis } from "./jetstream_redis_lib.mjs";
 
 const STREAM = "<b>bold</b>";
@@ -13,15 +13,9 @@ const compat = ["process_memory_rss_bytes", "process_memory_virtual_bytes", "pro
   "not_redis_stream_length", "not_redis_configured_max_length"];
 
 let sent = 0;
-const from = Date.now() * 1000;
-function event() {
-  const n = sent++;
-  return JSON.stringify({ did: "did:plc:" + "a".repeat(24), time_us: from + n, kind: "commit", commit: { rev: "r" + n, operation: "create",
-    collection: "app.bsky.feed.post", rkey: "k" + n, cid: "bafyreia", record: { $type: "app.bsky.feed.post", text: "n " + n, createdAt: "2026-01-01T00:00:00Z" } } });
-}
 function send(host, n) {
   const [socket] = host.sockets;
-  for (let i = 0; i < n; i++) socket.send(event());
+  for (let i = 0; i < n; i++) socket.send(post(sent++));
 }
 const json = async url => (await fetch(url)).json();
 const text = (page, id) => page.textContent("#" + id);

@@ -1,7 +1,9 @@
-/* Another wall clock than the machine's: preloaded. The monotonic clock is as it was.
+/* Other clocks than the machine's: preloaded. The monotonic clock is as it was unless MONO_RATE is set.
  *   SKEW_S            seconds that are added (may begin with '-'), from SKEW_AT on, a real time
  *   SKEW_FROM SKEW_TO SKEW_RATE   the real time SKEW_FROM is SKEW_TO, and from then on each second
  *                     is SKEW_RATE seconds
+ *   MONO_RATE         each second of the monotonic clock is so many, from the start of the process on;
+ *                     what sleeps still sleeps as long as it says
  * Layer: tests. */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -22,6 +24,27 @@ static long number(const char *name)
 	return negative ? -n : n;
 }
 
+static long mono_rate;
+static struct timespec mono_from;
+
+__attribute__((constructor)) static void begin(void)
+{
+	mono_rate = number("MONO_RATE");
+	(void)syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &mono_from); /* it is there */
+}
+
+static void hasten(struct timespec *t)
+{
+	long long ns = (long long)(t->tv_sec - mono_from.tv_sec) * 1000000000 +
+	               t->tv_nsec - mono_from.tv_nsec;
+
+	if (!mono_rate || ns < 0)
+		return;
+	ns = ns * mono_rate + mono_from.tv_nsec;
+	t->tv_sec = mono_from.tv_sec + (time_t)(ns / 1000000000);
+	t->tv_nsec = (long)(ns % 1000000000);
+}
+
 __attribute__((visibility("default"))) int clock_gettime(clockid_t id, struct timespec *t)
 {
 	static long skew, at, from, to, rate, known;
@@ -35,6 +58,8 @@ __attribute__((visibility("default"))) int clock_gettime(clockid_t id, struct ti
 		rate = number("SKEW_RATE");
 		known = 1;
 	}
+	if (id == CLOCK_MONOTONIC || id == CLOCK_MONOTONIC_COARSE)
+		hasten(t);
 	if (id != CLOCK_REALTIME)
 		return r;
 	if (rate) {

@@ -1,0 +1,237 @@
+// specs/jetstream.md §16, §23.8, §23.16, §23.17: what /health and /ready say in each row of the table,
+// with time that runs faster where a minute or an hour has to pass; silence; the names of the metrics.
+// The rows of S3, a full disk and a killed process: jetstream_archive.mjs t14_down, jetstream_faults.mjs
+// t16_disk_full and t05_killed_with_every_sink.  TAP.
+import { spawn, spawnSync } from "node:child_process";
+import { equal, existsSync, fakeApi, fakeHost, folder, join, main, ok, post, readFileSync, Run, same, skip, storeDir, stored, until, writeFileSync, zk } from "./jetstream_lib.mjs";
+import { freePort, redisBinary, startRedis } from "./jetstream_redis_lib.mjs";
+
+const clock = process.env.TEST_BUILD && join(process.env.TEST_BUILD, "tests/peer/skewed_clock.so");
+const hasten = rate => ({ env: { LD_PRELOAD: clock, MONO_RATE: String(rate), ASAN_OPTIONS: (process.env.ASAN_OPTIONS ?? "") + ":verify_asan_link_order=0" } });
+let runs = 0;
+async function start(args, opts) {
+  const s = { dir: storeDir(), ready: join(folder, "ready" + runs), channel: join(folder, "status" + runs++) };
+  s.run = new Run(["run", "--wire", "v1", "--collection", "*", "--store", s.dir, "--min-free", "0", "--linger", "5ms", "--listen", "127.0.0.1:0", "--ready-file", s.ready,
+    "--status-fd", s.channel, ...args], opts);
+  await until(() => existsSync(s.ready) || s.run.code !== undefined, "ready");
+  s.url = "http://" + JSON.parse(readFileSync(s.ready)).api[0];
+  s.look = async () => {
+    const [h, r] = await Promise.all([fetch(s.url + "/health"), fetch(s.url + "/ready")]), body = await h.json();
+    return { status: body.status, health: h.status, ready: r.status, why: (await r.json()).why, data: body.data };
+  };
+  s.until = (test, what) => until(async () => { const l = await s.look(); return test(l) && l; }, what, 60000);
+  s.states = () => readFileSync(s.channel, "utf8").split("\n").filter(l => l.includes('"host"')).map(l => JSON.parse(l).state);
+  return s;
+}
+const brief = l => [l.status, l.health, l.ready];
+let sent = 0;
+const send = (host, n, opts) => { for (const c of host.sockets) for (let i = 0; i < n; i++) c.send(post(sent++, opts)); };
+
+main({
+  async t16_one_host() {
+    const [a, b] = await Promise.all([0, 1].map(() => fakeHost(() => {})));
+    const s = await start(["--hydrate", "none", "--host", a.url, "--host", b.url]);
+    await until(() => a.sockets.size + b.sockets.size === 1, "a connection");
+    const [first, other] = a.sockets.size ? [a, b] : [b, a];
+    send(first, 50);
+    await until(() => stored(s.dir).length === 50, "rows");
+    first.close();
+    await until(() => other.sockets.size === 1, "the other host");
+    send(other, 50);
+    await until(() => stored(s.dir).length === 100, "rows of the other");
+    const l = await s.look();
+    equal(brief(l), ["healthy", 200, 200], "16 one host down: healthy, ready", l);
+    ok(!s.states().includes("backoff") && l.data.upstream.host === other.name, "16 the other one at once, without a pause", s.states());
+    equal(await s.run.stop(), 0, "16 ends with 0");
+    other.close();
+  },
+
+  async t16_all_hosts() {
+    let up = true;
+    const host = await fakeHost(() => {}, { refuse: () => up ? null : { status: 503, body: "starting" } });
+    const s = await start(["--hydrate", "none", "--host", host.url, "--retry-base", "5s", "--retry-cap", "10s"], hasten(20));
+    await until(() => host.sockets.size, "a connection");
+    send(host, 10);
+    await until(() => stored(s.dir).length === 10, "rows");
+    up = false;
+    for (const c of host.sockets) c.terminate();
+    let l = await s.until(x => x.ready === 503, "503");
+    equal([l.status, l.health, l.why], ["healthy", 200, ["no host"]], "16 all hosts down: not ready, healthy for the first minute");
+    l = await s.until(x => x.status === "unhealthy", "unhealthy");
+    equal([l.health, l.ready], [503, 503], "16 after a minute unhealthy");
+    equal(l.data.upstream.position.time_us, JSON.parse(stored(s.dir).at(-1)).time_us, "16 the position is kept");
+    up = true;
+    l = await s.until(x => x.status === "healthy" && x.ready === 200, "the way up");
+    await until(() => host.sockets.size, "a connection");
+    ok(new URL(host.requests.at(-1), "http://x").searchParams.has("cursor"), "16 back: from the position on", host.requests.at(-1));
+    send(host, 10);
+    await until(() => stored(s.dir).length === 20, "rows");
+    equal(await s.run.stop(), 0, "16 ends with 0");
+    host.close();
+  },
+
+  async t16_api() {
+    const host = await fakeHost(() => {}), who = "did:plc:" + "c".repeat(24), before = sent;
+    let fault = { hang: true };
+    const profile = n => "did:plc:" + String(n).replace(/\d/g, d => "abcdefghij"[d]).padStart(24, "z");
+    const api = await fakeApi({ profiles: { [who]: { did: who, handle: "w.test" } }, fault: () => fault });
+    const s = await start(["--host", host.url, "--hydrate", "user", "--hydrate-deadline", "100ms", "--api-url", api.url, "--api-rps", "1000", "--api-timeout", "1s", "--stale-after", "1d", "--retry-base", "5ms", "--retry-cap", "20ms"], hasten(20));
+    await until(() => host.sockets.size, "a connection");
+    equal(brief(await s.look()), ["healthy", 200, 200], "16 nothing is down");
+    send(host, 1, { did: profile(1) });
+    let l = await s.until(x => x.status === "degraded", "degraded");
+    equal(brief(l), ["degraded", 200, 200], "16 API slow: degraded, ready");
+    ok(stored(s.dir).length === 1, "16 the event did not wait longer than its deadline");
+    fault = { status: 503, body: {} };
+    let n = 2;
+    l = await s.until(x => { send(host, 5, { did: profile(n++) }); return x.data.breaker !== "closed"; }, "the breaker");
+    equal(brief(l), ["degraded", 200, 200], "16 API down: degraded, ready");
+    fault = null;
+    // The half-open breaker needs somebody to ask for.
+    l = await s.until(x => { send(host, 1, { did: profile(n++) }); return x.data.breaker === "closed"; }, "the way up");
+    l = await s.until(x => x.status === "healthy", "healthy");
+    equal(brief(l), ["healthy", 200, 200], "16 API back, and a minute later healthy");
+    fault = { status: 429, headers: { "retry-after": "60" }, body: {} };
+    l = await s.until(x => { send(host, 1, { did: profile(n++) }); return x.status === "degraded"; }, "degraded");
+    equal(brief(l), ["degraded", 200, 200], "16 API 429: degraded, ready");
+    equal(await s.run.stop(), 0, "16 ends with 0");
+    equal(stored(s.dir).length, sent - before, "16 no event is lost");
+    host.close();
+    api.close();
+  },
+
+  async t16_login() {
+    const host = await fakeHost(() => {}), who = "did:plc:" + "d".repeat(24), secret = join(folder, "password");
+    writeFileSync(secret, "wrong-password", { mode: 0o600 });
+    const api = await fakeApi({ profiles: { [who]: { did: who, handle: "w.test" } },
+      fault: call => call.endsWith("createSession") ? { status: 401, body: { error: "AuthenticationRequired", message: "Invalid" } } : null });
+    const s = await start(["--host", host.url, "--hydrate", "user", "--api-url", api.url, "--login-identifier", "a.test", "--login-password-file", secret, "--login-pds", api.url]);
+    await until(() => host.sockets.size && api.calls.some(c => c.call.endsWith("createSession")), "a login");
+    send(host, 1, { did: who });
+    await until(() => stored(s.dir).length === 1, "a row");
+    const l = await s.look();
+    equal([...brief(l), l.data.session_count], ["degraded", 200, 200, 0], "16 login refused: degraded, ready");
+    ok(api.calls.some(c => c.call.endsWith("getProfiles") && !c.auth), "16 the API is asked without a login", api.calls);
+    equal(await s.run.stop(), 0, "16 ends with 0");
+    ok(!s.run.err.includes("wrong-password"), "16 the password is in no message");
+    host.close();
+    api.close();
+  },
+
+  async t16_redis() {
+    if (!redisBinary) return skip("16 Redis", "redis is not installed");
+    const host = await fakeHost(() => {}), port = await freePort();
+    const args = ["--host", host.url, "--hydrate", "none", "--sink", "redis", "--redis", `redis://127.0.0.1:${port}`];
+    const s = await start(args), t = await start([...args, "--ready-requires", "redis"]);
+    await until(() => host.sockets.size === 2, "connections");
+    send(host, 5);
+    let l = await s.until(x => x.status === "degraded" && x.data.followers[0].lag_records === 5, "degraded");
+    equal(brief(l), ["degraded", 200, 200], "16 Redis down: degraded, ready");
+    l = await t.until(x => x.ready === 503, "503");
+    equal([l.status, l.health, l.why], ["degraded", 200, ["redis down"]], "16 not ready where ready_requires names it");
+    const redis = await startRedis(port);
+    l = await t.until(x => x.status === "healthy" && x.ready === 200, "the way up");
+    ok(true, "16 back: healthy, ready");
+    equal([await s.run.stop(), await t.run.stop()], [0, 0], "16 ends with 0");
+    await redis.stop();
+    host.close();
+  },
+
+  // A host that is open and answers pings, but has fallen silent: another one after stale_after.
+  async t08_silent_host() {
+    const all = await Promise.all([0, 1].map(() => fakeHost(c => { const t = setInterval(() => c.ping(), 20); c.on("close", () => clearInterval(t)); })));
+    const s = await start(["--hydrate", "none", "-v", ...all.flatMap(h => ["--host", h.url])], hasten(30));
+    await until(() => all.some(h => h.sockets.size), "a connection");
+    const [first, other] = all[0].sockets.size ? all : [all[1], all[0]];
+    // Two hundred a second are at least two in one of its seconds.
+    const feed = setInterval(() => send(first, 2), 10);
+    await until(() => stored(s.dir).length > 400, "rows");
+    clearInterval(feed);
+    const n = sent;
+    await until(() => other.sockets.size, "the other host");
+    const silent = Number(/silent_ms=(\d+)/.exec(s.run.err)?.[1]);
+    ok(silent > 60000 && s.states().includes("stalled"), "8 a silent host is left after stale_after of 60 s", silent, s.states());
+    ok(new URL(other.requests[0], "http://x").searchParams.has("cursor"), "8 the next one goes on at the position", other.requests);
+    send(other, 10);
+    await until(() => stored(s.dir).length >= n - 400 + 10 && s.states().at(-1) !== "stalled", "rows of the other");
+    equal(await s.run.stop(), 0, "8 ends with 0");
+    for (const h of all) h.close();
+  },
+
+  // A private host that has nothing to say, but answers: an hour of it.
+  async t08_idle_host() {
+    const host = await fakeHost(c => { const t = setInterval(() => c.ping(), 10); c.on("close", () => clearInterval(t)); }), rate = 1200;
+    const s = await start(["--hydrate", "none", "--host", host.url], hasten(rate));
+    await until(() => s.states().at(-1) === "quiet", "quiet");
+    const from = performance.now();
+    send(host, 3);
+    await until(() => stored(s.dir).length === 3, "rows");
+    await until(() => (performance.now() - from) * rate > 3700e3, "an hour", 60000);
+    equal(s.states().at(-1), "quiet", "8 an idle host stays quiet for an hour");
+    ok(host.requests.filter(r => r.startsWith("/subscribe")).length === 1 && !s.states().some(x => x === "stalled" || x === "backoff"), "8 on one connection", host.requests, s.states());
+    equal(await s.run.stop(), 0, "8 ends with 0");
+    host.close();
+  },
+
+  // ux.md §9: one line on a terminal, plain ones elsewhere, a summary with the cursor.
+  async status_line() {
+    const host = await fakeHost(() => {}), who = "did:plc:" + "a".repeat(24), api = await fakeApi({ profiles: { [who]: { did: who, handle: "a.test" } } });
+    const lines = async (columns, more = [], env = {}) => {
+      const args = ["--wire", "v1", "--host", host.url, "--hydrate", "user", "--api-url", api.url, "--store", storeDir(), "--min-free", "0", "--listen", "off", ...more].map(a => `'${a}'`).join(" ");
+      const p = spawn("script", ["-qfec", `stty cols ${columns} rows 24; exec ${zk} jetstream run ${args}`, "/dev/null"],
+        { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CACHE_HOME: folder, TERM: "xterm", LANG: "C.UTF-8", LC_ALL: "C.UTF-8", ...env } });
+      let out = "";
+      p.stdout.on("data", d => { out += d; });
+      const gone = new Promise(r => p.on("exit", r));
+      const feed = setInterval(() => send(host, 3), 50);
+      // Redrawn lines: the escapes aside, from one to the next.
+      const text = () => out.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "\n").split(/[\r\n]+/);
+      try {
+        await until(() => text().some(l => /^live .*ev\/s .*[\u2581-\u2588#@].*/.test(l) && (columns < 100 || l.includes(host.name))) || (more.includes("none") && out.includes("connected")), "a line", 60000);
+      } finally {
+        clearInterval(feed);
+        p.stdin.write("\x03");
+        await gone;
+      }
+      return { line: text().filter(l => /^live .*ev\/s/.test(l)).at(-1) ?? "", all: out };
+    };
+    const wide = await lines(160);
+    ok(/^live {2}lag \d+\.\ds {2}[\d,.]+ ev\/s [\u2581-\u2588]+ {2}hydrated \d+\.\d% {2}cache \d+% {2}[\d.]+ [KMG]iB {2}127\.0\.0\.1:\d+/.test(wide.line), "9 the line of a terminal", wide.line);
+    const narrow = await lines(44);
+    ok(narrow.line.length <= 44 && !narrow.line.includes("127.0.0.1") && narrow.line.startsWith("live  lag"), "9 on a narrow one figures vanish from the right", narrow.line);
+    const ascii = await lines(160, [], { LANG: "C", LC_ALL: "C" });
+    ok(/ev\/s [.:=+*#%@-]+ {2}/.test(ascii.line) && !/[^\x00-\x7f]/.test(ascii.line), "9 without UTF-8 in ASCII", ascii.line);
+    const none = await lines(160, ["--progress", "none"]);
+    equal(none.line, "", "9 --progress none: no line");
+    host.close();
+    const again = await fakeHost(() => {}), s = await start(["--hydrate", "none", "--host", again.url, "-v", "--progress", "plain"]);
+    await until(() => again.sockets.size, "a connection");
+    send(again, 7);
+    await until(() => stored(s.dir).length === 7, "rows");
+    equal(await s.run.stop(), 0, "9 ends with 0");
+    ok(/^live, .*ev/m.test(s.run.err), "9 --progress plain: a line for each state", s.run.err);
+    ok(/^read 7 = stored 7 \+ rejected 0 \+ spooled 0 \+ skipped 0$/m.test(s.run.err) && /^cursor \d{16} \(20.*Z\) of 127\.0\.0\.1:\d+ . gaps 0$/m.test(s.run.err), "9 the summary, with cursor and gaps", s.run.err);
+    again.close();
+    api.close();
+  },
+
+  async t17_metrics() {
+    const host = await fakeHost(() => {}), s = await start(["--hydrate", "cached", "--host", host.url]), c = await start(["--hydrate", "none", "--host", host.url, "--compat-metrics"]);
+    await until(() => host.sockets.size === 2, "connections");
+    send(host, 25);
+    await until(() => stored(s.dir).length === 25 && stored(c.dir).length === 25, "rows");
+    const m = await (await fetch(s.url + "/metrics")).text();
+    const p = spawnSync("promtool", ["check", "metrics"], { input: m });
+    if (p.error) skip("17 promtool check metrics", "promtool is not installed");
+    else ok(p.status === 0 && !p.stdout.length && !p.stderr.length, "17 promtool check metrics", p.stdout.toString(), p.stderr.toString());
+    for (const n of ["events_total{result=\"stored\"} 25", "received_bytes_total{form=\"wire\"}", "lookups_total{kind=\"profile\",result=\"miss\"}", "unresolved_total{reason=\"cached_only\"}", "latency_seconds_count 25",
+      "hydration_seconds_count", "store_commit_seconds_count", "window_events", "store_bytes", "files{state=\"live\"} 1", "files{state=\"sealed\"} 0", "files{state=\"archived\"} 0", "ws_clients 0"])
+      ok(m.includes("\nzk_jetstream_" + n), "17 zk_jetstream_" + n);
+    const old = await (await fetch(c.url + "/metrics")).text(), sum = /^jetstream_turbo:batch_time_count (\d+)$/m.exec(old);
+    ok(/^jetstream_turbo:posts_processed_total 25$/m.test(old) && Number(sum?.[1]) >= 1, "17 counter and histogram of the Python version", old.split("\n").filter(l => l.includes("turbo:")));
+    equal([...old.matchAll(/^jetstream_turbo:batch_time_bucket\{le="([^"]+)"\}/mg)].map(x => Number(x[1].replace("+Inf", "Infinity"))), [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, Infinity], "17 with its buckets");
+    ok(!m.includes("jetstream_turbo"), "17 not unless they are asked for");
+    equal([await s.run.stop(), await c.run.stop()], [0, 0], "17 ends with 0");
+    host.close();
+  },
+});
