@@ -34,7 +34,7 @@ const refusal = (s, query) => new Promise(r => {
   c.on("open", () => { c.terminate(); r([101, ""]); });
 });
 const numbers = c => c.got.map(r => Number(r.message.commit.rev.slice(1)));
-const upTo = (a, b) => Array.from({ length: b - a }, (_, i) => a + i);
+const range = (a, b) => Array.from({ length: b - a }, (_, i) => a + i);
 
 main({
   async live() {
@@ -46,7 +46,7 @@ main({
     await c.have(500);
     await d.have(500);
     const kept = rows(s.dir, "SELECT * FROM records ORDER BY id").slice(3);
-    ok(same(c.got.map(r => r.message), kept.map(k => JSON.parse(k.message))) && same(numbers(c), upTo(3, 503)), "each record from now on, in order");
+    ok(same(c.got.map(r => r.message), kept.map(k => JSON.parse(k.message))) && same(numbers(c), range(3, 503)), "each record from now on, in order");
     ok(c.got.every((r, i) => r.at_uri === kept[i].at_uri && r.hydration === "none" && "hydrated_metadata" in r && r.processed_at === kept[i].created_at),
       "with its envelope", c.got[0]);
     ok(same(d.got, c.got), "the same for everybody, below /api/v1 too");
@@ -85,7 +85,7 @@ main({
     await Promise.all(clients.map(c => new Promise(r => { c.once("pong", r); c.ping(); })));
     equal(clients.map(c => c.got.length / 20), Object.values(wanted), "each gets what its query names", Object.keys(wanted));
     ok(updated.got.length === 20 && updated.got.every(r => r.message.commit.collection === like), "options_update while it is open");
-    for (const [q, why] of [["?colection=x", "colection"], ["?collection=nope", "nope"], ["?did=x", "DID"], ["?did=@/etc/passwd", "DID"], ["?kind=x", "x"], ["?match=((", "match"], ["?cursor=12", "cursor"],
+    for (const [q, why] of [["?unknown=x", "unknown"], ["?collection=nope", "nope"], ["?did=x", "DID"], ["?did=@/etc/passwd", "DID"], ["?kind=x", "x"], ["?match=((", "match"], ["?cursor=12", "cursor"],
       ["?cursor=x", "cursor"], ["?match=%ff", "read"]]) {
       const [status, text] = await refusal(s, q);
       ok(status === 400 && JSON.parse(text).error.includes(why) && !text.includes("root:"), `400 for ${q}`, status, text);
@@ -107,7 +107,7 @@ main({
       s.send(500, { text });
       await quick.have((k + 1) * 500);
     }
-    ok(same(numbers(quick), upTo(0, 3000)), "one that reads gets all");
+    ok(same(numbers(quick), range(0, 3000)), "one that reads gets all");
     await until(async () => await s.metric('zk_jetstream_ws_records_total{result="dropped"} ') > 0, "drops");
     slow.resume();
     s.send(1);
@@ -116,7 +116,7 @@ main({
     slow.got = slow.got.filter(r => r.type !== "lagged");
     ok(at > 0 && lost > 0 && slow.got.length + lost === 3001, "one that does not loses the oldest and is told how many", at, lost, slow.got.length);
     const got = numbers(slow);
-    ok(same(got.slice(0, at), upTo(0, at)) && got[at] === at + lost, "just where they are missing", got[at], at + lost);
+    ok(same(got.slice(0, at), range(0, at)) && got[at] === at + lost, "just where they are missing", got[at], at + lost);
     equal(await s.metric('zk_jetstream_ws_records_total{result="dropped"} '), lost, "/metrics counts them");
     await s.stop("the run ends with 0");
   },
@@ -136,19 +136,19 @@ main({
     stuck.pause();
     s.send(1200, { text: "y".repeat(9000) });
     await c.have(4100);
-    ok(same(numbers(c), upTo(700, 4800)), "from a moment on, over several files, and on with what comes");
+    ok(same(numbers(c), range(700, 4800)), "from a moment on, over several files, and on with what comes");
     await all.have(4800);
-    ok(same(numbers(all), upTo(0, 4800)), "from the beginning");
+    ok(same(numbers(all), range(0, 4800)), "from the beginning");
     s.send(2000, { text: "y".repeat(9000) });
     await c.have(6100);
     stuck.resume();
     await stuck.have(6800);
-    ok(same(numbers(stuck), upTo(0, 6800)), "one that was slow loses nothing");
+    ok(same(numbers(stuck), range(0, 6800)), "one that was slow loses nothing");
     const future = await join_(s, "?cursor=" + (since + 3600e6));
     await until(() => { s.send(1); return future.got.length; }, "a record");
     ok(numbers(future)[0] >= 6800, "a moment to come is from now on", numbers(future));
     for (const x of [c, all, stuck, future]) x.terminate();
-    const eight = await Promise.all(upTo(0, 8).map(() => join_(s, "?cursor=" + since)));
+    const eight = await Promise.all(range(0, 8).map(() => join_(s, "?cursor=" + since)));
     equal((await refusal(s, "?cursor=" + since))[0], 503, "not more than eight at once");
     for (const x of eight) x.terminate();
     await until(async () => await s.metric("zk_jetstream_ws_clients ") === 0, "nobody is left");
@@ -166,7 +166,7 @@ main({
     const c = await join_(s, "?cursor=1000000000000000");
     await c.have(51);
     ok(same(c.got.shift(), { type: "lagged", dropped: null }), "packed files are not read: it is told");
-    equal(numbers(c), upTo(100, 150), "and gets what is there");
+    equal(numbers(c), range(100, 150), "and gets what is there");
     await s.stop("the run ends with 0");
   },
   async nothing_to_read() {
