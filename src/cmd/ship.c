@@ -59,10 +59,17 @@ void ship_read_on(struct ship *s)
 		zk_lines_resume(s->lines);
 }
 
-void ship_sender_pause(struct ship *s, bool pause)
+void ship_on_pause(void *ctx, bool pause)
 {
+	struct ship *s = ctx;
+
 	s->sender_full = pause;
 	ship_read_on(s);
+}
+
+void ship_on_idle(void *ctx)
+{
+	ship_check_over(ctx);
 }
 
 static void on_drain(void *ctx)
@@ -189,9 +196,10 @@ void ship_unsent(struct ship *s, struct zk_list *rec, int64_t spool_id)
 	}
 }
 
-void ship_waiting(struct ship *s, unsigned attempt, unsigned max, int64_t wait_ms,
+void ship_on_wait(void *ctx, unsigned attempt, unsigned max, int64_t wait_ms,
                   const struct zk_error *err)
 {
+	struct ship *s = ctx;
 	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_jwrite w;
 	char text[700];

@@ -147,12 +147,14 @@ void ship_line(struct ship *s, const struct zk_recline *line, bool too_long);
 void ship_fail(struct ship *s, const struct zk_error *err);
 /* Something changed that may have been the last thing that was waited for. */
 void ship_check_over(struct ship *s);
-/* The sender has enough (true), or wants more. */
-void ship_sender_pause(struct ship *s, bool pause);
 /* Reads on, unless the sender or the spool is full. */
 void ship_read_on(struct ship *s);
-/* Before another attempt: for people and the status channel. */
-void ship_waiting(struct ship *s, unsigned attempt, unsigned max, int64_t wait_ms,
+/* Callbacks for a sender; `ctx` is the ship, or a struct that begins with it. It has enough (true),
+ * or wants more; it has nothing left; and before another attempt, for people and the status
+ * channel. */
+void ship_on_pause(void *ctx, bool pause);
+void ship_on_idle(void *ctx);
+void ship_on_wait(void *ctx, unsigned attempt, unsigned max, int64_t wait_ms,
                   const struct zk_error *err);
 /* An answer came: what is down is up again. */
 void ship_answered(struct ship *s);

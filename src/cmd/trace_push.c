@@ -236,28 +236,6 @@ static void on_events(void *ctx, const struct zk_zip_batch *b, size_t from, size
 	note_settled(s, b, to - from);
 }
 
-static void on_wait(void *ctx, unsigned attempt, unsigned max, int64_t wait_ms,
-                    const struct zk_error *err)
-{
-	struct push *s = ctx;
-
-	ship_waiting(&s->ship, attempt, max, wait_ms, err);
-}
-
-static void on_pause(void *ctx, bool pause)
-{
-	struct push *s = ctx;
-
-	ship_sender_pause(&s->ship, pause);
-}
-
-static void on_idle(void *ctx)
-{
-	struct push *s = ctx;
-
-	ship_check_over(&s->ship);
-}
-
 static void flush(void *ctx)
 {
 	struct push *s = ctx;
@@ -395,9 +373,9 @@ static void make_sender(struct push *s)
 		.look_first = s->skip_below > 0 || s->o->resume,
 		.ctx = s,
 		.on_events = on_events,
-		.on_pause = on_pause,
-		.on_idle = on_idle,
-		.on_wait = on_wait,
+		.on_pause = ship_on_pause,
+		.on_idle = ship_on_idle,
+		.on_wait = ship_on_wait,
 	};
 
 	trace_dest(zk_zip_base(s->z.zip), s->session, &s->dest);

@@ -78,28 +78,6 @@ static void on_answer(void *ctx, struct zk_trig_record *rec,
 	free(rec);
 }
 
-static void on_retry(void *ctx, unsigned retry, unsigned max, int64_t wait_ms,
-                     const struct zk_error *err)
-{
-	struct send *s = ctx;
-
-	ship_waiting(&s->ship, retry, max, wait_ms, err);
-}
-
-static void on_pause(void *ctx, bool pause)
-{
-	struct send *s = ctx;
-
-	ship_sender_pause(&s->ship, pause);
-}
-
-static void on_idle(void *ctx)
-{
-	struct send *s = ctx;
-
-	ship_check_over(&s->ship);
-}
-
 /* ---- what the shipment asks for ------------------------------------------------------------ */
 
 static void flush(void *ctx)
@@ -286,9 +264,9 @@ static int make_sender(struct send *s, struct zk_error *err)
 		.linger_ms = s->o->linger_ms,
 		.ctx = s,
 		.on_answer = on_answer,
-		.on_retry = on_retry,
-		.on_pause = on_pause,
-		.on_idle = on_idle,
+		.on_retry = ship_on_wait,
+		.on_pause = ship_on_pause,
+		.on_idle = ship_on_idle,
 	};
 
 	if (ask_limit(s, &conf.batch_events, err) < 0)

@@ -3,6 +3,8 @@ and the exact request that the server gets."""
 
 import json
 import os
+import pathlib
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
@@ -118,6 +120,59 @@ def test_webhooks():
         # Nobody listens there, which the server says with a 200.
         row(21, ["webhook", "test", hook], "POST", f"{ZIP}/webhooks/{hook}", status=1)
         row(21, ["webhook", "delete", hook], "DELETE", f"{ZIP}/webhooks/{hook}")
+
+
+# The acceptance checklist (specs/zeal-zip.md §14) but for events and webhooks, which stand in
+# zeal_events.mjs and zeal_webhook.py: number, line, and the tests that show it.
+ACCEPTANCE = """
+R1 base with trailing slash | zeal_health.test_requests
+R2 percent-encoded ids | zeal_templates.test_reading
+R3 no nulls | zeal_workflows.test_apply zeal_trace.test_push_whole
+R4 no compressed bodies | zeal_templates.test_register zeal_trace.test_push_whole
+R5 X-User-Id on lists | zeal_health.test_requests zeal_workflows.test_apply
+R6 token on every call, never printed | zeal_health.test_requests zeal_trace.test_event_and_complete
+E1 each row of errors/bodies.json | test_zip_fault.every_row_of_the_table
+E2 HTML 404 | test_zip_fault.every_row_of_the_table zeal_templates.test_categories_and_bundles
+E3 empty 500, truncated body | test_zip_fault.a_good_status_needs_a_good_body zeal_templates.test_a_broken_answer
+E4 chunked reply split at every byte | zeal_health.test_drip_and_redirects http_client.test_ends_of_bodies
+E5 reset before and after storing | zeal_templates.test_faults zeal_trace.test_ambiguous_writes
+T1 429 with each of the three hints | test_zip_fault.each_of_the_three_hints zeal_health.test_retries
+T2 breaker opens and recovers | zeal_health.test_breaker
+T3 R2 never repeated blindly | zeal_workflows.test_single_writes_under_faults zeal_trace.test_ambiguous_writes
+P1 all fixture verdicts | zeal_templates.test_verdicts zeal_templates.test_the_servers_own_validator
+P2 mixed register result: exit 3 and lines | zeal_templates.test_mixed_result
+P3 upsert of 200 templates | zeal_templates.test_register
+P4 diff after register is empty | zeal_templates.test_register
+W1 returned node id is in the state | zeal_workflows.test_nodes
+W2 apply twice = no operation | zeal_workflows.test_apply
+W3 plan file matched | zeal_workflows.test_apply
+W4 300-node grid after one run | zeal_workflows.test_grid
+W5 kill -9 in the middle, apply again | zeal_workflows.test_grid_killed
+W6 delete leaves no dangling connection | zeal_workflows.test_nodes
+X1 5000 events in, 5000 stored, same order | zeal_trace.test_push_whole
+X2 mixed file: 15 stored, 6 rejected | zeal_trace.test_push_bad_lines
+X3 crash and resume without loss | zeal_trace.test_killed_and_resumed zeal_trace.test_stopped
+X4 poison event isolated | zeal_trace.test_poison
+X5 exec keeps statuses and signals | zeal_trace.test_exec_is_transparent
+H1 frozen answer marked | zeal_health.test_deep
+H2 --deep finds a dead database | zeal_health.test_deep
+"""
+
+
+def defines(test):
+    """Whether the file of a test defines it: a function of Python, or a Test(suite, name) in C."""
+    file, name = test.split(".")
+    here = pathlib.Path(__file__).resolve().parent
+    if not file.startswith("test_"):
+        return bool(re.search(rf"^def {name}\(\):", (here / f"{file}.py").read_text(), re.M))
+    suite = file.removeprefix("test_")
+    return bool(re.search(rf"^Test\({suite}, {name}\)", (here.parent / f"unit/{file}.c").read_text(), re.M))
+
+
+def test_acceptance_checklist():
+    for line in ACCEPTANCE.strip().splitlines():
+        what, _, tests = line.partition(" | ")
+        zkt.equal([t for t in tests.split() if not defines(t)], [], what)
 
 
 zkt.main()
