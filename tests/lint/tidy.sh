@@ -1,7 +1,7 @@
 #!/bin/bash
 # clang-tidy with the list in .clang-tidy, every finding an error, on src/ and with TEST_ALL
-# also on tests/. A file that was clean, with the same list, is not looked at again
-# (.cache/tidy).
+# also on tests/; or on the FILEs of `tidy.sh ROOT FILE...`. A file that was clean, with the same list, is not
+# looked at again (.cache/tidy).
 set -euo pipefail
 # shellcheck source=tests/lint/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -42,8 +42,16 @@ one() {
 }
 export -f one
 
+files() {
+	if [ $# -gt 0 ]; then
+		printf '%s\n' "$@"
+	else
+		tree_files 'src/*.c' ${TEST_ALL:+'tests/*.c'} | grep -v '^tests/bench/'
+	fi
+}
+
 # shellcheck disable=SC2016  # expanded by the inner shell
-findings_from < <(tree_files 'src/*.c' ${TEST_ALL:+'tests/*.c'} | grep -v '^tests/bench/' |
+findings_from < <(files "${@:2}" |
 	xargs -r -P "$(nproc)" -I '{}' bash -c 'one "$1"' one '{}' | sort -u)
 # Keys of files that have changed since are of no use.
 find "$cache" -type f -mtime +14 -delete
