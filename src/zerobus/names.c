@@ -36,7 +36,7 @@ int zk_zb_table_parse(zk_str text, struct zk_buf *ret, struct zk_error *err)
 	for (int i = 0; i < 3; i++) {
 		if (i > 0 && !rest.p)
 			return zk_fail(err, ZK_E_ZB_TABLE,
-			               "the table '%.*s' has no %s: it is "
+			               "the name '%.*s' lacks the %s: a table is "
 			               "catalog.schema.table",
 			               ZK_STR_ARG(text), names[i]);
 		if (i < 2)
