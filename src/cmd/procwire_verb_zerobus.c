@@ -1,0 +1,357 @@
+/* zk:zerobus.append: rows of many callers in one stream, acknowledged when they are durable.
+ * Layer: cmd. specs/cli.md §Procwire, specs/zerobus.md §7.
+ *
+ * A call is {row} or {rows: […]}, for the table of the configuration, or that of the method:
+ * NAME,value=CATALOG.SCHEMA.TABLE=zk:zerobus.append. Either all rows of a call are good, or none is
+ * sent. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "cmd/procwire_verbs.h"
+#include "cmd/spool_senders.h"
+#include "cmd/zerobus_conf.h"
+#include "codec/msgpack.h"
+#include "net/auth.h"
+#include "procwire/spec.h"
+#include "rt/loop.h"
+#include "zerobus/convert.h"
+#include "zerobus/request.h"
+#include "zerobus/schema.h"
+#include "zerobus/sender.h"
+
+#define ZK_LOGGER "zerobus"
+#include "base/log.h"
+
+#include "base/ban.h"
+
+#define ROWS_MAX      10000
+#define ROW_MAX       ((size_t)10 << 20) /* §20: what the service takes */
+#define CALL_MAX      ((size_t)64 << 20)
+#define REQUEST_BYTES ((size_t)1 << 20)
+
+static const struct zk_opt rows[] = { ZB_ROWS, ZK_OPT_END };
+
+struct verb {
+	struct zk_app *app;
+	struct zk_loop *loop;
+	struct zb_opts o;
+	struct zk_optpool pool;
+	struct zb_session s;
+	struct zk_auth *auth;
+	struct zk_zb_schema *schema; /* NULL: rows travel as JSON */
+	struct zk_zb_plan *plan;
+	struct zk_zb_kind *kind;
+	struct zk_zb_sender *sender; /* NULL: none yet, or the last one died */
+	bool dead;
+	struct zk_zb_request *open; /* rows of this turn of the loop */
+	struct zk_buf json;
+	struct zk_list calls; /* with rows under way, in the order of their rows */
+	uint64_t next;        /* number of the next row, over all calls */
+};
+
+/* The rows from `first` on, `n` of them. */
+struct call {
+	struct zk_list link;
+	struct zk_pw_req *req; /* NULL: given up; the rows go their way all the same */
+	uint64_t first;
+	uint32_t n, left;
+	struct zk_error err; /* why one of them is not durable; code 0 = all are so far */
+};
+
+/* ---- outcomes ---- */
+
+static void finish(struct call *c)
+{
+	struct zk_buf b ZK_CLEANUP(zk_buf_done);
+	struct zk_pw_req *req = c->req;
+
+	zk_list_remove(&c->link);
+	zk_buf_init(&b, 64);
+	if (req && !c->err.code) {
+		zk_mp_map(&b, 1);
+		zk_mp_cstr(&b, "durable");
+		zk_mp_u64(&b, c->n);
+		ZK_IGNORE(procwire_answer(req, zk_buf_str(&b), &c->err) < 0);
+	}
+	if (req && c->err.code)
+		(void)zk_pw_fail(req, &c->err);
+	free(c);
+	if (req)
+		zk_pw_done(req);
+}
+
+/* One row has an outcome; rows come in about the order of the calls. */
+static void settle_row(struct verb *v, uint64_t row, const struct zk_error *why)
+{
+	ZK_LIST_EACH (it, &v->calls) {
+		struct call *c = ZK_CONTAINER_OF(it, struct call, link);
+
+		if (row < c->first || row - c->first >= c->n)
+			continue;
+		if (why && !c->err.code)
+			c->err = *why;
+		if (--c->left == 0)
+			finish(c);
+		return;
+	}
+}
+
+static void settle(struct verb *v, struct zk_zb_request *r, const struct zk_error *why)
+{
+	struct zk_zb_cursor at = { 0 };
+
+	while (zk_zb_request_next(r, &at))
+		settle_row(v, at.place.row, why);
+	zk_zb_request_free(r);
+}
+
+static void on_acked(void *ctx, struct zk_zb_request *r, size_t stream)
+{
+	(void)stream;
+	settle(ctx, r, NULL);
+}
+
+static void on_rejected(void *ctx, struct zk_zb_request *r, const struct zk_error *why,
+                        bool suspect)
+{
+	(void)suspect;
+	settle(ctx, r, why);
+}
+
+static void on_unsent(void *ctx, struct zk_zb_request *r, const struct zk_error *why)
+{
+	settle(ctx, r, why);
+}
+
+static void on_change(void *ctx)
+{
+	(void)ctx;
+}
+
+static void on_retry(void *ctx, size_t stream, const struct zk_zb_retrying *r)
+{
+	(void)ctx;
+	(void)stream;
+	zk_log_error(ZK_LOG_WARN, ZK_LOGGER, "the stream broke, trying again", r->err);
+}
+
+static void on_recovered(void *ctx, size_t stream, const struct zk_zb_recovered *r)
+{
+	(void)ctx;
+	(void)stream;
+	(void)r;
+}
+
+/* The next call gets another sender. */
+static void on_over(void *ctx, const struct zk_error *err)
+{
+	(void)err;
+	((struct verb *)ctx)->dead = true;
+}
+
+static int make_sender(struct verb *v, struct zk_error *err)
+{
+	struct zk_net *net = zk_app_net(v->app, err);
+	struct zk_zb_sender_conf conf;
+
+	if (!net)
+		return -(int)err->code;
+	conf = zb_sender_conf(&v->s, net, v->auth);
+	conf.ctx = v;
+	conf.on_acked = on_acked;
+	conf.on_rejected = on_rejected;
+	conf.on_unsent = on_unsent;
+	conf.on_change = on_change;
+	conf.on_retry = on_retry;
+	conf.on_recovered = on_recovered;
+	conf.on_over = on_over;
+	zk_zb_sender_free(v->sender);
+	v->sender = zk_zb_sender_new(&conf);
+	v->dead = false;
+	return 0;
+}
+
+/* ---- a call ---- */
+
+static void push_open(void *ctx)
+{
+	struct verb *v = ctx;
+
+	if (v->open)
+		zk_zb_sender_push(v->sender, ZK_TAKE(v->open));
+}
+
+/* The encoded row, behind its length, goes behind those before it. */
+static int encode(struct verb *v, zk_str value, struct zk_buf *ret, struct zk_error *err)
+{
+	zk_str payload;
+	uint32_t n;
+
+	zk_buf_clear(&v->json);
+	if (zk_mp_to_json(value, &v->json, err) < 0)
+		return -(int)err->code;
+	payload = zk_buf_str(&v->json);
+	if (payload.p[0] != '{')
+		return zk_fail(err, ZK_E_DATA, "a row is a map");
+	if (v->plan && !zk_zb_plan_line(v->plan, payload, &payload))
+		return zk_zb_plan_fail(v->plan, err);
+	if (payload.n > ROW_MAX)
+		return zk_fail(err, ZK_E_ZB_ROW_SIZE, "the row is larger than 10 MiB");
+	n = (uint32_t)payload.n;
+	zk_buf_add(ret, zk_str_n((const char *)&n, sizeof(n)));
+	zk_buf_add(ret, payload);
+	return zk_buf_check(ret, err);
+}
+
+static int encode_all(struct verb *v, zk_str payload, struct zk_buf *ret, uint32_t *n,
+                      struct zk_error *err)
+{
+	struct zk_mpval head = { 0 };
+	zk_str list;
+
+	*n = 1;
+	if (zk_mp_get(payload, ZK_STR("row"), &list))
+		return encode(v, list, ret, err);
+	if (!zk_mp_get(payload, ZK_STR("rows"), &list) || !zk_mp_next(&list, &head) ||
+	    head.type != ZK_MP_ARRAY || !head.n || head.n > ROWS_MAX)
+		return zk_fail(err, ZK_E_DATA,
+		               "zerobus.append takes {row} or {rows: [...]}, at most %d",
+		               ROWS_MAX);
+	*n = head.n;
+	for (uint32_t i = 0; i < head.n; i++)
+		if (encode(v, zk_mp_take(&list), ret, err) < 0)
+			return zk_wrap(err, "row %u", i);
+	return 0;
+}
+
+static void add_rows(struct verb *v, zk_str encoded)
+{
+	uint32_t n;
+
+	while (encoded.n) {
+		memcpy(&n, encoded.p, sizeof(n));
+		if (v->open && v->open->n + n > REQUEST_BYTES)
+			push_open(v);
+		if (!v->open) {
+			v->open = zk_zb_request_new(v->kind, "procwire");
+			zk_loop_defer(v->loop, push_open, v);
+		}
+		zk_zb_request_add(v->open, zk_str_n(encoded.p + sizeof(n), n), v->next++,
+		                  0);
+		encoded = zk_str_from(encoded, sizeof(n) + n);
+	}
+}
+
+static void drop(struct zk_pw_req *req)
+{
+	struct call *c = zk_pw_data(req);
+
+	c->req = NULL;
+}
+
+static void on_cancel(void *ctx)
+{
+	struct call *c = ctx;
+	struct zk_pw_req *req = ZK_TAKE(c->req);
+
+	zk_pw_done(req);
+}
+
+static enum zk_pw_then request(struct zk_pw_req *req, zk_str payload)
+{
+	struct verb *v = zk_pw_method_of(req)->conf;
+	struct zk_buf encoded ZK_CLEANUP(zk_buf_done);
+	struct zk_error err = { 0 };
+	struct call *c;
+	uint32_t n;
+
+	zk_buf_init(&encoded, CALL_MAX);
+	if (encode_all(v, payload, &encoded, &n, &err) < 0 ||
+	    ((v->dead || !v->sender) && make_sender(v, &err) < 0))
+		return zk_pw_fail(req, &err);
+	c = zk_new0(struct call);
+	c->req = req;
+	c->first = v->next;
+	c->n = c->left = n;
+	zk_list_push(&v->calls, &c->link);
+	zk_pw_set_data(req, c);
+	zk_pw_on_cancel(req, on_cancel, c);
+	add_rows(v, zk_buf_str(&encoded));
+	return ZK_PW_THEN_KEEP;
+}
+
+const struct zk_pw_handler procwire_zerobus_append = { .name = "zk:zerobus.append",
+	                                               .request = request,
+	                                               .drop = drop };
+
+/* ---- the method ---- */
+
+static void verb_free(void *conf)
+{
+	struct verb *v = conf;
+	struct zk_error err = { 0 };
+
+	zk_loop_forget(v->loop, push_open, v);
+	(void)zk_fail(&err, ZK_E_INTERRUPTED, "the worker ends");
+	if (v->open)
+		settle(v, ZK_TAKE(v->open), &err);
+	if (v->sender)
+		zk_zb_sender_abort(v->sender, &err);
+	zk_zb_sender_free(v->sender);
+	zk_zb_plan_free(v->plan);
+	zk_zb_kind_unref(v->kind);
+	zk_zb_schema_free(v->schema);
+	zk_auth_free(v->auth);
+	zb_session_done(&v->s);
+	zk_optpool_done(&v->pool);
+	zk_buf_done(&v->json);
+	free(v);
+}
+
+/* As for `zk zerobus send`: types are those of the table where it can be asked for them. */
+static int learn_types(struct verb *v, struct zk_error *err)
+{
+	struct zk_zb_schema_conf conf = {
+		.message = strrchr(zk_buf_cstring(&v->s.table), '.') + 1
+	};
+	struct zk_zb_plan_conf plan = { 0 };
+
+	if (v->s.auth != ZB_AUTH_OAUTH || !v->s.workspace.url) {
+		v->kind = zk_zb_kind_new(ZK_ZB_JSON, ZK_STR(""));
+		return 0;
+	}
+	if (zb_table_schema(&v->s, &conf, &v->schema, err) < 0)
+		return -(int)err->code;
+	plan.schema = v->schema;
+	if (zk_zb_plan_new(&plan, &v->plan, err) < 0)
+		return -(int)err->code;
+	v->kind = zk_zb_kind_new(ZK_ZB_PROTO, v->schema->descriptor);
+	return 0;
+}
+
+int procwire_zerobus_append_make(const struct zk_pw_env *env, struct zk_pw_method *m,
+                                 const struct zk_pw_spec *spec, struct zk_error *err)
+{
+	struct verb *v = zk_new0(struct verb);
+	const struct procwire_remotes *remotes;
+
+	v->app = procwire_app(env, &remotes);
+	v->loop = env->loop;
+	zk_list_init(&v->calls);
+	zk_buf_init(&v->json, ZK_ZB_ROW_MAX);
+	m->conf = v;
+	m->free_conf = verb_free;
+	if (m->kind == ZK_PW_STREAMED)
+		return zk_fail(err, ZK_E_PW_TABLE, "zerobus.append is no stream");
+	if (zk_spool_options(v->app, rows, "zerobus", &v->pool, &v->o, err) < 0)
+		return -(int)err->code;
+	if (spec->value)
+		v->o.table = spec->value;
+	if (zb_session_init(v->app, &v->o, &v->s, err) < 0 ||
+	    zb_auth_new(&v->s, ZK_ZB_TO_WRITE, v, NULL, &v->auth, err) < 0)
+		return zk_wrap(err, "zk:zerobus.append");
+	return learn_types(v, err);
+}
