@@ -45,7 +45,7 @@ export async function until(check, what, ms = 20000) {
     if (v) return v;
     await new Promise(r => setTimeout(r, 15));
   }
-  throw new Error("waited for " + what);
+  throw new Error("waited for " + (typeof what === "function" ? what() : what));
 }
 
 const listen = s => new Promise(r => s.listen(0, "127.0.0.1", () => r(s.address().port)));
