@@ -221,8 +221,8 @@ static int begin(struct call *c, const struct verb *v, struct zk_error *err)
 	if (jet_input_make(v->app, &c->o, &c->in, err) < 0)
 		return -(int)err->code;
 	pipe.wanted = c->in.wanted;
-	pipe.envelope = c->in.hydrates ? (enum zk_jet_envelope)c->o.envelope
-	                               : ZK_JET_ENV_RAW;
+	pipe.envelope =
+	        c->in.hydrates ? (enum zk_jet_envelope)c->o.envelope : ZK_JET_ENV_RAW;
 	c->pipe = zk_jet_pipe_new(&pipe);
 	hydr.ctx = c->pipe;
 	if (jet_hydrator(v->app, &c->o, &c->in, &hydr, &c->hydrator, err) < 0)

@@ -210,21 +210,21 @@ static int make(const struct zk_pw_env *env, struct zk_pw_method *m, enum what w
 	m->conf = v;
 	m->free_conf = verb_free;
 	if (m->kind == ZK_PW_STREAMED)
-		return zk_fail(err, ZK_E_PW_TABLE, "the verbs of templates are no streams");
+		return zk_fail(err, ZK_E_PW_TABLE,
+		               "the verbs of templates are no streams");
 	if (zk_spool_options(app, rows, "zeal", &v->pool, &v->opts, err) < 0)
 		return -(int)err->code;
 	v->opts.base_url = remotes->zeal_url;
 	return zeal_open(app, &v->opts, /* patient */ true, &v->zeal, err);
 }
 
-#define MAKE(name, what)                                                              \
-	int procwire_template_##name##_make(const struct zk_pw_env *env,              \
-	                                    struct zk_pw_method *m,                   \
-	                                    const struct zk_pw_spec *spec,            \
-	                                    struct zk_error *err)                     \
-	{                                                                             \
-		(void)spec;                                                           \
-		return make(env, m, what, err);                                       \
+#define MAKE(name, what)                                             \
+	int procwire_template_##name##_make(                         \
+	        const struct zk_pw_env *env, struct zk_pw_method *m, \
+	        const struct zk_pw_spec *spec, struct zk_error *err) \
+	{                                                            \
+		(void)spec;                                          \
+		return make(env, m, what, err);                      \
 	}
 
 MAKE(list, LIST)

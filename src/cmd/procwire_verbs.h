@@ -29,19 +29,19 @@ int procwire_trace_push_make(const struct zk_pw_env *env, struct zk_pw_method *m
 int procwire_webhook_verify_make(const struct zk_pw_env *env, struct zk_pw_method *m,
                                  const struct zk_pw_spec *spec, struct zk_error *err);
 int procwire_template_list_make(const struct zk_pw_env *env, struct zk_pw_method *m,
- const struct zk_pw_spec *spec, struct zk_error *err);
+                                const struct zk_pw_spec *spec, struct zk_error *err);
 int procwire_template_get_make(const struct zk_pw_env *env, struct zk_pw_method *m,
- const struct zk_pw_spec *spec, struct zk_error *err);
+                               const struct zk_pw_spec *spec, struct zk_error *err);
 int procwire_template_register_make(const struct zk_pw_env *env, struct zk_pw_method *m,
- const struct zk_pw_spec *spec, struct zk_error *err);
+                                    const struct zk_pw_spec *spec, struct zk_error *err);
 int procwire_template_delete_make(const struct zk_pw_env *env, struct zk_pw_method *m,
- const struct zk_pw_spec *spec, struct zk_error *err);
+                                  const struct zk_pw_spec *spec, struct zk_error *err);
 int procwire_events_tail_make(const struct zk_pw_env *env, struct zk_pw_method *m,
- const struct zk_pw_spec *spec, struct zk_error *err);
+                              const struct zk_pw_spec *spec, struct zk_error *err);
 int procwire_jetstream_stream_make(const struct zk_pw_env *env, struct zk_pw_method *m,
- const struct zk_pw_spec *spec, struct zk_error *err);
+                                   const struct zk_pw_spec *spec, struct zk_error *err);
 int procwire_zerobus_append_make(const struct zk_pw_env *env, struct zk_pw_method *m,
- const struct zk_pw_spec *spec, struct zk_error *err);
+                                 const struct zk_pw_spec *spec, struct zk_error *err);
 
 /* Answers a result or ack with a msgpack value; -ZK_E_… when the worker cannot take it. */
 int procwire_answer(struct zk_pw_req *req, zk_str value, struct zk_error *err);

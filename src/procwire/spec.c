@@ -252,18 +252,6 @@ static int unknown_handler(const char *name, struct zk_error *err)
 	return -(int)err->code;
 }
 
-static int add_verb(const struct zk_pw_env *env, struct zk_pw_method *m,
-                    const struct zk_pw_spec *spec, const char *rest, struct zk_error *err)
-{
-	const struct zk_pw_verb *v = find_verb(env, rest);
-
-	if (!v)
-		return zk_fail(err, ZK_E_PW_TABLE, "there is no verb '%s'", rest);
-	m->handler = v->handler;
-	m->request = m->response = ZK_PW_MSGPACK;
-	return v->make(env, m, spec, err);
-}
-
 static void take_kind(struct zk_pw_method *m, const struct zk_pw_spec *spec,
                       const struct zk_pw_maker *maker)
 {
@@ -272,17 +260,44 @@ static void take_kind(struct zk_pw_method *m, const struct zk_pw_spec *spec,
 	m->response = codec_of(spec->response_codec, spec->codec, maker->response);
 }
 
+static int unknown_verb(const struct zk_pw_env *env, const char *name,
+                        struct zk_error *err)
+{
+	struct zk_buf all;
+
+	(void)zk_fail(err, ZK_E_PW_TABLE, "there is no verb '%s'", name);
+	zk_buf_init(&all, 400);
+	for (const struct zk_pw_verb *v = env->verbs; v && v->name; v++)
+		zk_buf_printf(&all, " zk:%s", v->name);
+	(void)zk_err_hint(err, "one of:%s", zk_buf_cstring(&all));
+	zk_buf_done(&all);
+	return -(int)err->code;
+}
+
+static int add_verb(const struct zk_pw_env *env, struct zk_pw_method *m,
+                    const struct zk_pw_spec *spec, const char *rest, struct zk_error *err)
+{
+	const struct zk_pw_verb *v = find_verb(env, rest);
+	struct zk_pw_maker maker = { .kind = v ? v->kind : ZK_PW_RESULT };
+
+	if (!v)
+		return unknown_verb(env, rest, err);
+	m->handler = v->handler;
+	take_kind(m, spec, &maker);
+	m->request = ZK_PW_MSGPACK;
+	if (!v->raw)
+		m->response = ZK_PW_MSGPACK;
+	return v->make(env, m, spec, err);
+}
+
 static int make(const struct zk_pw_env *env, struct zk_pw_method *m,
                 const struct zk_pw_spec *spec, struct zk_error *err)
 {
-	static const struct zk_pw_maker verb = { .kind = ZK_PW_RESULT };
 	zk_str word, rest = zk_str_cut(zk_str_of(spec->handler), ':', &word);
 	const struct zk_pw_maker *maker = find_maker(word);
 
-	if (zk_str_eq(word, ZK_STR("zk")) && rest.p) {
-		take_kind(m, spec, &verb);
+	if (zk_str_eq(word, ZK_STR("zk")) && rest.p)
 		return add_verb(env, m, spec, rest.p, err);
-	}
 	if (!maker || (rest.p && !maker->takes_rest))
 		return unknown_handler(spec->handler, err);
 	m->handler = maker->handler;

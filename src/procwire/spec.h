@@ -64,6 +64,8 @@ struct zk_pw_env {
 struct zk_pw_verb {
 	const char *name;
 	const struct zk_pw_handler *handler;
+	enum zk_pw_kind kind; /* when the user gives none */
+	bool raw;             /* its answers may be raw: JSON texts */
 	/* Sets m->conf and m->free_conf. */
 	int (*make)(const struct zk_pw_env *env, struct zk_pw_method *m,
 	            const struct zk_pw_spec *spec, struct zk_error *err);
