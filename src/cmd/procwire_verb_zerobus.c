@@ -63,24 +63,24 @@ struct call {
 
 /* ---- outcomes ---- */
 
+/* All its rows have an outcome. */
 static void finish(struct call *c)
 {
 	struct zk_buf b ZK_CLEANUP(zk_buf_done);
-	struct zk_pw_req *req = c->req;
+	struct zk_pw_req *req = ZK_TAKE(c->req);
 
-	zk_list_remove(&c->link);
+	if (!req)
+		return;
 	zk_buf_init(&b, 64);
-	if (req && !c->err.code) {
+	if (!c->err.code) {
 		zk_mp_map(&b, 1);
 		zk_mp_cstr(&b, "durable");
 		zk_mp_u64(&b, c->n);
 		ZK_IGNORE(procwire_answer(req, zk_buf_str(&b), &c->err) < 0);
 	}
-	if (req && c->err.code)
+	if (c->err.code)
 		(void)zk_pw_fail(req, &c->err);
-	free(c);
-	if (req)
-		zk_pw_done(req);
+	zk_pw_done(req);
 }
 
 /* One row has an outcome; rows come in about the order of the calls. */
@@ -99,6 +99,14 @@ static void settle_row(struct verb *v, uint64_t row, const struct zk_error *why)
 	}
 }
 
+/* Calls leave in order, when those before them have. */
+static void reap(struct verb *v)
+{
+	while (!zk_list_is_empty(&v->calls) &&
+	       !ZK_CONTAINER_OF(v->calls.next, struct call, link)->left)
+		free(ZK_CONTAINER_OF(zk_list_pop(&v->calls), struct call, link));
+}
+
 static void settle(struct verb *v, struct zk_zb_request *r, const struct zk_error *why)
 {
 	struct zk_zb_cursor at = { 0 };
@@ -106,6 +114,7 @@ static void settle(struct verb *v, struct zk_zb_request *r, const struct zk_erro
 	while (zk_zb_request_next(r, &at))
 		settle_row(v, at.place.row, why);
 	zk_zb_request_free(r);
+	reap(v);
 }
 
 static void on_acked(void *ctx, struct zk_zb_request *r, size_t stream)
