@@ -3885,7 +3885,7 @@ complete -c zk -n '__zk_at "procwire worker"' -l allow-uid -x -d 'let this user 
 complete -c zk -n '__zk_at "procwire worker"' -l triggers-url -x -d 'server of zk:triggers.send'
 complete -c zk -n '__zk_at "procwire worker"' -l triggers-key-file -r -F -d 'API key of zk:triggers.send'
 complete -c zk -n '__zk_at "procwire worker"' -l triggers-key-fd -x -d 'API key of zk:triggers.send'
-complete -c zk -n '__zk_at "procwire worker"' -l zeal-url -x -d 'Zeal server of zk:trace.push'
+complete -c zk -n '__zk_at "procwire worker"' -l zeal-url -x -d 'Zeal server of zk:trace.push, template.* and events.tail'
 complete -c zk -n '__zk_at "procwire worker"' -l webhook-secret-file -r -F -d 'secret of zk:webhook.verify'
 complete -c zk -n '__zk_at "procwire worker"' -l webhook-secret-fd -x -d 'secret of zk:webhook.verify'
 complete -c zk -n '__zk_at "procwire worker"' -l print-init -d 'print the $init line and end'
