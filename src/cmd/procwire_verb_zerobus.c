@@ -66,7 +66,7 @@ struct call {
 /* All its rows have an outcome. */
 static void finish(struct call *c)
 {
-	struct zk_buf b ZK_CLEANUP(zk_buf_done);
+	struct zk_buf b ZK_CLEANUP(zk_buf_done) = { 0 };
 	struct zk_pw_req *req = ZK_TAKE(c->req);
 
 	if (!req)
