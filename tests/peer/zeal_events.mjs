@@ -296,7 +296,7 @@ test("commands", async () => {
 	s.event("wf_1", {});
 	await finished(f, 3, "failures do not end the stream, and are told");
 	s.clear();
-	const q = tail(s, "wf_1", "--exec", "cat >/dev/null; sleep 0.1; echo done", "--jobs", "4");
+	const q = tail(s, "wf_1", "--exec", "cat >/dev/null; sleep 0.1; echo done", "--jobs", "4", "--grace", "60s");
 	await joined(s);
 	for (let i = 0; i < 100; i++) s.event("wf_1", { i });
 	await waitFor("the first ones", () => q.out.split("done").length > 8);

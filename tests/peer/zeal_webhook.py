@@ -185,7 +185,7 @@ esac
 """, 0o755)
     dead = out + "/dead.ndjson"
     with listener("--insecure", "--exec", script, "--dead-letter", dead, "--jobs", "4",
-                  "--exec-timeout", "500ms", "--retries", "2",
+                  "--exec-timeout", "1500ms", "--retries", "2",
                   env={"ZK_RETRY_BASE": "1ms", "ZK_RETRY_CAP": "2ms"}) as w:
         ids = ["ok", "bad", "twice", "none", "slow"]
         zkt.equal(post(w, [{"id": f"evt_{i}", "type": "node.added", "workflowId": "w 1",
