@@ -21,6 +21,7 @@
 #include "base/logline.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/recent.h"
 #include "base/rand.h"
 
 #include "base/ban.h"
@@ -606,9 +607,58 @@ void zk_log_write(enum zk_log_level level, const char *logger, const char *msg,
 	va_end(ap);
 }
 
+/* ---- the last errors ---- */
+
+static struct {
+	struct zk_recent_error v[ZK_RECENT_ERRORS];
+	unsigned n, next;
+} recent;
+
+void zk_recent_text(char *to, size_t room, zk_str text)
+{
+	ZK_CLEANUP(zk_buf_done)
+	struct zk_buf clean;
+
+	zk_buf_init(&clean, ZK_LOGLINE_MAX / 4);
+	zk_redact_into(&clean, text);
+	(void)snprintf(to, room, "%s", zk_buf_cstring(&clean));
+	/* Not in the middle of a character. */
+	for (size_t n = strlen(to); n && !zk_utf8_valid(zk_str_n(to, n)); n--)
+		to[n - 1] = '\0';
+}
+
+static void remember(const char *logger, const char *msg, const struct zk_error *err)
+{
+	struct zk_recent_error e = { .at_us = zk_wall_us(), .code = (int)err->code };
+
+	zk_recent_text(e.logger, sizeof(e.logger), zk_str_of(logger));
+	zk_recent_text(e.msg, sizeof(e.msg), zk_str_of(msg));
+	zk_recent_text(e.error, sizeof(e.error), zk_str_of(err->msg));
+	take_lock();
+	recent.v[recent.next] = e;
+	recent.next = (recent.next + 1) % ZK_RECENT_ERRORS;
+	recent.n = ZK_MIN(recent.n + 1, (unsigned)ZK_RECENT_ERRORS);
+	give_lock();
+}
+
+size_t zk_recent_errors(struct zk_recent_error out[ZK_RECENT_ERRORS])
+{
+	unsigned n;
+
+	take_lock();
+	n = recent.n;
+	for (unsigned i = 0; i < n; i++)
+		out[i] = recent.v[(recent.next + ZK_RECENT_ERRORS - 1 - i) %
+		                  ZK_RECENT_ERRORS];
+	give_lock();
+	return n;
+}
+
 void zk_log_error(enum zk_log_level level, const char *logger, const char *msg,
                   const struct zk_error *err)
 {
+	if (level <= ZK_LOG_WARN)
+		remember(logger, msg, err);
 	if (!zk_log_enabled(level))
 		return;
 	if (err->where[0])

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/recent.h"
 
 #undef ZK_LOGGER
 #define ZK_LOGGER "unit"
@@ -374,6 +375,28 @@ Test(log, errors)
 	                         "where=\"POST http://x/\"\n");
 	zk_log_error(ZK_LOG_DEBUG, "net", "quiet", &err);
 	cr_assert_str_eq(take(), "");
+	stop();
+}
+
+Test(log, last_errors)
+{
+	struct zk_recent_error v[ZK_RECENT_ERRORS];
+	struct zk_error err = { 0 };
+
+	start(ZK_LOG_TEXT, ZK_LOG_WARN);
+	zk_redact_add(ZK_STR("a-secret-of-mine"));
+	cr_expect_eq(zk_recent_errors(v), 0u);
+	for (int i = 0; i < ZK_RECENT_ERRORS + 5; i++) {
+		ZK_IGNORE(zk_fail(&err, ZK_E_CONNECT, "a-secret-of-mine %d", i) < 0);
+		zk_log_error(ZK_LOG_WARN, "here", "it failed", &err);
+		zk_log_error(ZK_LOG_INFO, "here", "it does not matter", &err);
+	}
+	cr_assert_eq(zk_recent_errors(v), (size_t)ZK_RECENT_ERRORS);
+	cr_expect_str_eq(v[0].error, "*** 24");
+	cr_expect_str_eq(v[ZK_RECENT_ERRORS - 1].error, "*** 5");
+	cr_expect_str_eq(v[0].msg, "it failed");
+	cr_expect_str_eq(v[0].logger, "here");
+	cr_expect_eq(v[0].code, (int)ZK_E_CONNECT);
 	stop();
 }
 
