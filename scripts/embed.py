@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Turns a page, and perhaps an API description, into C:
-embed.py HEADER PREFIX PAGE.html [OPENAPI.json] > assets.c
+embed.py HEADER PREFIX HEAD.html PAGE.html [OPENAPI.json] > assets.c
 
-HEADER declares <PREFIX>_page, <PREFIX>_page_headers and <PREFIX>_openapi. The page's inline
-<style> and <script> are hashed for its Content-Security-Policy; a page that names an outside
+HEADER declares <PREFIX>_page, <PREFIX>_page_headers and <PREFIX>_openapi. HEAD is what all pages
+share; the <title> and the <style> that PAGE begins with are put into it. Indentation is taken
+away. The page's inline <style> and <script> are hashed for its Content-Security-Policy; a page that names an outside
 resource is refused."""
 import base64
 import hashlib
@@ -37,14 +38,23 @@ def headers(page):
             "Referrer-Policy: no-referrer\r\nVary: Accept\r\n" % policy)
 
 
+def merge(head, page):
+    own = re.match(r"<title>(.*?)</title>\n<style>\n(.*?)</style>\n", page, re.S)
+    if not own:
+        sys.exit("the page does not begin with its title and its style")
+    head = head.replace("<title></title>", "<title>%s</title>" % own.group(1))
+    head = head.replace("</style>", own.group(2) + "</style>")
+    return re.sub(r"(?m)^[ \t]+", "", head + page[own.end():])
+
+
 def main():
     header, prefix = sys.argv[1:3]
-    page = open(sys.argv[3], encoding="utf-8").read()
+    page = merge(*(open(name, encoding="utf-8").read() for name in sys.argv[3:5]))
     if re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page):
         sys.exit("the page names an outside resource")
     parts = {"page": page, "page_headers": headers(page)}
-    if len(sys.argv) > 4:
-        openapi = json.load(open(sys.argv[4], encoding="utf-8"))
+    if len(sys.argv) > 5:
+        openapi = json.load(open(sys.argv[5], encoding="utf-8"))
         parts["openapi"] = json.dumps(openapi, separators=(",", ":"), ensure_ascii=False)
     print("/* Made by the build. */")
     print('#include "%s"\n' % header)

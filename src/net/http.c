@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "codec/press.h"
 #include "net/http_priv.h"
+#include "net/recent.h"
 #include "net/trace.h"
 #include "net/url.h"
 #include "rt/metrics.h"
@@ -406,6 +407,8 @@ static void observe(const struct zk_http *req, const struct zk_error *err)
 		                 "class",  answered ? classes[status / 100 - 1] : "error",
 		                 NULL };
 
+	zk_net_recent_note(req->net, req->method, req->safe_url, answered ? status : 0,
+	                   req->res.total_us, err);
 	if (!req->net->metrics || !req->target)
 		return;
 	zk_histogram_observe(

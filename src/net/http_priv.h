@@ -32,6 +32,7 @@
 struct zk_exchange;
 struct zk_http_engine;
 struct zk_http_pool;
+struct zk_net_recent;
 struct zk_plain;
 struct zk_timer;
 struct zk_trace;
@@ -95,6 +96,7 @@ struct zk_net {
 	bool draining;        /* zk_net_drain() is on the stack */
 	bool curl_open;
 	uint64_t n_requests;
+	struct zk_net_recent *recent; /* NULL until the first request has ended */
 	struct zk_gauge *active; /* zk_active_connections; NULL until the first one */
 };
 

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "net/curl.def"
 #include "net/http_priv.h"
+#include "net/recent.h"
 #include "net/otel.h"
 #include "net/send.h"
 #include "net/trace.h"
@@ -143,6 +144,7 @@ void zk_net_free(struct zk_net *n)
 	zk_net_cancel_all(n);
 	zk_conn_drop_all(n);
 	zk_http_pool_free(n->plain);
+	zk_net_recent_free(n->recent);
 	close_pools(n);
 	ZK_LIST_EACH (it, &n->watches)
 		drop_watch(ZK_LIST_ENTRY(it, struct watch, link));

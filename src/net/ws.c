@@ -348,7 +348,8 @@ void zk_ws_on_refused(struct zk_ws *ws, const char *why, int status, zk_str retr
 
 void zk_ws_on_open(struct zk_ws *ws, zk_str protocol, zk_str date)
 {
-	struct zk_ws_hello hello = { .protocol = protocol };
+	struct zk_ws_hello hello = { .protocol = protocol,
+		                     .cert_until_s = ws->cert_until_s };
 	struct zk_error ignored;
 
 	if (ws->state != ZK_WS_CONNECTING)

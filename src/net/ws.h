@@ -33,8 +33,9 @@ enum zk_ws_code {
 
 /* What the server said when it accepted. Valid during on_open only. */
 struct zk_ws_hello {
-	zk_str protocol; /* the subprotocol it chose; empty = none */
-	int64_t date_s;  /* its Date header, seconds since 1970; 0 = none */
+	zk_str protocol;      /* the subprotocol it chose; empty = none */
+	int64_t date_s;       /* its Date header, seconds since 1970; 0 = none */
+	int64_t cert_until_s; /* when its certificate ends; 0 = no TLS */
 };
 
 /* How it ended. Valid during on_end only. */

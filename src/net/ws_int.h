@@ -86,6 +86,7 @@ struct zk_ws {
 	/* The end. */
 	bool opened, by_peer, asked_to_close, close_sent;
 	unsigned code;
+	int64_t cert_until_s;
 	char reason[124];
 	size_t reason_n;
 	int http_status;

@@ -38,7 +38,8 @@
 	X(lws_http_client_http_response) \
 	X(lws_get_opaque_user_data)      \
 	X(lws_set_opaque_user_data)      \
-	X(lws_get_socket_fd)
+	X(lws_get_socket_fd)             \
+	X(lws_tls_peer_cert_info)
 static struct {
 	LWS_SYMS(ZK_DL_FIELD)
 } lw;
@@ -107,7 +108,11 @@ static int put_headers(struct zk_ws *ws, char **p, size_t room)
 static void report_open(struct zk_ws *ws, struct lws *wsi)
 {
 	char protocol[128], date[64];
+	union lws_tls_cert_info_results cert;
 
+	if (ws->tls && (lw.lws_tls_peer_cert_info)(wsi, LWS_TLS_CERT_INFO_VALIDITY_TO,
+	                                           &cert, 0) == 0)
+		ws->cert_until_s = cert.time;
 	zk_ws_on_open(ws, header(wsi, WSI_TOKEN_PROTOCOL, protocol, sizeof(protocol)),
 	              header(wsi, WSI_TOKEN_HTTP_DATE, date, sizeof(date)));
 }
