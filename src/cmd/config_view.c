@@ -176,6 +176,10 @@ static int put_value(struct view *w, const struct zk_conf_table *t,
 	else
 		zk_row_null(&w->row, "note");
 	w->n++;
+	if (w->in->row) {
+		w->in->row(w->in->ctx, zk_row_end(&w->row));
+		return 0;
+	}
 	return zk_out_row(w->in->out, zk_row_end(&w->row), err);
 }
 
@@ -188,7 +192,7 @@ static bool is_shown(const struct config_view *v, const struct zk_value *win)
 		return win->from == ZK_FROM_FILE && win->profile;
 	if (win->from == ZK_FROM_DEFAULT)
 		return v->defaults;
-	return win->from != ZK_FROM_OPTION;
+	return win->from != ZK_FROM_OPTION || v->options;
 }
 
 static int put_row(struct view *w, const struct zk_conf_table *t,

@@ -17,12 +17,15 @@ struct zk_out;
 struct config_view {
 	const struct zk_all_rows *rows;
 	const struct zk_conf *conf;
-	struct zk_out *out;
+	struct zk_out *out; /* rows go there, or: */
+	void (*row)(void *ctx, zk_str json);
+	void *ctx;
 	char *const *keys; /* only these and what is below them; n_keys == 0: all */
 	size_t n_keys;
 	bool defaults; /* also keys that nothing sets */
 	bool losers;   /* also values that do not count, with the reason */
 	bool profiles; /* only what profiles of the files set */
+	bool options;  /* also what the command line sets */
 };
 
 /* Writes one row a value: key, value, origin, profile, counts, note. Secrets are never read: their

@@ -142,6 +142,7 @@ static void on_reload(void *ctx)
 		*r->o = fresh;
 		if (r->source->ops->refilter)
 			r->source->ops->refilter(r->source);
+		jet_run_config(r);
 		zk_notice("configuration reloaded", "event=%s", "reload");
 	}
 	zk_status_ready(r->status, r->loop, ZK_STR_NULL);
@@ -452,6 +453,7 @@ static int finish(struct run *r, int x, struct zk_error *err)
 	zk_jet_sessions_free(r->sessions);
 	zk_jet_dead_free(r->dead);
 	jet_show_done(r);
+	zk_buf_done(&r->config);
 	jet_input_done(&r->in);
 	free(r->dir);
 	return x;

@@ -73,6 +73,7 @@ struct run {
 	struct zk_jet_archive *archive;
 	struct zk_jet_fan *fan; /* NULL without a store */
 	struct zk_jet_web *web;
+	struct zk_buf config; /* what the page shows of it: JSON rows */
 	struct zk_error err;
 	int64_t start_us;
 	bool over, draining, gap_stop, blocked;
@@ -97,6 +98,8 @@ bool jet_run_passed(void *run, const char *file);
 bool jet_run_may_go(void *run, const char *file);
 /* fn when all of them have caught up. */
 void jet_run_drain_sinks(struct run *r, void (*fn)(struct run *r));
+/* Reads it again, after the start or a reload. */
+void jet_run_config(struct run *r);
 int jet_run_web(struct run *r, struct zk_error *err) ZK_MUST_USE;
 /* jetstream_show.c: what people see. The line is there from `run` on; `done` before the loop ends. */
 void jet_show_start(struct run *r);

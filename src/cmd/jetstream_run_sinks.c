@@ -8,12 +8,16 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "cli/state.h"
+#include "cmd/config_view.h"
 #include "cmd/jetstream_run.h"
 #include "jetstream/session.h"
 #include "rt/loop.h"
 #include "rt/stop.h"
 
 #include "base/ban.h"
+
+#define CONFIG_MAX (1u << 20)
 
 /* ---- sinks ---- */
 
@@ -266,6 +270,42 @@ static void collect(void *ctx, struct zk_jet_view *v)
 		zk_jet_archive_view(r->archive, &v->followers[v->n_followers++]);
 }
 
+static void on_config_row(void *ctx, zk_str json)
+{
+	struct zk_buf *b = ctx;
+
+	zk_buf_char(b, b->n ? ',' : '[');
+	zk_buf_add(b, json);
+}
+
+void jet_run_config(struct run *r)
+{
+	static char key[] = "jetstream";
+	char *const keys[] = { key };
+	struct config_view view = { .rows = &r->app->cli->rows,
+		                    .conf = r->app->conf,
+		                    .row = on_config_row,
+		                    .ctx = &r->config,
+		                    .keys = keys,
+		                    .n_keys = 1,
+		                    .options = true };
+	struct zk_error ignored;
+	size_t n;
+
+	zk_buf_done(&r->config);
+	zk_buf_init(&r->config, CONFIG_MAX);
+	/* One that is wrong would not have come so far. */
+	if (r->app->conf && config_view_rows(&view, &n, &ignored) == 0 && r->config.n)
+		zk_buf_char(&r->config, ']');
+	if (r->config.failed || !r->config.n || r->config.p[r->config.n - 1] != ']')
+		zk_buf_done(&r->config);
+}
+
+static zk_str config(void *ctx)
+{
+	return zk_buf_str(&((const struct run *)ctx)->config);
+}
+
 int jet_run_web(struct run *r, struct zk_error *err)
 {
 	struct zk_jet_web_conf conf = { .listen = r->o->listen.v,
@@ -274,7 +314,9 @@ int jet_run_web(struct run *r, struct zk_error *err)
 		                        .compat = r->o->compat_metrics,
 		                        .required = r->o->required.v,
 		                        .n_required = r->o->required.n,
+		                        .net = r->net,
 		                        .ctx = r,
+		                        .config = config,
 		                        .collect = collect };
 
 	if (!conf.n_listen || strcmp(conf.listen[0], "off") == 0)
@@ -284,5 +326,6 @@ int jet_run_web(struct run *r, struct zk_error *err)
 		                        (enum zk_jet_envelope)r->o->jet.envelope,
 		                        conf.metrics);
 	conf.fan = r->fan;
+	jet_run_config(r);
 	return zk_jet_web_new(r->loop, &conf, &r->web, err);
 }

@@ -851,6 +851,11 @@ static void on_state(void *ctx, enum zk_jet_state state, const char *host)
 		p->conf.state(p->conf.ctx, state, host);
 }
 
+static void on_certificate(void *ctx, int64_t until_s)
+{
+	((struct zk_jet_pipe *)ctx)->fig.tls_until_s = until_s;
+}
+
 static void on_wire(void *ctx, size_t bytes)
 {
 	struct zk_jet_pipe *p = ctx;
@@ -888,6 +893,7 @@ struct zk_jet_source_hooks zk_jet_pipe_hooks(struct zk_jet_pipe *p)
 		.on_overlap = on_overlap,
 		.on_gap = on_gap,
 		.on_state = on_state,
+		.on_certificate = on_certificate,
 		.on_wire = on_wire,
 		.on_settled = on_settled,
 		.on_end = on_source_end,

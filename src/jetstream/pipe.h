@@ -88,6 +88,7 @@ struct zk_jet_figures {
 	bool store_down;
 	int64_t away_ms; /* since when no host can be used (monotonic); 0 = one can */
 	double rate_1m;
+	int64_t tls_until_s; /* end of the host's certificate, 0 = none */
 };
 /* Also brings the metrics up to date. */
 void zk_jet_pipe_figures(struct zk_jet_pipe *p, struct zk_jet_figures *ret);

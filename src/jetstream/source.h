@@ -62,6 +62,8 @@ struct zk_jet_source_hooks {
 	void (*on_overlap)(void *ctx, bool overlap);
 	void (*on_gap)(void *ctx, const struct zk_jet_gap *gap);
 	void (*on_state)(void *ctx, enum zk_jet_state state, const char *host);
+	/* When the certificate of the host ends, seconds since 1970; 0 = it has none. May be NULL. */
+	void (*on_certificate)(void *ctx, int64_t until_s);
 	/* Bytes as they came over the wire, for the figures. */
 	void (*on_wire)(void *ctx, size_t bytes);
 	void (*on_settled)(void *ctx);

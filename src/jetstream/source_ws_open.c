@@ -196,6 +196,8 @@ static void on_open(void *ctx, const struct zk_ws_hello *hello)
 			zk_warn("the clocks differ", "host=%s skew_s=%.1f", h->name,
 			        (double)skew / 1e6);
 	}
+	if (s->base.hooks.on_certificate)
+		s->base.hooks.on_certificate(s->base.hooks.ctx, hello->cert_until_s);
 	zk_jet_ws_set_state(s, s->sent_cursor ? ZK_JET_CATCHING_UP : ZK_JET_LIVE);
 	zk_timer_start(s->watch, 500, 500);
 	say_hello(s);

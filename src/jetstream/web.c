@@ -14,6 +14,7 @@
 #include "codec/jwrite.h"
 #include "jetstream/assets.h"
 #include "jetstream/fan.h"
+#include "jetstream/status.h"
 #include "net/httpd.h"
 #include "rt/loop.h"
 #include "rt/metrics.h"
@@ -45,6 +46,8 @@ struct zk_jet_web {
 	struct sample samples[SAMPLES];
 	size_t n_samples, at;
 	struct zk_gauge *compat[COMPAT], *store_bytes, *files[3];
+	struct zk_timer *step;
+	struct zk_jet_history history;
 	struct zk_counter *posts;
 	struct zk_histogram *batches;
 };
@@ -78,6 +81,15 @@ static void on_sample(void *ctx)
 	w->samples[w->at] = s;
 	w->at = (w->at + 1) % SAMPLES;
 	w->n_samples = ZK_MIN(w->n_samples + 1, (size_t)SAMPLES);
+}
+
+static void on_step(void *ctx)
+{
+	struct zk_jet_web *w = ctx;
+	struct zk_jet_view v = { 0 };
+
+	w->conf.collect(w->conf.ctx, &v);
+	zk_jet_history_step(&w->history, v.pipe.stored);
 }
 
 /* Of the samples and of `now`, which may be higher than all of them. */
@@ -532,15 +544,48 @@ static enum zk_httpd_next on_metrics(void *ctx, struct zk_httpd_req *r)
 	return ZK_HTTPD_DONE;
 }
 
+/* The page has one place for what those see who run no scripts. */
 static enum zk_httpd_next on_page(void *ctx, struct zk_httpd_req *r)
 {
-	struct zk_buf head ZK_CLEANUP(zk_buf_done);
+	static const zk_str mark = ZK_STR_INIT("<!--figures-->");
+	struct zk_jet_web *w = ctx;
+	struct zk_buf head ZK_CLEANUP(zk_buf_done), body ZK_CLEANUP(zk_buf_done);
+	struct zk_jet_view v = { 0 };
+	zk_str page = zk_jet_page();
+	ptrdiff_t at = zk_str_find(page, mark);
 
-	(void)ctx;
+	w->conf.collect(w->conf.ctx, &v);
 	zk_buf_init(&head, ANSWER_MAX);
+	zk_buf_init(&body, ANSWER_MAX);
 	zk_buf_lit(&head, HTML_HEAD);
 	zk_buf_add(&head, zk_jet_page_headers());
-	zk_httpd_reply(r, 200, zk_buf_str(&head), zk_jet_page());
+	ZK_ASSERT(at >= 0);
+	zk_buf_put(&body, page.p, (size_t)at);
+	zk_jet_status_rows(&w->history, &v, status_of(&v), &body);
+	zk_buf_add(&body, zk_str_from(page, (size_t)at + mark.n));
+	zk_httpd_reply(r, 200, zk_buf_str(&head), zk_buf_str(&body));
+	return ZK_HTTPD_DONE;
+}
+
+static enum zk_httpd_next on_status(void *ctx, struct zk_httpd_req *r)
+{
+	struct zk_jet_web *w = ctx;
+	struct zk_buf b ZK_CLEANUP(zk_buf_done);
+	struct zk_jet_view v = { 0 };
+	struct zk_jwrite j;
+
+	w->conf.collect(w->conf.ctx, &v);
+	zk_buf_init(&b, ANSWER_MAX);
+	zk_jwrite_init(&j, &b);
+	zk_jw_obj(&j);
+	kv_text(&j, "status", status_of(&v));
+	zk_jw_key(&j, "data");
+	zk_jw_obj(&j);
+	zk_jet_status_put(&w->history, &v, w->conf.net,
+	                  w->conf.config ? w->conf.config(w->conf.ctx) : ZK_STR_NULL, &j);
+	zk_jw_obj_end(&j);
+	zk_jw_obj_end(&j);
+	reply(r, 200, ZK_STR(JSON_HEAD), &b);
 	return ZK_HTTPD_DONE;
 }
 
@@ -566,27 +611,82 @@ static enum zk_httpd_next on_ws(void *ctx, struct zk_httpd_req *r)
 	return ZK_HTTPD_DONE;
 }
 
-#define BOTH(path, fn)                                           \
-	{ .method = "GET", .pattern = path, .on_head = fn },     \
-	{                                                        \
-		.method = "HEAD", .pattern = path, .on_head = fn \
+/* ---- who may ask ---- */
+
+static bool is_address(zk_str host)
+{
+	for (size_t i = 0; i < host.n; i++)
+		if ((host.p[i] < '0' || host.p[i] > '9') && host.p[i] != '.')
+			return host.p[0] == '[';
+	return true;
+}
+
+/* The part before the port of "host:port" or "[v6]:port". */
+static zk_str host_of(zk_str authority)
+{
+	ptrdiff_t end = authority.n && authority.p[0] == '['
+	                        ? zk_str_find_char(authority, ']') + 1
+	                        : zk_str_find_char(authority, ':');
+
+	return end > 0 ? zk_str_n(authority.p, (size_t)end) : authority;
+}
+
+/* A page from elsewhere can have its name point to this machine and then ask as if it were ours (DNS
+ * rebinding): who comes from this machine has to call us by an address, localhost, or a name that
+ * --listen has. */
+static bool is_for_us(const struct zk_jet_web *w, const struct zk_httpd_req *r)
+{
+	zk_str host = host_of(zk_httpd_head(r)->authority);
+
+	if (!host.n || !zk_httpd_client(r)[0] || !zk_httpd_client_is_loopback(r) ||
+	    is_address(host) || zk_str_eq_nocase(host, ZK_STR("localhost")) ||
+	    zk_str_ends(host, ZK_STR(".localhost")))
+		return true;
+	for (size_t i = 0; i < w->conf.n_listen; i++)
+		if (zk_str_eq_nocase(host, host_of(zk_str_of(w->conf.listen[i]))))
+			return true;
+	return false;
+}
+
+static enum zk_httpd_next (*const answers[])(void *ctx, struct zk_httpd_req *r) = {
+	on_root, on_page, on_health, on_ready, on_stats, on_status, on_metrics, on_ws,
+};
+enum { ROOT, UI, HEALTH, READY, STATS, STATUS, METRICS, WS };
+
+static enum zk_httpd_next on_request(void *ctx, struct zk_httpd_req *r)
+{
+	const struct zk_jet_web *w = ctx;
+
+	if (is_for_us(w, r))
+		return answers[zk_httpd_route(r)->id](ctx, r);
+	zk_httpd_reply(r, 421, ZK_STR(JSON_HEAD),
+	               ZK_STR("{\"error\":\"the Host header names another server\"}"));
+	return ZK_HTTPD_DONE;
+}
+
+#define ONE(m, path, what)                                                      \
+	{                                                                       \
+		.method = m, .pattern = path, .id = what, .on_head = on_request \
 	}
+#define BOTH(path, what) ONE("GET", path, what), ONE("HEAD", path, what)
 
 static const struct zk_route routes[] = {
-	BOTH("/", on_root),
-	BOTH("/ui", on_page),
-	BOTH("/health", on_health),
-	BOTH("/ready", on_ready),
-	BOTH("/stats", on_stats),
-	BOTH("/metrics", on_metrics),
-	BOTH("/ws", on_ws),
-	BOTH("/api/v1", on_root),
-	BOTH("/api/v1/ui", on_page),
-	BOTH("/api/v1/health", on_health),
-	BOTH("/api/v1/ready", on_ready),
-	BOTH("/api/v1/stats", on_stats),
-	BOTH("/api/v1/metrics", on_metrics),
-	BOTH("/api/v1/ws", on_ws),
+	BOTH("/", ROOT),
+	BOTH("/ui", UI),
+	BOTH("/health", HEALTH),
+	BOTH("/ready", READY),
+	BOTH("/stats", STATS),
+	BOTH("/status", STATUS),
+	BOTH("/metrics", METRICS),
+	BOTH("/ws", WS),
+	BOTH("/api/v1", ROOT),
+	BOTH("/api/v1/ui", UI),
+	BOTH("/api/v1/health", HEALTH),
+	BOTH("/api/v1/ready", READY),
+	BOTH("/api/v1/stats", STATS),
+	BOTH("/api/v1/status", STATUS),
+	BOTH("/api/v1/metrics", METRICS),
+	BOTH("/api/v1/ws", WS),
 };
 
 /* ---- making it ---- */
@@ -673,6 +773,10 @@ int zk_jet_web_new(struct zk_loop *loop, const struct zk_jet_web_conf *conf,
 	zk_timer_weak(w->timer, true);
 	on_sample(w);
 	zk_timer_start(w->timer, SAMPLE_MS, SAMPLE_MS);
+	zk_jet_history_init(&w->history);
+	w->step = zk_timer_new(loop, on_step, w);
+	zk_timer_weak(w->step, true);
+	zk_timer_start(w->step, ZK_JET_STEP_MS, ZK_JET_STEP_MS);
 	*ret = w;
 	return 0;
 }
@@ -688,5 +792,6 @@ void zk_jet_web_free(struct zk_jet_web *w)
 		return;
 	zk_httpd_free(w->httpd);
 	zk_timer_free(w->timer);
+	zk_timer_free(w->step);
 	free(w);
 }

@@ -16,6 +16,7 @@ struct zk_jet_fan;
 struct zk_jet_web;
 struct zk_loop;
 struct zk_metrics;
+struct zk_net;
 
 #define ZK_JET_FOLLOWERS_MAX 8
 
@@ -42,8 +43,11 @@ struct zk_jet_web_conf {
 	/* Sinks without which it is not ready: "redis", or the whole name. Borrowed. */
 	char *const *required;
 	size_t n_required;
-	struct zk_jet_fan *fan; /* for /ws; NULL = there is no store */
+	struct zk_jet_fan *fan;   /* for /ws; NULL = there is no store */
+	const struct zk_net *net; /* whose requests are shown; NULL = none */
 	void *ctx;
+	/* The configuration as a JSON array of rows; may be NULL. */
+	zk_str (*config)(void *ctx);
 	void (*collect)(void *ctx, struct zk_jet_view *ret);
 };
 

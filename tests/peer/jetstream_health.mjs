@@ -2,7 +2,9 @@
 // with time that runs faster where a minute or an hour has to pass; silence; the names of the metrics.
 // The rows of S3, a full disk and a killed process: jetstream_archive.mjs t14_down, jetstream_faults.mjs
 // t16_disk_full and t05_killed_with_every_sink.  TAP.
-import { spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import https from "node:https";
+import { WebSocketServer } from "ws";
 import { equal, existsSync, fakeApi, fakeHost, folder, join, main, ok, post, readFileSync, Run, same, skip, storeDir, stored, until, writeFileSync, zk } from "./jetstream_lib.mjs";
 import { freePort, redisBinary, startRedis } from "./jetstream_redis_lib.mjs";
 
@@ -25,7 +27,7 @@ async function start(args, opts) {
 }
 const brief = l => [l.status, l.health, l.ready];
 let sent = 0;
-const send = (host, n, opts) => { for (const c of host.sockets) for (let i = 0; i < n; i++) c.send(post(sent++, opts)); };
+const send = (host, n, opts) => { for (const c of host.sockets) for (let i = 0; i < n; i++) c.send(post(sent++, { time_us: Date.now() * 1000 + sent % 1000, ...opts })); };
 
 main({
   async t16_one_host() {
@@ -161,16 +163,99 @@ main({
   // A private host that has nothing to say, but answers: an hour of it.
   async t08_idle_host() {
     const host = await fakeHost(c => { const t = setInterval(() => c.ping(), 10); c.on("close", () => clearInterval(t)); }), rate = 1200;
-    const s = await start(["--hydrate", "none", "--host", host.url], hasten(rate));
+    const s = await start(["--hydrate", "none", "--host", host.url, "--connect-timeout", "1h"], hasten(rate));
     await until(() => s.states().at(-1) === "quiet", "quiet");
+    const connections = host.requests.length, before = s.states().length;
     const from = performance.now();
     send(host, 3);
     await until(() => stored(s.dir).length === 3, "rows");
     await until(() => (performance.now() - from) * rate > 3700e3, "an hour", 60000);
     equal(s.states().at(-1), "quiet", "8 an idle host stays quiet for an hour");
-    ok(host.requests.filter(r => r.startsWith("/subscribe")).length === 1 && !s.states().some(x => x === "stalled" || x === "backoff"), "8 on one connection", host.requests, s.states());
+    ok(host.requests.length === connections && !s.states().slice(before).some(x => x === "stalled" || x === "backoff" || x === "connecting"), "8 on one connection", host.requests, s.states());
     equal(await s.run.stop(), 0, "8 ends with 0");
     host.close();
+  },
+
+  // The sums of the summary are those that the host counts: everything that can become of an event.
+  async t23_sums() {
+    const b = "did:plc:" + "b".repeat(24), from = sent, count = { sent: 0, other: 0, again: 0, dead: 0 };
+    const host = await fakeHost(() => {}), s = await start(["--hydrate", "none", "--host", host.url, "--match", 'text ~ "n "', "--exclude-did", b, "-v"]);
+    await until(() => host.sockets.size, "a connection");
+    const [c] = host.sockets, put = (line, kind) => { c.send(line); count.sent++; if (kind) count[kind]++; };
+    for (let n = 0; n < 600; n++) {
+      const line = post(sent++, n % 5 === 1 ? { text: "zzz" } : n % 5 === 2 ? { did: b } : {});
+      put(line, n % 5 === 1 || n % 5 === 2 ? "other" : undefined);
+      if (n % 5 === 3) put(line, "again");
+      if (n % 5 === 4) put('{"did":"nobody"}', "dead");
+    }
+    const want = count.sent - count.other - count.again - count.dead;
+    await until(() => stored(s.dir).length === want, want + " rows");
+    const st = (await (await fetch(s.url + "/stats")).json()).data;
+    equal([st.events_received, st.events_stored, st.events_filtered, st.events_duplicate, st.events_dead], [count.sent, want, count.other, count.again, count.dead], "23 /stats counts what the host sent");
+    equal(await s.run.stop(), 0, "23 ends with 0");
+    ok(s.run.err.includes(`\nread ${count.sent.toLocaleString("en")} = stored ${want} + rejected ${count.dead} + spooled 0 + skipped ${count.other + count.again}\n`) &&
+      s.run.err.includes(`filtered ${count.other}, duplicate ${count.again}, waiting 0`), "23 and so does the summary", s.run.err, count, from);
+    const last = JSON.parse(readFileSync(s.channel, "utf8").split("\n").filter(l => l.includes('"summary"')).at(-1));
+    equal([last.read, last.acked, last.rejected, last.skipped], [count.sent, want, count.dead, count.other + count.again], "23 and the status channel");
+    host.close();
+  },
+
+  // JET_MEMORY=10000000 with a release build (ZK=…): so many events with full caches, two hours of its time.
+  async t22_memory() {
+    const n = Number(process.env.JET_MEMORY || "0");
+    if (!n) return skip("22 memory", "JET_MEMORY says of how many events");
+    const did = k => "did:plc:" + String(k).padStart(24, "0").replace(/\d/g, d => "abcdefghij"[d]), uri = k => `at://${did(k)}/app.bsky.feed.post/p${k}`, filler = "x".repeat(500);
+    const any = make => new Proxy({}, { get: (_, id) => make(id) });
+    const api = await fakeApi({ profiles: any(id => ({ did: id, handle: "h.test", description: filler + filler })), posts: any(id => ({ uri: id, cid: "bafy", author: { did: did(1), handle: "h.test" }, record: { text: filler + filler } })) });
+    const dir = storeDir(), ready = join(folder, "ready22");
+    const r = new Run(["run", "--from", "-", "--collection", "*", "--hydrate", "user,parent", "--hydrate-deadline", "none", "--user-ttl", "30d", "--post-ttl", "30d", "--api-url", api.url, "--api-rps", "100000", "--store", dir,
+      "--min-free", "0", "--compress", "none", "--rotate-bytes", "128MiB", "--max-bytes", "512MiB", "--when-full", "drop-oldest", "--listen", "127.0.0.1:0", "--ready-file", ready], { ...hasten(process.env.JET_MEMORY_RATE || "60"), stdin: "pipe" });
+    r.p.stdin.on("error", () => {});
+    await until(() => existsSync(ready), "ready");
+    const rss = [], look = () => { const t = readFileSync(`/proc/${r.p.pid}/status`, "utf8"); rss.push({ at: wrote, rss: Number(/VmRSS:\s+(\d+)/.exec(t)[1]), peak: Number(/VmHWM:\s+(\d+)/.exec(t)[1]) }); };
+    let wrote = 0;
+    const began = performance.now(), timer = setInterval(() => { try { look(); } catch { /* it is gone */ } }, 500);
+    while (wrote < n) {
+      let text = "";
+      for (const end = Math.min(n, wrote + 2000); wrote < end; wrote++) {
+        const line = post(wrote, { did: did(wrote % 50000), text: "n " + wrote });
+        text += line.replace('"createdAt"', `"reply":{"parent":{"uri":"${uri(wrote % 40000)}"},"root":{"uri":"${uri(wrote % 40000)}"}},"createdAt"`) + "\n";
+      }
+      if (!r.p.stdin.write(text)) await Promise.race([new Promise(d => r.p.stdin.once("drain", d)), r.exit]);
+      if (r.code !== undefined) break;
+    }
+    r.p.stdin.end();
+    await r.exit;
+    clearInterval(timer);
+    const half = rss.findIndex(x => x.at >= n / 2), peakOf = list => Math.max(...list.map(x => x.rss)), first = peakOf(rss.slice(Math.floor(half / 2), half)), second = peakOf(rss.slice(half)), peak = rss.at(-1).peak;
+    console.log(`# ${n} events in ${((performance.now() - began) / 1000).toFixed(0)} s, ${api.calls.length} requests; KiB: peak ${peak}, second quarter ${first}, second half ${second}`);
+    equal(r.code, 0, "22 ends with 0", r.err.slice(-500));
+    ok(api.calls.length >= 90000 / 25, "22 the caches are full", api.calls.length);
+    ok(peak <= 200 * 1024, "22 at most 200 MiB", peak);
+    ok(second <= first * 1.05, "22 no growth between the first hour and the second", first, second);
+    api.close();
+  },
+
+  // The host's certificate, and the requests that were made, in /status.
+  async status_of_peers() {
+    const dir = folder, cert = join(dir, "cert.pem"), key = join(dir, "key.pem");
+    execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert, "-days", "40", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], { stdio: "ignore" });
+    const h = https.createServer({ cert: readFileSync(cert), key: readFileSync(key) }), wss = new WebSocketServer({ server: h }), sockets = new Set();
+    wss.on("connection", c => sockets.add(c));
+    await new Promise(r => h.listen(0, "127.0.0.1", r));
+    const api = await fakeApi({ fault: () => ({ status: 500, body: {} }) });
+    const s = await start(["--host", `wss://127.0.0.1:${h.address().port}`, "--hydrate", "user", "--api-url", api.url, "--ca-file", cert, "--retry-base", "5ms"]);
+    await until(() => sockets.size, "a connection");
+    for (const c of sockets) c.send(post(sent++));
+    await until(() => api.calls.length > 0 && stored(s.dir).length === 1, "a request", 60000);
+    const d = (await (await fetch(s.url + "/status")).json()).data, days = (Date.parse(d.peers[0]?.certificate_until) - Date.now()) / 86400e3;
+    ok(d.peers.length === 1 && days > 38 && days < 41, "10 when the certificate of the host ends", d.peers);
+    const x = d.exchanges.at(-1);
+    ok(x.method === "GET" && x.url.startsWith(api.url + "/xrpc/app.bsky.actor.getProfiles") && !x.url.includes("did:plc") && x.status === 500 && x.ms >= 0, "10 the last requests, without their queries", d.exchanges);
+    equal(await s.run.stop(), 0, "10 ends with 0");
+    for (const c of sockets) c.terminate();
+    h.close();
+    api.close();
   },
 
   // ux.md §9: one line on a terminal, plain ones elsewhere, a summary with the cursor.

@@ -1,11 +1,12 @@
 // specs/jetstream.md §17: the status page of `zk jetstream run` in headless Chromium: keyboard only,
 // no outside request, no console error, figures as /health and /stats have them; and the gauges of
 // --compat-metrics.  TAP.
+import http from "node:http";
 import { chromium } from "playwright-core";
 import { existsSync, fakeHost, folder, join, main, ok, post, readFileSync, Run, skip, storeDir, until } from "./jetstream_lib.mjs";
 import { command, freePort, redisBinary, startRedis } from "./jetstream_redis_lib.mjs";
 
-const STREAM = "<b>bold</b>";
+const STREAM = "<b>bold</b>", CANARY = "canary-of-a-password";
 const compat = ["process_memory_rss_bytes", "process_memory_virtual_bytes", "process_memory_peak_window_seconds", "process_memory_samples_24h",
   "process_memory_latest_sample_age_seconds", "process_memory_rss_peak_24h_bytes", "process_memory_rss_peak_24h_unix_seconds",
   "process_memory_virtual_peak_24h_bytes", "process_memory_virtual_peak_24h_unix_seconds", "cache_user_entries", "cache_user_capacity",
@@ -31,8 +32,32 @@ async function answers(url) {
   const csp = html.headers.get("content-security-policy");
   ok(csp.startsWith("default-src 'none'") && /script-src 'sha256-[^']+';/.test(csp) && !csp.includes("unsafe") && html.headers.get("x-frame-options") === "DENY", "a strict policy", csp);
   const head = await fetch(url + "/ui", { method: "HEAD" });
-  ok(head.status === 200 && head.headers.get("content-length") === String(Buffer.byteLength(body)) && (await head.text()) === "", "HEAD of /ui");
-  ok((await (await fetch(url + "/ui")).text()) === body, "/ui is the page too");
+  ok(head.status === 200 && Math.abs(head.headers.get("content-length") - Buffer.byteLength(body)) < 100 && (await head.text()) === "", "HEAD of /ui");
+  const fixed = b => b.replace(/<noscript>.*?<\/noscript>/s, "");
+  ok(fixed(await (await fetch(url + "/ui")).text()) === fixed(body) && fixed(body) !== body, "/ui is the page too");
+  const table = Object.fromEntries([.../<noscript>(.*?)<\/noscript>/s.exec(body)[1].matchAll(/<tr><th>(.*?)<\/th><td>(.*?)<\/td><\/tr>/g)].map(m => [m[1], m[2]]));
+  ok(table.status === "healthy" && table.stored === "500" && table.state === "live" && table.redis?.startsWith("up, lag ") && Number(table["up, seconds"]) < 1000, "without scripts: a table of figures", table);
+}
+
+// Who may ask: an address, localhost, a name of --listen; not a name that somebody has point here.
+async function named(url) {
+  const { port } = new URL(url), ask = (host, path = "/stats") => new Promise((res, rej) => http.get({ host: "127.0.0.1", port, path, headers: { host } }, r => {
+    let t = "";
+    r.on("data", d => { t += d; });
+    r.on("end", () => res([r.statusCode, t]));
+  }).on("error", rej));
+  const codes = async (...hosts) => (await Promise.all(hosts.map(h => ask(h)))).map(([c]) => c);
+  ok((await codes(`127.0.0.1:${port}`, `localhost:${port}`, "LOCALHOST", `[::1]:${port}`, `a.localhost:${port}`)).every(c => c === 200), "an address or localhost in the Host header");
+  ok((await codes("evil.example", `evil.example:${port}`, "localhost.evil.example", "127.0.0.1.evil.example", "1.2.3.4x")).every(c => c === 421), "any other name is refused");
+  ok((await Promise.all(["/", "/ui", "/status", "/health", "/api/v1/ws", "/metrics"].map(p => ask("evil.example", p)))).every(([c, t]) => c === 421 && JSON.parse(t).error.includes("Host")), "on every path");
+}
+
+async function status(url) {
+  const { status, data: s } = await (await fetch(url + "/status")).json(), text = JSON.stringify(s);
+  ok(status === "healthy" && s.version && Date.parse(s.started_at) <= Date.now() && s.uptime_seconds >= 0 && s.history.step_seconds === 10 && Array.isArray(s.history.stored_per_second), "/status", s);
+  const at = k => s.config.find(c => c.key === k);
+  ok(at("jetstream.redis.maxlen")?.value === "777" && at("jetstream.redis.maxlen").origin.includes("--redis-maxlen"), "the configuration with its origins", s.config);
+  ok(at("jetstream.api.login.password")?.value.startsWith("(set") && !text.includes(CANARY), "secrets are masked", at("jetstream.api.login.password"));
 }
 
 async function gauges(url) {
@@ -63,7 +88,10 @@ async function shown(page, host, url) {
   const names = await page.locator("#sinks th").allTextContents();
   ok(h.followers.length === 2 && names.join() === h.followers.map(f => f.name).join(), "each follower", names);
   ok((await text(page, "store")).includes(STREAM) && (await page.locator("main b:text-is('bold')").count()) === 0, "markup in a name stays text");
-  ok((await text(page, "process")).includes("MiB"), "memory", await text(page, "process"));
+  ok((await text(page, "process")).includes("MiB") && /up\d/.test(await text(page, "process")), "memory, and how long it is up", await text(page, "process"));
+  ok((await page.locator("#config tr").filter({ hasText: "jetstream.redis.maxlen" }).allTextContents())[0]?.includes("777--redis-maxlen"), "the configuration", await text(page, "config"));
+  await page.waitForFunction(() => document.querySelector("#hour polyline").getAttribute("points").includes(","), null, { timeout: 60000 });
+  ok((await text(page, "hour-note")).startsWith("the last hour"), "the curve of an hour, from the server");
   await page.waitForFunction(() => /^[0-9]/.test(document.getElementById("rate").textContent));
   const rate = page.waitForFunction(() => parseFloat(document.getElementById("rate").textContent) > 0, null, { timeout: 60000 });
   send(host, 1000);
@@ -81,6 +109,9 @@ async function away(page, host, redis, port) {
   const row = page.locator("#sinks tr", { has: page.locator("th:text-is('redis')") });
   await until(async () => { const c = await row.locator("td").allTextContents(); return c[0] === "down" && number(c[1]) >= 100 && c[6] !== ""; }, "the row of Redis", 60000);
   ok(true, "a follower that is down: state, lag and error are shown");
+  await until(async () => (await text(page, "errors")).includes("ZK"), "the error", 60000);
+  const e = await page.locator("#errors tr").first().locator("td").allTextContents();
+  ok(/^ZK\d{4}$/.test(e[0]) && e[1].includes("a sink is down") && e[2].length > 5, "the error with its code and what it means", e);
   const again = await startRedis(port);
   await has(page, "status", "healthy");
   await until(async () => { const c = await row.locator("td").allTextContents(); return c[0] === "up" && c[1] === "0" && c[3] === "now"; }, "Redis caught up", 60000);
@@ -102,7 +133,7 @@ async function keys(page, host) {
   ok(asked.length === 0 && number(await text(page, "stored")) === before, "nothing is read meanwhile", asked);
   await page.keyboard.press("r");
   await has(page, "stored", (before + 100).toLocaleString("en"));
-  ok(asked.length === 2, "r reads once", asked);
+  ok(asked.length === 3, "r reads once", asked);
   await page.keyboard.press("p");
   await has(page, "pause", "Pause");
   send(host, 100);
@@ -141,11 +172,13 @@ main({
     const port = await freePort(), redis = await startRedis(port), ready = join(folder, "ready");
     const run = new Run(["run", "--host", host.url, "--wire", "v1", "--hydrate", "cached", "--store", storeDir(), "--min-free", "0", "--compat-metrics",
       "--sink", "redis", "--redis", `redis://127.0.0.1:${port}/0`, "--redis-stream", STREAM, "--redis-maxlen", "777", "--sink", "file:" + join(folder, "out.ndjson"),
-      "--listen", "127.0.0.1:0", "--ready-file", ready]);
+      "--listen", "127.0.0.1:0", "--ready-file", ready], { env: { ZK_JETSTREAM_API_LOGIN_PASSWORD: CANARY } });
     await until(() => existsSync(ready) || run.code !== undefined, "ready");
     const url = "http://" + JSON.parse(readFileSync(ready)).api[0];
     await until(async () => (await json(url + "/stats")).data.events_stored === 500, "the first events");
     await answers(url);
+    await named(url);
+    await status(url);
     await gauges(url);
     const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
     try {
