@@ -3,6 +3,7 @@
 // The rows of S3, a full disk and a killed process: jetstream_archive.mjs t14_down, jetstream_faults.mjs
 // t16_disk_full and t05_killed_with_every_sink.  TAP.
 import { execFileSync, spawn, spawnSync } from "node:child_process";
+import http from "node:http";
 import https from "node:https";
 import { WebSocketServer } from "ws";
 import { equal, existsSync, fakeApi, fakeHost, folder, join, main, ok, post, readFileSync, Run, same, skip, storeDir, stored, until, writeFileSync, zk } from "./jetstream_lib.mjs";
@@ -10,6 +11,20 @@ import { freePort, redisBinary, startRedis } from "./jetstream_redis_lib.mjs";
 
 const clock = process.env.TEST_BUILD && join(process.env.TEST_BUILD, "tests/peer/skewed_clock.so");
 const hasten = rate => ({ env: { LD_PRELOAD: clock, MONO_RATE: String(rate), ASAN_OPTIONS: (process.env.ASAN_OPTIONS ?? "") + ":verify_asan_link_order=0" } });
+// Where time is fast the server has little patience with us: a connection for each, and another try.
+async function ask(url, tries = 20) {
+  try {
+    return await new Promise((res, rej) => http.get(url, { agent: false }, r => {
+      let t = "";
+      r.on("data", d => { t += d; });
+      r.on("end", () => { try { res({ status: r.statusCode, body: JSON.parse(t) }); } catch (e) { rej(e); } });
+      r.on("error", rej);
+    }).on("error", rej));
+  } catch (e) {
+    if (!tries) throw e;
+    return ask(url, tries - 1);
+  }
+}
 let runs = 0;
 async function start(args, opts) {
   const s = { dir: storeDir(), ready: join(folder, "ready" + runs), channel: join(folder, "status" + runs++) };
@@ -18,8 +33,8 @@ async function start(args, opts) {
   await until(() => existsSync(s.ready) || s.run.code !== undefined, "ready");
   s.url = "http://" + JSON.parse(readFileSync(s.ready)).api[0];
   s.look = async () => {
-    const [h, r] = await Promise.all([fetch(s.url + "/health"), fetch(s.url + "/ready")]), body = await h.json();
-    return { status: body.status, health: h.status, ready: r.status, why: (await r.json()).why, data: body.data };
+    const [h, r] = await Promise.all([ask(s.url + "/health"), ask(s.url + "/ready")]);
+    return { status: h.body.status, health: h.status, ready: r.status, why: r.body.why, data: h.body.data };
   };
   s.until = (test, what) => until(async () => { const l = await s.look(); return test(l) && l; }, what, 60000);
   s.states = () => readFileSync(s.channel, "utf8").split("\n").filter(l => l.includes('"host"')).map(l => JSON.parse(l).state);
@@ -51,7 +66,7 @@ main({
   async t16_all_hosts() {
     let up = true;
     const host = await fakeHost(() => {}, { refuse: () => up ? null : { status: 503, body: "starting" } });
-    const s = await start(["--hydrate", "none", "--host", host.url, "--retry-base", "5s", "--retry-cap", "10s"], hasten(20));
+    const s = await start(["--hydrate", "none", "--host", host.url, "--retry-base", "5s", "--retry-cap", "10s", "--connect-timeout", "1h"], hasten(20));
     await until(() => host.sockets.size, "a connection");
     send(host, 10);
     await until(() => stored(s.dir).length === 10, "rows");
@@ -77,7 +92,7 @@ main({
     let fault = { hang: true };
     const profile = n => "did:plc:" + String(n).replace(/\d/g, d => "abcdefghij"[d]).padStart(24, "z");
     const api = await fakeApi({ profiles: { [who]: { did: who, handle: "w.test" } }, fault: () => fault });
-    const s = await start(["--host", host.url, "--hydrate", "user", "--hydrate-deadline", "100ms", "--api-url", api.url, "--api-rps", "1000", "--api-timeout", "1s", "--stale-after", "1d", "--retry-base", "5ms", "--retry-cap", "20ms"], hasten(20));
+    const s = await start(["--host", host.url, "--hydrate", "user", "--hydrate-deadline", "100ms", "--api-url", api.url, "--api-rps", "1000", "--api-timeout", "2m", "--connect-timeout", "1h", "--stale-after", "1d", "--retry-base", "5ms", "--retry-cap", "20ms"], hasten(20));
     await until(() => host.sockets.size, "a connection");
     equal(brief(await s.look()), ["healthy", 200, 200], "16 nothing is down");
     send(host, 1, { did: profile(1) });
@@ -142,20 +157,18 @@ main({
   // A host that is open and answers pings, but has fallen silent: another one after stale_after.
   async t08_silent_host() {
     const all = await Promise.all([0, 1].map(() => fakeHost(c => { const t = setInterval(() => c.ping(), 20); c.on("close", () => clearInterval(t)); })));
-    const s = await start(["--hydrate", "none", "-v", ...all.flatMap(h => ["--host", h.url])], hasten(30));
+    const s = await start(["--hydrate", "none", "-v", "--connect-timeout", "1h", ...all.flatMap(h => ["--host", h.url])], hasten(20));
     await until(() => all.some(h => h.sockets.size), "a connection");
-    const [first, other] = all[0].sockets.size ? all : [all[1], all[0]];
-    // Two hundred a second are at least two in one of its seconds.
-    const feed = setInterval(() => send(first, 2), 10);
-    await until(() => stored(s.dir).length > 400, "rows");
+    // Far more than one in each of its seconds, also from a machine that is busy.
+    const began = performance.now(), feed = setInterval(() => { for (const h of all) send(h, 50); }, 10);
+    await until(() => stored(s.dir).length > 2000 && performance.now() - began > 2500, "rows");
     clearInterval(feed);
-    const n = sent;
-    await until(() => other.sockets.size, "the other host");
-    const silent = Number(/silent_ms=(\d+)/.exec(s.run.err)?.[1]);
-    ok(silent > 60000 && s.states().includes("stalled"), "8 a silent host is left after stale_after of 60 s", silent, s.states());
-    ok(new URL(other.requests[0], "http://x").searchParams.has("cursor"), "8 the next one goes on at the position", other.requests);
-    send(other, 10);
-    await until(() => stored(s.dir).length >= n - 400 + 10 && s.states().at(-1) !== "stalled", "rows of the other");
+    const asked = () => all.flatMap(h => h.requests).length, before = asked();
+    await until(() => asked() > before && all.some(h => h.sockets.size), "another connection", 60000);
+    const silent = s.run.err.match(/silent_ms=\d+/g)?.map(x => Number(x.slice(10))) ?? [];
+    ok(silent.length && silent.every(ms => ms > 60000 && ms < 600000) && s.states().includes("stalled"), "8 a silent host is left after stale_after of 60 s", silent, s.states());
+    ok(all.every(h => h.requests.length) && all.flatMap(h => h.requests.map(r => new URL(r, "http://x").searchParams.has("cursor"))).filter(c => !c).length === 1, "8 for the other one, at the position", all.map(h => h.requests));
+    await until(() => { for (const h of all) send(h, 1); return s.states().at(-1) !== "stalled" && stored(s.dir).length > 2001; }, "rows of the other");
     equal(await s.run.stop(), 0, "8 ends with 0");
     for (const h of all) h.close();
   },
