@@ -241,6 +241,7 @@ static inline const char *after_value(struct scan *s, const char *p, unsigned ba
 	while (p && s->depth > base) {
 		p = skip_space(s, p);
 		if (p < s->end && *p == ',') {
+			s->res->members += s->depth == 1;
 			p = skip_space(s, p + 1);
 			return s->is_object[s->depth] ? scan_name(s, p, &end) : p;
 		}
@@ -266,6 +267,7 @@ static ZK_HOT const char *skip_value(struct scan *s, const char *p)
 			if (!p)
 				break;
 			if (!closes(s, p)) {
+				s->res->members += s->depth == 1;
 				if (s->is_object[s->depth])
 					p = scan_name(s, p, &end);
 				continue;
@@ -276,21 +278,6 @@ static ZK_HOT const char *skip_value(struct scan *s, const char *p)
 			return p;
 	}
 	return NULL;
-}
-
-static const char *scan_elements(struct scan *s, const char *p)
-{
-	p = open_container(s, p);
-	if (p && closes(s, p)) {
-		s->depth--;
-		return p + 1;
-	}
-	while (p && s->depth) {
-		p = skip_value(s, p);
-		s->res->members++;
-		p = after_value(s, p, 0);
-	}
-	return p;
 }
 
 /* ---- members that are looked for ---- */
@@ -445,11 +432,9 @@ static ZK_HOT const char *scan_members(struct scan *s, const char *p)
 
 static const char *scan_top(struct scan *s, const char *p)
 {
-	if (p < s->end && *p == '{')
+	if (p < s->end && *p == '{' && (s->n_want || s->plan))
 		return scan_members(s, p);
-	if (p < s->end && *p == '[')
-		return scan_elements(s, p);
-	return scan_scalar(s, p);
+	return skip_value(s, p);
 }
 
 static int scan(struct scan *s, zk_str text, unsigned max_depth, struct zk_jscan *res)
