@@ -109,6 +109,7 @@ static void too_large(struct zk_zb_builder *b, const struct zk_zb_row *row)
 		(void)zk_err_where(&err, "%s row %llu", b->source,
 		                   (unsigned long long)row->row);
 	copy.values = row->payload;
+	copy.column = copy.base64 = ZK_STR_NULL;
 	copy.is_text = b->kind->type == ZK_ZB_JSON;
 	bad(b, &copy, &err);
 }

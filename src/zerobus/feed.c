@@ -238,7 +238,7 @@ static bool is_stopped(struct zk_zb_feed *f)
 static int read_rows(struct zk_zb_feed *f, struct zk_zb_rows *rows, const char *name,
                      struct zk_error *err)
 {
-	struct zk_zb_row row;
+	struct zk_zb_row row = { 0 };
 	int got;
 
 	zk_zb_builder_source(&f->b, name);
@@ -696,7 +696,7 @@ static int check_rows(struct check *c, struct zk_zb_builder *b, struct zk_zb_sou
 {
 	struct zk_zb_rows_conf conf = c->conf->rows;
 	struct zk_zb_rows *rows = NULL;
-	struct zk_zb_row row;
+	struct zk_zb_row row = { 0 };
 	int got;
 
 	conf.source = src;

@@ -91,10 +91,10 @@ int zk_zb_rows_open(const struct zk_zb_rows_conf *conf, struct zk_zb_rows **ret,
 void zk_zb_rows_close(struct zk_zb_rows *r); /* NULL is fine */
 
 enum zk_zb_got {
-	ZK_ZB_END,    /* nothing follows */
-	ZK_ZB_SCHEMA, /* `kind` is set */
-	ZK_ZB_ROW,    /* `payload` is set */
-	ZK_ZB_BAD_ROW, /* `err` of the call says why; `values`, `column`, `base64` are set */
+	ZK_ZB_END,     /* nothing follows */
+	ZK_ZB_SCHEMA,  /* `kind` is set */
+	ZK_ZB_ROW,     /* `row`, `line`, `kind` and `payload` are set */
+	ZK_ZB_BAD_ROW, /* `err` of the call says why; everything but `payload` is set */
 };
 
 /* Slices are borrowed until the next call. */
@@ -126,6 +126,7 @@ struct zk_zb_rows_ops {
 /* First member of each reader. */
 struct zk_zb_rows {
 	const struct zk_zb_rows_ops *ops;
+	struct zk_zb_source *source; /* of zk_zb_rows_open, which frees it */
 };
 
 #endif

@@ -24,6 +24,7 @@ static int bad_line(struct ndjson_rows *r, const struct zk_ndjson_line *line,
                     bool is_text, struct zk_zb_row *ret, struct zk_error *err)
 {
 	(void)zk_err_where(err, "%s:%" PRIu64, r->source->name, line->number);
+	ret->column = ret->base64 = ZK_STR_NULL;
 	ret->values = line->text;
 	ret->is_text = is_text;
 	return ZK_ZB_BAD_ROW;
@@ -49,8 +50,9 @@ static int check(struct ndjson_rows *r, const struct zk_ndjson_line *line,
 	if (zk_zb_plan_line(r->plan, js.top.raw, &ret->payload))
 		return ZK_ZB_ROW;
 	(void)zk_zb_plan_fail(r->plan, err);
+	(void)bad_line(r, line, /* is_text */ false, ret, err);
 	ret->column = zk_zb_plan_column(r->plan);
-	return bad_line(r, line, /* is_text */ false, ret, err);
+	return ZK_ZB_BAD_ROW;
 }
 
 static int ndjson_next(struct zk_zb_rows *rows, struct zk_zb_row *ret,
@@ -59,7 +61,7 @@ static int ndjson_next(struct zk_zb_rows *rows, struct zk_zb_row *ret,
 	struct ndjson_rows *r = ZK_CONTAINER_OF(rows, struct ndjson_rows, r);
 	struct zk_ndjson_line line;
 
-	*ret = (struct zk_zb_row){ .kind = r->kind };
+	ret->kind = r->kind;
 	if (!r->told_schema) {
 		r->told_schema = true;
 		return ZK_ZB_SCHEMA;
