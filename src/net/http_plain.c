@@ -451,6 +451,7 @@ static void flush(struct zk_plain *x)
 			x->send_errno = errno;
 			x->mute = true;
 			read_some(x);
+			finish_if_done(x);
 			return;
 		}
 		if (n == 0)

@@ -46,9 +46,10 @@ const tests = {
   async t13_redis_down() {
     if (!redisBinary) return skip("13 Redis", "redis is not installed");
     const port = await freePort(), dir = storeDir();
+    let back = false;
     const host = await fakeHost(c => {
-      let i = 0;
-      const next = () => { for (let k = 0; k < 50 && i < events.length; k++) c.send(events[i++]); if (i < events.length) setTimeout(next, 80); };
+      let i = 0;   // the second half comes when Redis has come back
+      const next = () => { for (let k = 0; k < 50 && i < (back ? events.length : 1000); k++) c.send(events[i++]); if (i < events.length) setTimeout(next, 80); };
       next();
     });
     const r = new Run(["run", "--host", host.url, "--wire", "v1", ...all, "--hydrate", "none", "--store", dir, "--sink", "redis",
@@ -63,6 +64,7 @@ const tests = {
     await until(async () => (await entries(port)).length > 300, "entries");
     await s.stop();   // in the middle; it comes back empty
     s = await startRedis(port);
+    back = true;
     await until(async () => (await (await fetch(url + "/stats")).json()).data.events_stored === 2000, "all rows");
     await until(async () => { const x = (await (await fetch(url + "/health")).json()).data.followers[0]; return x.state === "up" && x.lag_records === 0; }, "recovery");
     const last = messages(await entries(port)).at(-1);
