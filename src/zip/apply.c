@@ -25,12 +25,7 @@ struct run {
 static void begin_body(struct run *r, struct zk_jwrite *w)
 {
 	zk_buf_clear(&r->body);
-	zk_jwrite_init(w, &r->body);
-	zk_jw_obj(w);
-	zk_jw_key(w, "workflowId");
-	zk_jw_str(w, r->g->workflow);
-	zk_jw_key(w, "graphId");
-	zk_jw_str(w, r->g->graph);
+	zk_zip_body_begin(r->g, w, &r->body);
 }
 
 static int remove_named(struct run *r, const char *route, const char *member,

@@ -176,8 +176,11 @@ int zk_zip_graph_write(struct zk_zip_graph *g, const struct zk_zip_write *w,
 
 /* ---- bodies ---- */
 
-static void put_graph(const struct zk_zip_graph *g, struct zk_jwrite *w)
+void zk_zip_body_begin(const struct zk_zip_graph *g, struct zk_jwrite *w,
+                       struct zk_buf *b)
 {
+	zk_jwrite_init(w, b);
+	zk_jw_obj(w);
 	zk_jw_key(w, "workflowId");
 	zk_jw_str(w, g->workflow);
 	zk_jw_key(w, "graphId");
@@ -189,9 +192,7 @@ void zk_zip_body_node(const struct zk_zip_graph *g, const struct zk_zip_new_node
 {
 	struct zk_jwrite w;
 
-	zk_jwrite_init(&w, b);
-	zk_jw_obj(&w);
-	put_graph(g, &w);
+	zk_zip_body_begin(g, &w, b);
 	zk_jw_key(&w, "templateId");
 	zk_jw_str(&w, n->template);
 	zk_jw_key(&w, "position");
@@ -224,9 +225,7 @@ void zk_zip_body_conn(const struct zk_zip_graph *g, const zk_str ends[4],
 {
 	struct zk_jwrite w;
 
-	zk_jwrite_init(&w, b);
-	zk_jw_obj(&w);
-	put_graph(g, &w);
+	zk_zip_body_begin(g, &w, b);
 	put_end(&w, "source", ends[0], ends[1]);
 	put_end(&w, "target", ends[2], ends[3]);
 	zk_jw_obj_end(&w);

@@ -17,6 +17,8 @@
 #include "zip/api.h"
 #include "zip/doc.h"
 
+struct zk_jwrite;
+
 struct zk_zip_graph {
 	struct zk_zip *zip;
 	zk_str workflow, graph; /* borrowed */
@@ -69,7 +71,10 @@ struct zk_zip_new_node {
 	zk_str values; /* raw JSON object; empty = none */
 };
 
-/* The bodies. */
+/* The bodies. Each begins with what names the graph; other members follow, and the end of the
+ * object. */
+void zk_zip_body_begin(const struct zk_zip_graph *g, struct zk_jwrite *w,
+                       struct zk_buf *b);
 void zk_zip_body_node(const struct zk_zip_graph *g, const struct zk_zip_new_node *n,
                       struct zk_buf *b);
 void zk_zip_body_conn(const struct zk_zip_graph *g, const zk_str ends[4],

@@ -252,12 +252,7 @@ int zk_zip_set_node(struct zk_zip_graph *g, zk_str id, zk_str values, zk_str pos
 
 	zk_buf_init(&body, BODY_MAX);
 	zk_buf_init(&path, 65536);
-	zk_jwrite_init(&w, &body);
-	zk_jw_obj(&w);
-	zk_jw_key(&w, "workflowId");
-	zk_jw_str(&w, g->workflow);
-	zk_jw_key(&w, "graphId");
-	zk_jw_str(&w, g->graph);
+	zk_zip_body_begin(g, &w, &body);
 	if (values.n) {
 		zk_jw_key(&w, "properties");
 		zk_jw_raw(&w, values);
@@ -399,12 +394,7 @@ static int remove_named(struct zk_zip_graph *g, struct change *c, const char *me
 	int r;
 
 	zk_buf_init(&body, 65536);
-	zk_jwrite_init(&w, &body);
-	zk_jw_obj(&w);
-	zk_jw_key(&w, "workflowId");
-	zk_jw_str(&w, g->workflow);
-	zk_jw_key(&w, "graphId");
-	zk_jw_str(&w, g->graph);
+	zk_zip_body_begin(g, &w, &body);
 	zk_jw_key(&w, member);
 	zk_jw_str(&w, id);
 	zk_jw_obj_end(&w);

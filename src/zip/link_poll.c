@@ -167,20 +167,30 @@ static void tell_quiet(struct poll_link *l)
 	fn(l->quiet_ctx);
 }
 
+/* Whether an answer is one to go on with. */
+static bool is_answer(struct poll_link *l, const struct zk_http_res *res,
+                      const struct zk_error *err)
+{
+	if (l->ended)
+		return false;
+	if (err && !res->status)
+		end(l, err);
+	else if (res->status != 200)
+		end_refused(l, res->status, err ? err : res->fault);
+	return res->status == 200;
+}
+
 static void on_got(void *ctx, const struct zk_http_res *res, struct zk_error *err)
 {
 	struct poll_link *l = ctx;
 	zk_str packet;
 
 	l->get = NULL;
-	if (l->ended)
+	if (!is_answer(l, res, err))
 		return;
-	if (err && !res->status) {
-		end(l, err);
-		return;
-	}
-	if (res->status != 200) {
-		end_refused(l, res->status, err ? err : res->fault);
+	if (err) {
+		end(l,
+		    err); /* it broke off: what looks like its last packet may be half of one */
 		return;
 	}
 	if (zk_eio_split_last(&l->split, &packet))
@@ -267,19 +277,13 @@ static void on_posted(void *ctx, const struct zk_http_res *res, struct zk_error 
 	struct poll_link *l = ctx;
 
 	l->post = NULL;
-	if (l->ended)
-		return;
-	if (err && !res->status) {
-		end(l, err);
-		return;
-	}
-	if (res->status != 200) {
+	if (!l->ended && res->status && res->status != 200) {
 		zk_buf_clear(&l->refusal);
 		zk_buf_put(&l->refusal, res->body.p,
 		           ZK_MIN(res->body.n, (size_t)REFUSAL_MAX));
-		end_refused(l, res->status, err ? err : res->fault);
-		return;
 	}
+	if (!is_answer(l, res, err))
+		return;
 	if (l->quiet) {
 		tell_quiet(l);
 		return;
