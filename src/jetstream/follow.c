@@ -32,6 +32,17 @@
 #define BEHIND    10000
 #define IDLE_MS   1000
 
+struct place {
+	char file[ZK_JET_NAME_MAX];
+	int64_t row;
+};
+
+/* Records and the place behind them. */
+struct fetched {
+	struct zk_jet_batch batch;
+	struct place next;
+};
+
 struct zk_jet_follower {
 	struct zk_loop *loop;
 	struct zk_jet_follower_conf conf;
@@ -40,17 +51,22 @@ struct zk_jet_follower {
 	struct zk_job job;
 	/* The lane's while `busy`. */
 	struct zk_db *positions, *db;
-	struct zk_stmt *save, *read, *unresolved;
+	struct zk_stmt *save, *select, *unresolved;
 	char open[ZK_JET_NAME_MAX]; /* which file `db` is */
-	struct zk_jet_batch batch;
-	char file[ZK_JET_NAME_MAX], next_file[ZK_JET_NAME_MAX];
-	int64_t row, next_row;
-	bool saved, end, begun, missed;
+	struct fetched *got;        /* one of `two` */
+	struct place from; /* where it begins; file "" = with the first there is */
+	struct place keep; /* to be saved first */
+	bool keeps, found; /* found: `from` is news for the loop */
+	bool begun, missed;
 	struct zk_error err;
-	/* The loop's. */
-	bool busy, delivering, kicked, failed;
-	char seen_file[ZK_JET_NAME_MAX];
-	int64_t seen_row, back_ms;
+	/* The loop's: while the peer has one batch the lane reads the next. */
+	struct fetched two[2];
+	struct fetched *out;  /* with the peer, NULL = none */
+	struct fetched *next; /* read already, NULL = none */
+	struct place at;      /* behind what the peer has confirmed */
+	struct place read;    /* behind what was read */
+	bool saved, busy, stale, closing, kicked, failed;
+	int64_t back_ms;
 	uint64_t delivered, known;
 	struct zk_timer *timer;
 	void (*idle)(void *ctx);
@@ -80,25 +96,21 @@ static int open_positions(struct zk_jet_follower *f)
 		return r;
 	zk_bind_text(st, 1, zk_str_of(f->name));
 	if (zk_stmt_step(st, &f->err) == 1) {
-		(void)snprintf(f->file, sizeof(f->file), "%.*s",
+		(void)snprintf(f->from.file, sizeof(f->from.file), "%.*s",
 		               ZK_STR_ARG(zk_col_text(st, 0)));
-		f->row = zk_col_i64(st, 1);
+		f->from.row = zk_col_i64(st, 1);
 	}
 	zk_stmt_free(st);
+	f->found = true;
 	return 0;
 }
 
-static int save_position(struct zk_jet_follower *f)
+static int save_position(struct zk_jet_follower *f, const struct place *at)
 {
-	if (f->saved || f->conf.visitor)
-		return 0;
 	zk_bind_text(f->save, 1, zk_str_of(f->name));
-	zk_bind_text(f->save, 2, zk_str_of(f->file));
-	zk_bind_i64(f->save, 3, f->row);
-	if (zk_stmt_run(f->save, &f->err) < 0)
-		return -(int)f->err.code;
-	f->saved = true;
-	return 0;
+	zk_bind_text(f->save, 2, zk_str_of(at->file));
+	zk_bind_i64(f->save, 3, at->row);
+	return zk_stmt_run(f->save, &f->err);
 }
 
 static void close_file(struct zk_jet_follower *f)
@@ -119,7 +131,7 @@ static int open_file(struct zk_jet_follower *f, const char *name)
 		r = zk_db_prepare(f->db,
 		                  "SELECT " ZK_JET_ROW_COLUMNS
 		                  " FROM records WHERE id > ? ORDER BY id LIMIT 1000",
-		                  &f->read, &f->err);
+		                  &f->select, &f->err);
 	if (r == 0)
 		r = zk_db_prepare(
 		        f->db, "SELECT id, reason FROM zk_unresolved WHERE record_id=?",
@@ -147,9 +159,9 @@ static int ask(struct zk_jet_follower *f, const char *sql, int64_t arg, int64_t 
 
 static void begin_at(struct zk_jet_follower *f, const char *file, int64_t row)
 {
-	(void)snprintf(f->file, sizeof(f->file), "%s", file);
-	f->row = row;
-	f->begun = true;
+	(void)snprintf(f->from.file, sizeof(f->from.file), "%s", file);
+	f->from.row = row;
+	f->begun = f->found = true;
 }
 
 /* A visitor's first row, in files as they are now. */
@@ -255,14 +267,14 @@ static void put_text(struct zk_buf *b, zk_str s, size_t *at, size_t *n)
 
 static void put_row(struct zk_jet_follower *f, struct zk_buf *text)
 {
-	struct zk_jet_rec *rec = add_rec(&f->batch);
-	struct zk_buf *b = &f->batch.bytes;
+	struct zk_jet_rec *rec = add_rec(&f->got->batch);
+	struct zk_buf *b = &f->got->batch.bytes;
 	struct zk_jet_row row;
 
-	zk_jet_row_read(f->read, &row);
+	zk_jet_row_read(f->select, &row);
 	zk_buf_clear(text);
 	if (row.hydration == 1)
-		put_unresolved(f, zk_col_i64(f->read, 0), text);
+		put_unresolved(f, zk_col_i64(f->select, 0), text);
 	row.unresolved = zk_buf_str(text);
 	rec->at = b->n;
 	if (f->conf.put)
@@ -287,17 +299,18 @@ static void put_row(struct zk_jet_follower *f, struct zk_buf *text)
 static int read_rows(struct zk_jet_follower *f)
 {
 	struct zk_buf text ZK_CLEANUP(zk_buf_done);
+	struct zk_jet_batch *b = &f->got->batch;
 
 	zk_buf_init(&text, 1u << 20);
-	zk_buf_clear(&f->batch.bytes);
-	f->batch.n = 0;
-	zk_bind_i64(f->read, 1, f->next_row);
-	while (f->batch.n < ROWS_MAX && f->batch.bytes.n < BYTES_MAX &&
-	       zk_stmt_step(f->read, &f->err) == 1) {
-		f->next_row = zk_col_i64(f->read, 0);
+	zk_buf_clear(&b->bytes);
+	b->n = 0;
+	zk_bind_i64(f->select, 1, f->got->next.row);
+	while (b->n < ROWS_MAX && b->bytes.n < BYTES_MAX &&
+	       zk_stmt_step(f->select, &f->err) == 1) {
+		f->got->next.row = zk_col_i64(f->select, 0);
 		put_row(f, &text);
 	}
-	zk_stmt_reset(f->read);
+	zk_stmt_reset(f->select);
 	return f->err.code ? -(int)f->err.code : 0;
 }
 
@@ -305,22 +318,23 @@ static int next_file(struct zk_jet_follower *f, bool *moved)
 {
 	struct zk_jet_files files;
 	const struct zk_jet_file *n;
+	struct place *at = &f->got->next;
 	char live[ZK_JET_NAME_MAX] = "";
 
 	*moved = false;
 	if (zk_jet_files_list(f->dir, &files, &f->err) < 0)
 		return -(int)f->err.code;
 	/* While it is live, rows may still come. */
-	if (zk_jet_live_read(f->dir, live) == 0 && strcmp(live, f->next_file) != 0) {
+	if (zk_jet_live_read(f->dir, live) == 0 && strcmp(live, at->file) != 0) {
 		/* When this one was taken away, others behind it were, perhaps. */
 		f->missed = f->missed ||
-		            (f->next_file[0] && !zk_jet_files_find(&files, f->next_file));
-		n = zk_jet_files_after(&files, f->next_file);
+		            (at->file[0] && !zk_jet_files_find(&files, at->file));
+		n = zk_jet_files_after(&files, at->file);
 		for (; n && !n->plain; n = zk_jet_files_after(&files, n->name))
 			f->missed = true;
 		if (n) {
-			(void)snprintf(f->next_file, sizeof(f->next_file), "%s", n->name);
-			f->next_row = 0;
+			(void)snprintf(at->file, sizeof(at->file), "%s", n->name);
+			at->row = 0;
 			*moved = true;
 		}
 	}
@@ -330,7 +344,7 @@ static int next_file(struct zk_jet_follower *f, bool *moved)
 
 static int write_lines(struct zk_jet_follower *f)
 {
-	int e = zk_write_all(f->conf.fd, zk_buf_str(&f->batch.bytes));
+	int e = zk_write_all(f->conf.fd, zk_buf_str(&f->got->batch.bytes));
 
 	if (e)
 		return zk_fail_errno(&f->err, ZK_E_OUTPUT, e, "cannot write to '%s'",
@@ -343,20 +357,19 @@ static int write_lines(struct zk_jet_follower *f)
 
 static int fetch(struct zk_jet_follower *f)
 {
+	struct place *at = &f->got->next;
 	bool moved = true;
 	int r = 0;
 
-	memcpy(f->next_file, f->file, sizeof(f->next_file));
-	f->next_row = f->row;
-	f->batch.n = 0;
-	if (!f->next_file[0])
+	*at = f->from;
+	if (!at->file[0])
 		r = next_file(f, &moved);
-	while (r == 0 && moved && f->next_file[0]) {
-		if (strcmp(f->open, f->next_file) != 0)
-			r = open_file(f, f->next_file);
+	while (r == 0 && moved && at->file[0]) {
+		if (strcmp(f->open, at->file) != 0)
+			r = open_file(f, at->file);
 		if (r == 0)
 			r = read_rows(f);
-		if (r < 0 || f->batch.n)
+		if (r < 0 || f->got->batch.n)
 			break;
 		r = next_file(f, &moved);
 		/* Rows that came between the look and the switch are not passed over. */
@@ -374,17 +387,19 @@ static void run(void *ctx, struct zk_job *job, size_t n)
 	(void)job;
 	(void)n;
 	f->err = (struct zk_error){ 0 };
+	f->got->batch.n = 0;
+	f->got->next = f->from;
 	if (f->conf.visitor)
 		r = f->begun ? 0 : find_start(f);
 	else if (!f->positions)
 		r = open_positions(f);
-	if (r == 0)
-		r = save_position(f);
+	if (r == 0 && f->keeps)
+		r = save_position(f, &f->keep);
 	if (r == 0 && (f->begun || !f->conf.visitor))
 		r = fetch(f);
-	if (r == 0 && f->batch.n && f->conf.fd >= 0)
+	if (r == 0 && f->got->batch.n && f->conf.fd >= 0)
 		ZK_IGNORE(write_lines(f) < 0); /* in f->err */
-	if (!f->batch.n)
+	if (!f->got->batch.n)
 		close_file(f); /* nobody waits for a reader that sleeps */
 }
 
@@ -393,8 +408,8 @@ static void lane_end(void *ctx)
 	struct zk_jet_follower *f = ctx;
 
 	f->err = (struct zk_error){ 0 };
-	if (f->positions)
-		ZK_IGNORE(save_position(f) < 0); /* it comes again */
+	if (f->positions && !f->saved)
+		ZK_IGNORE(save_position(f, &f->at) < 0); /* it comes again */
 	close_file(f);
 	zk_db_close(ZK_TAKE(f->positions));
 }
@@ -423,6 +438,7 @@ static void tell_idle(struct zk_jet_follower *f)
 		fn(f->idle_ctx);
 }
 
+/* What was read beyond the last confirmation is read again after a while. */
 static void fail(struct zk_jet_follower *f, const struct zk_error *err)
 {
 	if (f->conf.failed) {
@@ -433,10 +449,23 @@ static void fail(struct zk_jet_follower *f, const struct zk_error *err)
 	if (!f->failed)
 		zk_log_error(ZK_LOG_WARN, ZK_LOGGER, "a sink is down, trying again", err);
 	f->failed = true;
+	f->out = f->next = NULL;
+	f->read = f->at;
+	f->stale = f->busy;
 	(void)snprintf(f->why, sizeof(f->why), "%s", err->msg);
 	f->back_ms = f->back_ms ? ZK_MIN(f->back_ms * 2, (int64_t)BACK_CAP) : BACK_MS;
 	zk_timer_start(f->timer, f->back_ms, 0);
 	set_gauges(f);
+}
+
+/* Hands over what was read, when the peer has nothing; the next is read meanwhile. */
+static void deliver(struct zk_jet_follower *f)
+{
+	if (f->out || !f->next)
+		return;
+	f->out = ZK_TAKE(f->next);
+	go(f);
+	f->conf.deliver(f->conf.ctx, &f->out->batch);
 }
 
 static void pass(struct zk_jet_follower *f)
@@ -446,70 +475,89 @@ static void pass(struct zk_jet_follower *f)
 	f->failed = false;
 	f->why[0] = '\0';
 	f->back_ms = 0;
-	f->delivered += f->batch.n;
-	memcpy(f->file, f->next_file, sizeof(f->file));
-	f->row = f->next_row;
-	memcpy(f->seen_file, f->file, sizeof(f->seen_file));
-	f->seen_row = f->row;
+	f->delivered += f->out->batch.n;
+	f->at = f->out->next;
+	f->out = NULL;
 	f->saved = false;
 	set_gauges(f);
+	deliver(f);
 	go(f);
 }
 
 void zk_jet_follower_done(struct zk_jet_follower *f, const struct zk_error *err)
 {
-	f->delivering = false;
 	if (err)
 		fail(f, err);
 	else
 		pass(f);
 }
 
+/* Nothing is left to be read. */
+static void rest(struct zk_jet_follower *f)
+{
+	/* An empty file was passed over, perhaps. */
+	if (strcmp(f->at.file, f->got->next.file) != 0) {
+		f->at = f->read = f->got->next;
+		f->saved = false;
+	}
+	f->known = f->delivered;
+	set_gauges(f);
+	zk_timer_start(f->timer, IDLE_MS, 0); /* a switch of files tells nobody */
+	tell_idle(f);
+}
+
+static void take(struct zk_jet_follower *f)
+{
+	if (f->err.code) {
+		fail(f, &f->err);
+	} else if (f->got->batch.n) {
+		f->got->batch.missed = f->missed;
+		f->missed = false;
+		f->read = f->got->next;
+		f->next = f->got;
+		if (f->conf.fd < 0) {
+			deliver(f);
+			return;
+		}
+		f->out = ZK_TAKE(f->next); /* it is written */
+		pass(f);
+	} else if (f->kicked) {
+		go(f);
+	} else if (!f->out) {
+		rest(f);
+	}
+}
+
 static void on_run(struct zk_job *job)
 {
 	struct zk_jet_follower *f = ZK_CONTAINER_OF(job, struct zk_jet_follower, job);
+	bool stale = f->stale;
 
-	f->busy = false;
-	if (!f->lane)
-		return; /* it is being freed: nobody is handed anything any more */
-	if (f->err.code) {
-		fail(f, &f->err);
+	f->busy = f->stale = false;
+	if (f->closing)
 		return;
+	if (f->found) {
+		f->at = f->read = f->from;
+		f->found = false;
 	}
-	if (!f->seen_file[0]) {
-		memcpy(f->seen_file, f->file, sizeof(f->seen_file));
-		f->seen_row = f->row;
-	}
-	if (f->batch.n && f->conf.fd >= 0) {
-		pass(f);
-	} else if (f->batch.n) {
-		f->delivering = true;
-		f->batch.missed = f->missed;
-		f->missed = false;
-		f->conf.deliver(f->conf.ctx, &f->batch);
-	} else if (f->kicked) {
-		go(f);
-	} else {
-		/* An empty file was passed over, perhaps. */
-		if (strcmp(f->file, f->next_file) != 0) {
-			memcpy(f->file, f->next_file, sizeof(f->file));
-			memcpy(f->seen_file, f->file, sizeof(f->seen_file));
-			f->row = f->seen_row = f->next_row;
-			f->saved = false;
-		}
-		f->known = f->delivered;
-		set_gauges(f);
-		zk_timer_start(f->timer, IDLE_MS, 0); /* a switch of files tells nobody */
-		tell_idle(f);
-	}
+	f->saved = f->saved && !(f->err.code && f->keeps);
+	if (!stale)
+		take(f);
+	else if (!zk_timer_is_active(f->timer))
+		go(f); /* the retry came meanwhile */
 }
 
 static void go(struct zk_jet_follower *f)
 {
-	if (f->busy || f->delivering || !f->lane)
+	if (f->busy || f->next || f->closing || !f->lane)
 		return;
 	f->kicked = false;
 	f->busy = true;
+	f->got = f->out == &f->two[0] ? &f->two[1] : &f->two[0];
+	f->from = f->read;
+	f->keep = f->at;
+	f->keeps = !f->saved && !f->conf.visitor;
+	f->saved = true;
 	f->job = (struct zk_job){ .done = on_run };
 	zk_lane_push_always(f->lane, &f->job);
 }
@@ -572,7 +620,8 @@ int zk_jet_follower_new(struct zk_loop *loop, const struct zk_jet_follower_conf 
 	f->name = zk_strdup(conf->name);
 	f->dir = zk_strdup(conf->dir);
 	f->saved = true;
-	zk_buf_init(&f->batch.bytes, BUF_MAX);
+	for (size_t i = 0; i < ZK_ARRAY_LEN(f->two); i++)
+		zk_buf_init(&f->two[i].batch.bytes, BUF_MAX);
 	f->timer = zk_timer_new(loop, on_timer, f);
 	zk_timer_weak(f->timer, true);
 	if (m)
@@ -590,12 +639,14 @@ void zk_jet_follower_free(struct zk_jet_follower *f)
 {
 	if (!f)
 		return;
-	f->delivering = true; /* nothing begins any more */
+	f->closing = true;
 	f->idle = NULL;
 	zk_lane_stop(ZK_TAKE(f->lane));
 	zk_timer_free(f->timer);
-	zk_buf_done(&f->batch.bytes);
-	free(f->batch.v);
+	for (size_t i = 0; i < ZK_ARRAY_LEN(f->two); i++) {
+		zk_buf_done(&f->two[i].batch.bytes);
+		free(f->two[i].batch.v);
+	}
 	free(f->name);
 	free(f->dir);
 	free(f);
@@ -607,13 +658,13 @@ void zk_jet_follower_view(const struct zk_jet_follower *f,
 	ret->name = f->name;
 	ret->lag = f->known > f->delivered ? f->known - f->delivered : 0;
 	ret->state = f->failed ? "down" : ret->lag > BEHIND ? "behind" : "up";
-	memcpy(ret->file, f->seen_file, sizeof(ret->file));
-	ret->row = f->seen_row;
+	memcpy(ret->file, f->at.file, sizeof(ret->file));
+	ret->row = f->at.row;
 	ret->delivered = f->delivered;
 	ret->error = f->why;
 }
 
 bool zk_jet_follower_passed(const struct zk_jet_follower *f, const char *file)
 {
-	return f->seen_file[0] && zk_jet_name_cmp(f->seen_file, file) > 0;
+	return f->at.file[0] && zk_jet_name_cmp(f->at.file, file) > 0;
 }

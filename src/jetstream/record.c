@@ -144,15 +144,21 @@ static void put_metrics(const struct zk_jet_row *r, struct zk_buf *b)
 {
 	double rate;
 
-	zk_buf_printf(b,
-	              "{\"hydration_time_ms\":%lld,\"api_calls_count\":%lld,"
-	              "\"cache_hits\":%lld,\"cache_misses\":%lld,\"cache_hit_rate\":",
-	              (long long)r->hydration_ms, (long long)r->calls, (long long)r->hits,
-	              (long long)r->misses);
-	if (zk_jet_hit_rate(r->hits, r->misses, &rate))
-		zk_buf_printf(b, "%.3f}", rate);
-	else
+	zk_buf_lit(b, "{\"hydration_time_ms\":");
+	zk_buf_i64(b, r->hydration_ms);
+	zk_buf_lit(b, ",\"api_calls_count\":");
+	zk_buf_i64(b, r->calls);
+	zk_buf_lit(b, ",\"cache_hits\":");
+	zk_buf_i64(b, r->hits);
+	zk_buf_lit(b, ",\"cache_misses\":");
+	zk_buf_i64(b, r->misses);
+	zk_buf_lit(b, ",\"cache_hit_rate\":");
+	if (!zk_jet_hit_rate(r->hits, r->misses, &rate))
 		zk_buf_lit(b, "null}");
+	else if (rate == 1.0)
+		zk_buf_lit(b, "1.000}"); /* by far the most frequent */
+	else
+		zk_buf_printf(b, "%.3f}", rate);
 }
 
 static void put_zk_record(const struct zk_jet_row *r, struct zk_buf *b)
@@ -174,10 +180,11 @@ static void put_zk_record(const struct zk_jet_row *r, struct zk_buf *b)
 	zk_buf_add(b, r->message);
 	zk_buf_lit(b, ",\"hydrated_metadata\":");
 	zk_buf_add(b, r->metadata.n ? r->metadata : ZK_STR("null"));
-	zk_buf_printf(b, ",\"hydration\":\"%s\"",
-	              hydration_names[r->hydration >= 0 && r->hydration <= ZK_JET_FULL
-	                                      ? r->hydration
-	                                      : 0]);
+	zk_buf_lit(b, ",\"hydration\":\"");
+	zk_buf_cstr(b, hydration_names[r->hydration >= 0 && r->hydration <= ZK_JET_FULL
+	                                       ? r->hydration
+	                                       : 0]);
+	zk_buf_char(b, '"');
 	if (r->unresolved.n) {
 		zk_buf_lit(b, ",\"unresolved\":");
 		zk_buf_add(b, r->unresolved);

@@ -19,6 +19,8 @@
 
 #define OUT_MAX (128u << 20)
 #define LOOK_MS 1000
+#define PORTION \
+	128 /* records between two sends: Redis works while the next are written */
 
 /* A stream that is written. */
 struct part {
@@ -37,16 +39,21 @@ struct zk_jet_redis {
 	size_t n_parts;
 	struct zk_redis *client;
 	struct zk_jet_follower *follower;
-	size_t owed;             /* answers of the running batch */
-	bool broken;             /* one of them was no confirmation */
-	struct zk_error err;     /* the first */
-	int64_t last_ms, last_n; /* of ids made from positions */
+	struct zk_loop *loop;
+	const struct zk_jet_batch *batch; /* that is delivered; NULL = none */
+	size_t at;                        /* its next record */
+	size_t owed;                      /* answers to those before it */
+	bool broken;                      /* one of them was no confirmation */
+	struct zk_error err;              /* the first */
+	int64_t last_ms, last_n;          /* of ids made from positions */
 };
 
 static void check_over(struct zk_jet_redis *r)
 {
-	if (!r->owed)
-		zk_jet_follower_done(r->follower, r->broken ? &r->err : NULL);
+	if (r->owed || !r->batch || (r->at < r->batch->n && !r->broken))
+		return;
+	r->batch = NULL;
+	zk_jet_follower_done(r->follower, r->broken ? &r->err : NULL);
 }
 
 static bool is_there_already(const struct zk_jet_redis *r,
@@ -280,28 +287,41 @@ static int add(struct zk_jet_redis *r, const struct zk_jet_batch *batch, size_t 
 	return zk_redis_send(r->client, args, n, 0, on_reply, r, err);
 }
 
-static void deliver(void *ctx, const struct zk_jet_batch *batch)
+static void add_some(void *ctx)
 {
 	struct zk_jet_redis *r = ctx;
 	struct zk_error err = { 0 };
 
+	if (!r->batch)
+		return;
+	for (size_t i = 0; i < PORTION && r->at < r->batch->n && !r->broken; i++) {
+		if (add(r, r->batch, r->at, &err) < 0) {
+			r->broken = true;
+			r->err = err;
+			break;
+		}
+		r->owed++;
+		r->at++;
+	}
+	if (r->at < r->batch->n && !r->broken)
+		zk_loop_defer(r->loop, add_some, r); /* behind the sending */
+	check_over(r);
+}
+
+static void deliver(void *ctx, const struct zk_jet_batch *batch)
+{
+	struct zk_jet_redis *r = ctx;
 	int64_t now = zk_mono_ms();
 
+	r->batch = batch;
+	r->at = 0;
 	r->broken = false;
 	r->last_ms = r->last_n = 0;
 	for (size_t i = 0; i < r->n_parts; i++)
 		look(&r->parts[i], now);
 	for (size_t i = 0; i < batch->n; i++)
 		part_of(r, batch, i)->last = i + 1;
-	for (size_t i = 0; i < batch->n; i++) {
-		if (add(r, batch, i, &err) < 0) {
-			r->broken = true;
-			r->err = err;
-			break;
-		}
-		r->owed++;
-	}
-	check_over(r);
+	add_some(r);
 }
 
 static void on_state(void *ctx, bool up, const struct zk_error *err)
@@ -349,6 +369,7 @@ int zk_jet_redis_new(struct zk_loop *loop, const struct zk_jet_redis_conf *conf,
 	int x = zk_redis_url_parse(zk_str_of(conf->url), &url, err);
 
 	r->conf = *conf;
+	r->loop = loop;
 	make_parts(r);
 	if (x == 0)
 		x = zk_redis_new(loop, &redis, &r->client, err);
@@ -369,7 +390,8 @@ void zk_jet_redis_free(struct zk_jet_redis *r)
 		return;
 	/* The follower first: answers that never come must not reach it. */
 	zk_jet_follower_free(ZK_TAKE(r->follower));
-	r->owed = SIZE_MAX;
+	zk_loop_forget(r->loop, add_some, r);
+	r->batch = NULL;
 	zk_redis_free(r->client);
 	for (size_t i = 0; i < r->n_parts; i++)
 		free(r->parts[i].name);

@@ -103,6 +103,7 @@ static void disconnect(struct zk_redis *r)
 	zk_tls_conn_free(ZK_TAKE(r->tls));
 	zk_buf_done(&r->sealed);
 	zk_buf_done(&r->out);
+	r->out.secret = true; /* for the next greeting */
 	r->out_at = 0;
 	zk_timer_stop(r->tick);
 	r->state = DOWN;
@@ -270,6 +271,8 @@ static void drop_out(struct zk_redis *r, size_t n)
 	r->sent += n;
 	if (unsent(r) == 0) {
 		zk_buf_clear(&r->out);
+		/* The password went with the greeting: what follows need not be wiped. */
+		r->out.secret = r->state != UP;
 		r->out_at = 0;
 	} else if (r->out_at > r->out.n / 2) {
 		zk_buf_consume(&r->out, r->out_at);
