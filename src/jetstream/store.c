@@ -33,6 +33,7 @@ static void run_commits(void *ctx, struct zk_job *batch, size_t n)
 
 struct seal {
 	struct zk_job job;
+	struct zk_list again; /* in zk_jet_store.unsealed */
 	struct zk_jet_store *s;
 	char name[ZK_JET_NAME_MAX];
 	bool pack, sealed;
@@ -62,6 +63,12 @@ static void run_seals(void *ctx, struct zk_job *batch, size_t n)
 	}
 }
 
+/* Somebody may have read the file; a damaged one was set aside. */
+static bool can_seal_later(const struct seal *job)
+{
+	return !job->sealed && job->err.code && job->err.code != ZK_E_STORE_CORRUPT;
+}
+
 static void on_sealed(struct zk_job *j)
 {
 	struct seal *job = ZK_CONTAINER_OF(j, struct seal, job);
@@ -72,7 +79,19 @@ static void on_sealed(struct zk_job *j)
 		             "a file could not be sealed, trying again later", &job->err);
 	if (job->sealed && s->conf.on_sealed)
 		s->conf.on_sealed(s->conf.ctx, job->name);
-	free(job);
+	if (can_seal_later(job))
+		zk_list_push(&s->unsealed, &job->again);
+	else
+		free(job);
+}
+
+static void push_seal(struct seal *job)
+{
+	struct zk_jet_store *s = job->s;
+
+	job->err = (struct zk_error){ 0 };
+	job->pack = !s->conf.may_pack || s->conf.may_pack(s->conf.ctx, job->name);
+	zk_lane_push_always(s->sealer, &job->job);
 }
 
 static void seal_later(struct zk_jet_store *s, const char *name)
@@ -82,8 +101,7 @@ static void seal_later(struct zk_jet_store *s, const char *name)
 	job->s = s;
 	job->job.done = on_sealed;
 	(void)snprintf(job->name, sizeof(job->name), "%s", name);
-	job->pack = !s->conf.may_pack || s->conf.may_pack(s->conf.ctx, name);
-	zk_lane_push_always(s->sealer, &job->job);
+	push_seal(job);
 }
 
 /* From the live file on they are the writer's: while it switches, the next one is there before
@@ -96,8 +114,11 @@ static bool is_left(const struct zk_jet_store *s, const struct zk_jet_file *f)
 void zk_jet_store_repack(struct zk_jet_store *s)
 {
 	struct zk_jet_files files;
+	struct zk_list *unsealed;
 	struct zk_error err;
 
+	while ((unsealed = zk_list_pop(&s->unsealed)) != NULL)
+		push_seal(ZK_CONTAINER_OF(unsealed, struct seal, again));
 	if (s->conf.compress == ZK_JET_PLAIN || s->leaving || zk_lane_jobs(s->sealer) ||
 	    zk_jet_files_list(s->dir, &files, &err) < 0)
 		return;
@@ -332,6 +353,7 @@ int zk_jet_store_open(struct zk_loop *loop, const struct zk_jet_store_conf *conf
 	s->dir = zk_strdup(conf->dir);
 	s->shard = conf->shard ? zk_strdup(conf->shard) : NULL;
 	s->lock_fd = -1;
+	zk_list_init(&s->unsealed);
 	lock = zk_asprintf("%s/store", s->dir);
 	r = make_dirs(s->dir, err);
 	if (r == 0)
@@ -353,12 +375,17 @@ int zk_jet_store_open(struct zk_loop *loop, const struct zk_jet_store_conf *conf
 
 void zk_jet_store_close(struct zk_jet_store *s)
 {
+	struct zk_list *unsealed;
+
 	if (!s)
 		return;
 	/* Commits that it holds back go to the writer now. */
 	zk_jet_check_free(ZK_TAKE(s->check));
 	zk_lane_stop(s->writer);
 	zk_lane_stop(s->sealer);
+	/* Sealed at the next start. */
+	while ((unsealed = zk_list_pop(&s->unsealed)) != NULL)
+		free(ZK_CONTAINER_OF(unsealed, struct seal, again));
 	zk_jet_live_close(&s->live);
 	if (s->lock_fd >= 0)
 		zk_unlock_file(s->lock_fd);

@@ -97,7 +97,7 @@ const char *zk_jet_store_dir(const struct zk_jet_store *s);
 const char *zk_jet_store_live(const struct zk_jet_store *s);
 /* After before_seal said true, once. */
 void zk_jet_store_seal(struct zk_jet_store *s, const char *name);
-/* Packs sealed files that were waiting for a follower. */
+/* Seals what somebody was reading, and packs sealed files that were waiting for a follower. */
 void zk_jet_store_repack(struct zk_jet_store *s);
 /* Removes the oldest sealed files: those older than `retention_ms` or beyond `max_bytes` that
  * `may_go` allows (loop thread, asked before). 0 = no limit. `done` says how many bytes are still

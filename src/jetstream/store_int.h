@@ -4,6 +4,7 @@
 #define ZK_JETSTREAM_STORE_INT_H
 
 #include "base/buf.h"
+#include "base/list.h"
 #include "jetstream/store.h"
 #include "store/sqlite.h"
 
@@ -32,6 +33,8 @@ struct zk_jet_store {
 	unsigned leaving; /* files that are no longer live and still open */
 	bool failed;      /* the writing lane's: until a retry comes */
 	struct zk_lane *writer, *sealer;
+	struct zk_list
+	        unsealed; /* what could not be sealed: again with the next repack */
 	struct zk_jet_check *check;
 	uint64_t bytes;
 	unsigned sealed;

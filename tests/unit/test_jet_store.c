@@ -142,3 +142,36 @@ Test(jet_store, what_a_failed_switch_left_goes_after_the_next)
 	cr_expect(is_there(first, ".zst"));
 	cr_expect(is_there(zk_jet_store_live(store), ""));
 }
+
+/* Also where nothing is packed, so that nothing else looks at left files. */
+Test(jet_store, a_file_that_was_being_read_is_sealed_later)
+{
+	struct zk_jet_store_conf plain = { .dir = dir,
+		                           .on_commit = on_commit,
+		                           .compress = ZK_JET_PLAIN };
+	struct zk_jet_commit c = { .rotate = true };
+	char first[ZK_JET_NAME_MAX];
+	struct zk_db *reader = NULL;
+	struct zk_stmt *st;
+	char *path;
+
+	(void)snprintf(first, sizeof(first), "%s", zk_jet_store_live(store));
+	zk_jet_store_close(ZK_TAKE(store));
+	exec_in(first, 0,
+	        "INSERT INTO records(message, created_at, hydrated_at) "
+	        "VALUES('{}', '', '')");
+	cr_assert_eq(zk_jet_store_open(loop, &plain, &store, &err), 0, "%s", err.msg);
+	path = zk_asprintf("%s/%s", dir, first);
+	cr_assert_eq(zk_jet_file_open(path, &reader, &err), 0, "%s", err.msg);
+	cr_assert_eq(zk_db_prepare(reader, "SELECT message FROM records", &st, &err), 0);
+	cr_assert_eq(zk_stmt_step(st, &err), 1);
+	zk_jet_store_commit(store, &c);
+	zk_loop_run(loop);
+	cr_expect(is_there(first, "-wal"), "it is not sealed while it is read");
+	zk_stmt_free(st);
+	zk_db_close(reader);
+	free(path);
+	zk_jet_store_repack(store);
+	zk_loop_run(loop);
+	cr_expect(is_there(first, "") && !is_there(first, "-wal"), "then it is");
+}
