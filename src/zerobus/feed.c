@@ -58,8 +58,9 @@ struct zk_zb_feed {
 
 	/* lane thread */
 	struct zk_zb_builder b;
-	size_t at; /* index of the input */
-	bool cut;  /* a stop came before the end */
+	size_t hint; /* what a request takes, going by the latest */
+	size_t at;   /* index of the input */
+	bool cut;    /* a stop came before the end */
 	_Atomic uint64_t read_rows, done_bytes, now_bytes;
 	uint64_t size;
 };
@@ -111,6 +112,7 @@ static void built_request(void *ctx, struct zk_zb_request *r)
 
 	n->request = r;
 	n->item.bytes = r->n;
+	f->hint = r->n + r->n / 64;
 	wait_for_room(f, r->n, true);
 	if (ZK_ZB_HOOKS && f->conf.on_built)
 		f->conf.on_built(f->conf.ctx, r);
@@ -120,11 +122,15 @@ static void built_request(void *ctx, struct zk_zb_request *r)
 static struct zk_zb_request *want_request(void *ctx, struct zk_zb_kind *kind,
                                           const char *source)
 {
-	struct zk_zb_request *r = take_spare(ctx);
+	struct zk_zb_feed *f = ctx;
+	struct zk_zb_request *r = take_spare(f);
 
-	if (!r)
-		return zk_zb_request_new(kind, source);
-	zk_zb_request_reuse(r, kind, source);
+	if (r)
+		zk_zb_request_reuse(r, kind, source);
+	else
+		r = zk_zb_request_new(kind, source);
+	/* At once: a buffer that grows leaves holes of all sizes behind. */
+	zk_zb_request_reserve(r, f->hint);
 	return r;
 }
 

@@ -52,7 +52,7 @@ await withService(undefined, async (svc) => {
 await withService(undefined, async (svc) => {
   const args = ['zerobus', 'send', '--endpoint', svc.url, '--auth', 'none'];
   const option = await z.run([...args, '-t', 'main.air'], { input: z.lines(1) });
-  check(option.status === 64 && /ZK4001/.test(option.err) && /has no/.test(option.err),
+  check(option.status === 64 && /ZK4001/.test(option.err) && /lacks the table/.test(option.err),
     'a table name of the command line: ZK4001, exit 64, and which part is wrong', option);
   const config = await z.run(args, { input: z.lines(1), env: { ZK_ZEROBUS_TABLE: 'main.default.a-b' } });
   check(config.status === 78 && /ZK4001/.test(config.err) && /the table 'a-b'/.test(config.err),
