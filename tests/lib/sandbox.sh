@@ -46,6 +46,10 @@ env -i "${vars[@]}" ${TEST_WRAP:-} "$@" || status=$?
 
 for report in "$dir"/san.*; do
 	[ -e "$report" ] || continue
+	# Of one that was killed while it looked for leaks: it found none so far.
+	if [ -s "$report" ] && ! grep -qv 'Unable to get registers from thread' "$report"; then
+		continue
+	fi
 	{
 		echo "# sanitizer report of process ${report##*.}:"
 		sed 's/^/# /' "$report"
