@@ -5,11 +5,14 @@ usage: zeal.py BENCH-BUILD-DIR [--events N] [--bytes N]
 """
 
 import argparse
+import contextlib
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
+
+from pin import one_cpu
 
 HERE = pathlib.Path(__file__).resolve().parent
 DATA = HERE.parent / "data/zeal/traces/events-5000.ndjson"
@@ -51,6 +54,21 @@ def run(zk, null, args, feed=None):
     return use.ru_utime + use.ru_stime, peak
 
 
+def single(build, block, start, where):
+    n = 20000
+    gaps, null = Null(build), Null(build)
+    cpu, _ = run(os.path.join(build, "zk"), gaps, ["--batch", "1"],
+                 feed=(block for _ in range(n // 5000)))
+    print(f"from an answer to the next request, p99   {gaps.close() / 1000:9.2f} ms  of 1 ms "
+          f"(zk's own part of a push, and the way there and back), {where}")
+    rate = n / (cpu - start)
+    node = float(subprocess.run(["node", str(HERE / "zeal_fetch.mjs"), null.url, str(n)],
+                                input=block, stdout=subprocess.PIPE, check=True).stdout)
+    null.close()
+    print(f"requests of one event/CPU s               {rate:12,.0f}  "
+          f"{rate / (n / node):.1f} times plain fetch in Node ({n / node:,.0f}), {where}")
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("build")
@@ -67,16 +85,9 @@ def main():
     print(f"events/CPU s at batch 1000, from a pipe   {rate:12,.0f}  "
           f"{rate / 1e6:.2f} of 1,000,000   peak RSS {rss / 1e6:.1f} MB")
 
-    n = 20000
-    gaps = Null(a.build)
-    cpu, _ = run(zk, gaps, ["--batch", "1"], feed=(block for _ in range(n // 5000)))
-    print(f"from an answer to the next request, p99   {gaps.close() / 1000:9.2f} ms  of 1 ms "
-          f"(zk's own part of a push, and the way there and back)")
-    single = n / (cpu - start)
-    node = float(subprocess.run(["node", str(HERE / "zeal_fetch.mjs"), null.url, str(n)],
-                                input=block, stdout=subprocess.PIPE, check=True).stdout)
-    print(f"requests of one event/CPU s               {single:12,.0f}  "
-          f"{single / (n / node):.1f} times plain fetch in Node ({n / node:,.0f})")
+    for where in (one_cpu, contextlib.nullcontext):
+        with where():
+            single(a.build, block, start, "on one CPU" if where is one_cpu else "on all")
 
     with tempfile.NamedTemporaryFile(suffix=".ndjson") as f:
         while f.tell() < a.bytes:

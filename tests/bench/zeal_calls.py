@@ -13,6 +13,8 @@ import subprocess
 import tempfile
 import time
 
+from pin import one_cpu
+
 HERE = pathlib.Path(__file__).resolve().parent
 DATA = HERE.parent / "data/zeal"
 
@@ -27,7 +29,7 @@ def run(*argv):
     return json.loads(subprocess.run(list(map(str, argv)), check=True, capture_output=True, text=True).stdout)
 
 
-def health(build, calls, rounds):
+def health(build, calls, rounds, where):
     server, url = null_server(build)
     ours, theirs = [], []
     for _ in range(rounds):
@@ -40,7 +42,7 @@ def health(build, calls, rounds):
     base = statistics.median(r["per_cpu_s"] for r in theirs)
     p99 = statistics.median(r["p99_us"] for r in ours)
     print(f"health on one connection: {rate:,.0f} req/s, {cpu:,.0f} per CPU second, "
-          f"{cpu / base:.1f} of Node's {base:,.0f}; a whole call p99 {p99 / 1000:.2f} ms")
+          f"{cpu / base:.1f} of Node's {base:,.0f}; a whole call p99 {p99 / 1000:.2f} ms, {where}")
 
 
 def lint(build, rounds):
@@ -82,7 +84,9 @@ def main():
     a.add_argument("--calls", type=int, default=20000)
     a.add_argument("--rounds", type=int, default=5)
     o = a.parse_args()
-    health(o.build.resolve(), o.calls, o.rounds)
+    with one_cpu():
+        health(o.build.resolve(), o.calls, o.rounds, "on one CPU")
+    health(o.build.resolve(), o.calls, o.rounds, "on all")
     lint(o.build.resolve(), o.rounds)
     first_byte(o.build.resolve(), o.rounds * 6)
 
