@@ -267,6 +267,22 @@ static int run(struct call *c, const char *url, const char *path, struct zk_erro
 	return 0;
 }
 
+static void on_settled(void *ctx)
+{
+	*(bool *)ctx = true;
+}
+
+/* What goes at the end of a turn, or of the next ones, is gone afterwards. */
+static void settle(struct zk_loop *loop)
+{
+	bool done = false;
+	struct zk_timer *t = zk_timer_new(loop, on_settled, &done);
+
+	zk_timer_start(t, 100, 0);
+	zk_loop_until(loop, &done);
+	zk_timer_free(t);
+}
+
 /* All calls, one after the other; what they left behind since the tenth. */
 static int run_all(uint64_t calls, char **argv, size_t *fds, int64_t *heap,
                    struct zk_error *err)
@@ -278,10 +294,12 @@ static int run_all(uint64_t calls, char **argv, size_t *fds, int64_t *heap,
 		r = run(&call, argv[1], argv[2], err);
 		/* The first calls open libraries. */
 		if (i == 9) {
+			settle(call.loop);
 			fds0 = open_fds();
 			heap0 = heap_bytes();
 		}
 	}
+	settle(call.loop);
 	*fds = fds0 ? open_fds() - fds0 : 0;
 	*heap = heap0 ? (int64_t)heap_bytes() - (int64_t)heap0 : 0;
 	return r;

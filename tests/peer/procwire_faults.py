@@ -231,9 +231,11 @@ def test_a_parent_that_closes_in_the_middle():
             if unread:
                 w.sock.setblocking(False)
                 text = b"".join(frame(w.ids["raw"], 0, i + 1, b"x" * 60000) for i in range(20))
-                with contextlib.suppress(BlockingIOError):
-                    w.send(text)
+            else:
+                text = b""
+            # Where the first ones do not fit, it is closed in the middle of one of them.
             with contextlib.suppress(BlockingIOError):
+                w.send(text)
                 w.send(HEAD.pack(w.ids[name], 0, 99, 10 << 20) + b"y" * 500000)
             w.sock.close()
             ended(w, 0, f"closed in the middle of {name}")
