@@ -17,7 +17,8 @@ trap 'rm -rf "$dir"' EXIT
 mkdir "$dir/home" "$dir/tmp"
 
 vars=(
-	PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
+	# The last one: what scripts/deps unpacked instead of installing it.
+	PATH="/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin:${here%/tests/lib}/.cache/tools/usr/bin"
 	HOME="$dir/home" TMPDIR="$dir/tmp" LC_ALL=C.UTF-8 TZ=UTC TERM=dumb
 	PYTHONPATH="$here" PYTHONDONTWRITEBYTECODE=1
 	ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$dir/san:quarantine_size_mb=16:detect_stack_use_after_return=1:strict_string_checks=1:exitcode=86"
