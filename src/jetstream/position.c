@@ -59,13 +59,27 @@ static bool parse_time(zk_str text, int64_t *ret)
 	return zk_parse_rfc3339(zk_buf_str(&b), ret, &ignored) == 0;
 }
 
+/* "-15m", or a form of RFC 3339; nothing before 1970 is so long ago. */
+static bool parse_any_time(zk_str text, int64_t now_us, int64_t *ret)
+{
+	struct zk_error ignored;
+	int64_t ms, us;
+
+	if (!text.n || text.p[0] != '-' ||
+	    zk_parse_duration(zk_str_from(text, 1), &ms, &ignored) < 0)
+		return parse_time(text, ret);
+	if (__builtin_mul_overflow(ms, 1000, &us) || us > now_us)
+		return false;
+	*ret = now_us - us;
+	return true;
+}
+
 int zk_jet_pos_parse(zk_str text, int64_t now_us, struct zk_jet_pos *ret,
                      struct zk_error *err)
 {
 	struct zk_jet_pos p = { 0 };
 	struct zk_error ignored;
 	uint64_t n;
-	int64_t ms;
 
 	if (zk_str_eq(text, ZK_STR("live"))) {
 		p.kind = ZK_JET_POS_LIVE;
@@ -77,11 +91,7 @@ int zk_jet_pos_parse(zk_str text, int64_t now_us, struct zk_jet_pos *ret,
 	} else if (zk_parse_u64(text, &n, &ignored) == 0) {
 		if (parse_number(n, text, &p, err) < 0)
 			return -(int)err->code;
-	} else if (text.n && text.p[0] == '-' &&
-	           zk_parse_duration(zk_str_from(text, 1), &ms, &ignored) == 0) {
-		p.kind = ZK_JET_POS_TIME;
-		p.time_us = now_us - ms * 1000;
-	} else if (parse_time(text, &p.time_us)) {
+	} else if (parse_any_time(text, now_us, &p.time_us)) {
 		p.kind = ZK_JET_POS_TIME;
 	} else {
 		(void)zk_fail(err, ZK_E_USAGE, "'%.*s' is no position",
