@@ -1,6 +1,6 @@
 // What the Jetstream tests share: TAP, the fixtures, a stand-in for the API, a stand-in for the
 // hosts on `ws`, runs of zk, and a look into its store.
-import { execFileSync, spawn } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { tmpdir } from "node:os";
@@ -14,19 +14,19 @@ export const slow = Number(process.env.TEST_SLOW || "1");
 const patience = 3;
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export const folder = mkdtempSync(join(tmpdir(), "jet"));
-let count = 0, failed = 0;
+let checks = 0, failed = 0;
 
 export function ok(condition, name, ...detail) {
-  count++;
+  checks++;
   if (!condition) failed++;
-  console.log(`${condition ? "ok" : "not ok"} ${count} - ${name}`);
+  console.log(`${condition ? "ok" : "not ok"} ${checks} - ${name}`);
   if (!condition)
     for (const d of detail) console.log("# " + (JSON.stringify(d) ?? "").slice(0, 2000));
   return condition;
 }
 export function skip(name, why) {
-  count++;
-  console.log(`ok ${count} - ${name} # SKIP ${why}`);
+  checks++;
+  console.log(`ok ${checks} - ${name} # SKIP ${why}`);
 }
 // As JSON values: the order of members does not count.
 const sorted = v => Array.isArray(v) ? v.map(sorted)
@@ -171,6 +171,11 @@ export function rows(dir, sql = "SELECT * FROM records ORDER BY id") {
   return out;
 }
 export const stored = dir => rows(dir, "SELECT message FROM records ORDER BY id").map(r => r.message);
+// How many there are, while our own hosts go on.
+export async function count(dir) {
+  const of = f => new Promise(r => execFile("sqlite3", ["-readonly", join(dir, f), "SELECT count(*) FROM records"], (e, out) => r(Number(out))));
+  return (await Promise.all(readdirSync(dir).filter(n => /^jetstream_.*\.db$/.test(n)).map(of))).reduce((a, b) => a + b, 0);
+}
 
 export async function main(tests) {
   try {
@@ -186,7 +191,7 @@ export async function main(tests) {
     for (const r of running) r.p.kill("SIGKILL");
     if (!process.env.KEEP) rmSync(folder, { recursive: true, force: true });
   }
-  console.log(`1..${count}`);
+  console.log(`1..${checks}`);
   process.exit(failed ? 1 : 0);
 }
 export { writeFileSync, readFileSync, readdirSync, existsSync, join, execFileSync };
