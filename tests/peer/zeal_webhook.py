@@ -19,7 +19,9 @@ import zkt  # noqa: E402
 from responder import Answer  # noqa: E402
 
 CASES = json.loads((zeal.DATA / "webhooks/cases.json").read_text("utf-8"))
+# The long form of the issue: TEST_ROUNDS=20 TEST_DELIVERIES=10000.
 ROUNDS = int(os.environ.get("TEST_ROUNDS", "3"))
+DELIVERIES = int(os.environ.get("TEST_DELIVERIES", "600"))
 
 
 def listener(*args, **kwargs):
@@ -306,6 +308,47 @@ def test_killed():
     zkt.equal(sorted(accepted - done), [], f"{len(accepted)} accepted events, none lost")
     left = sqlite3.connect(db).execute("SELECT count(*) FROM event WHERE state <> 'done'").fetchone()
     zkt.equal(left, (0,), "nothing is left open")
+
+
+def test_killed_store():
+    """Signed deliveries to --store alone, four senders, kill -9 in each round: each that was
+    answered 200 is a row, and each is sent until it was."""
+    db = zkt.tmp() + "/hooks.db"
+    secret = zkt.write(zkt.tmp() + "/secret", "s3cret-of-webhooks")
+    todo, accepted = list(range(DELIVERIES)), []
+
+    def send(w, enough):
+        try:
+            with w.raw() as c:
+                while todo and len(accepted) < enough:
+                    k = todo.pop()
+                    body = json.dumps(delivery([event(k)])).encode()
+                    sig = "sha256=" + hmac.new(b"s3cret-of-webhooks", body, hashlib.sha256).hexdigest()
+                    try:
+                        status = c.request("POST", "/webhooks", body, [("X-Zeal-Signature", sig)]).status
+                    except BaseException:
+                        todo.append(k)
+                        raise
+                    (accepted if status == 200 else todo).append(k)
+        except (OSError, EOFError, zkt.Failure):
+            pass  # the receiver is gone: what was under way is sent again
+
+    for round_ in range(ROUNDS):
+        # Killed while the senders are at work, but in the last round, which takes the rest.
+        enough = DELIVERIES * (round_ + 1) // ROUNDS - zkt.rng.randrange(1 + DELIVERIES // ROUNDS // 2)
+        with listener("--secret-file", secret, "--store", db) as w, \
+                concurrent.futures.ThreadPoolExecutor(4) as pool:
+            jobs = [pool.submit(send, w, DELIVERIES) for _ in range(4)]
+            while len(accepted) < enough and not all(j.done() for j in jobs):
+                time.sleep(0.001)
+            w.kill()
+    with listener("--secret-file", secret, "--store", db) as w:
+        send(w, DELIVERIES)
+        zkt.equal(w.stop(60), 0, "the last one ends", w.err)
+    zkt.equal((len(accepted), todo), (DELIVERIES, []), f"{DELIVERIES} deliveries were accepted")
+    have = [i for i, in sqlite3.connect(db).execute("SELECT id FROM event")]
+    zkt.equal((len(have), set(have)), (DELIVERIES, {f"evt_{k}" for k in accepted}),
+              f"{DELIVERIES} rows after {ROUNDS} times kill -9, none lost, none twice")
 
 
 def test_tools():
