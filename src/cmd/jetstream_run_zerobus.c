@@ -30,13 +30,13 @@ struct zb_sink {
 	struct zk_auth *auth;
 	struct zk_zb_schema *schema;
 	struct zk_zb_kind *kind;
-	struct zk_zb_sender *sender; /* NULL: the last one died */
+	struct zk_zb_sender_conf conf;
+	struct zk_zb_sender *sender; /* NULL: none yet */
 	struct zk_jet_follower *follower;
 	/* The lane's. */
 	struct zk_zb_plan *plan;
 	struct zk_buf line;
 	size_t owed;         /* rows of the running batch without an outcome */
-	bool dead;           /* the sender is to be replaced */
 	struct zk_error err; /* why it is not delivered; code 0 = it is */
 };
 
@@ -157,11 +157,6 @@ static void on_unsent(void *ctx, struct zk_zb_request *r, const struct zk_error 
 	settled(z, r);
 }
 
-static void on_change(void *ctx)
-{
-	(void)ctx;
-}
-
 static void on_retry(void *ctx, size_t stream, const struct zk_zb_retrying *r)
 {
 	(void)ctx;
@@ -169,41 +164,6 @@ static void on_retry(void *ctx, size_t stream, const struct zk_zb_retrying *r)
 	if (zk_log_enabled(ZK_LOG_DEBUG))
 		zk_log_error(ZK_LOG_DEBUG, ZK_LOGGER, "the stream broke, trying again",
 		             r->err);
-}
-
-static void on_recovered(void *ctx, size_t stream, const struct zk_zb_recovered *r)
-{
-	(void)ctx;
-	(void)stream;
-	(void)r;
-}
-
-static void on_over(void *ctx, const struct zk_error *err)
-{
-	(void)err;
-	((struct zb_sink *)ctx)->dead = true;
-}
-
-static int make_sender(struct zb_sink *z, struct zk_error *err)
-{
-	struct zk_net *net = zk_app_net(z->r->app, err);
-	struct zk_zb_sender_conf conf;
-
-	if (!net)
-		return -(int)err->code;
-	conf = zb_sender_conf(&z->s, net, z->auth);
-	conf.ctx = z;
-	conf.on_acked = on_acked;
-	conf.on_rejected = on_rejected;
-	conf.on_unsent = on_unsent;
-	conf.on_change = on_change;
-	conf.on_retry = on_retry;
-	conf.on_recovered = on_recovered;
-	conf.on_over = on_over;
-	zk_zb_sender_free(z->sender);
-	z->sender = zk_zb_sender_new(&conf);
-	z->dead = false;
-	return 0;
 }
 
 /* ---- a batch ---- */
@@ -216,11 +176,7 @@ static void deliver(void *ctx, const struct zk_jet_batch *batch)
 
 	z->err = (struct zk_error){ 0 };
 	z->owed = 1; /* until everything is pushed */
-	if ((z->dead || !z->sender) && make_sender(z, &z->err) < 0) {
-		z->owed = 0;
-		check_over(z);
-		return;
-	}
+	zk_zb_sender_renew(&z->sender, &z->conf);
 	for (size_t i = 0; i < batch->n; i++) {
 		const struct zk_jet_rec *rec = &batch->v[i];
 
@@ -276,8 +232,14 @@ static int open_table(struct zb_sink *z, const char *table, struct zk_error *err
 	z->o.table = table;
 	if (zb_session_init(z->r->app, &z->o, &z->s, err) < 0 ||
 	    zb_auth_new(&z->s, ZK_ZB_TO_WRITE, z, NULL, &z->auth, err) < 0 ||
+	    zb_sender_conf(&z->s, z->auth, &z->conf, err) < 0 ||
 	    zb_table_schema(&z->s, &schema, &z->schema, err) < 0)
 		return -(int)err->code;
+	z->conf.ctx = z;
+	z->conf.on_acked = on_acked;
+	z->conf.on_rejected = on_rejected;
+	z->conf.on_unsent = on_unsent;
+	z->conf.on_retry = on_retry;
 	plan.schema = z->schema;
 	if (zk_zb_plan_new(&plan, &z->plan, err) < 0)
 		return -(int)err->code;

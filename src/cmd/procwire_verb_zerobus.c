@@ -44,9 +44,9 @@ struct verb {
 	struct zk_zb_schema *schema; /* NULL: rows travel as JSON */
 	struct zk_zb_plan *plan;
 	struct zk_zb_kind *kind;
-	struct zk_zb_sender *sender; /* NULL: none yet, or the last one died */
-	bool dead;
-	struct zk_zb_request *open; /* rows of this turn of the loop */
+	struct zk_zb_sender_conf conf;
+	struct zk_zb_sender *sender; /* NULL: none yet */
+	struct zk_zb_request *open;  /* rows of this turn of the loop */
 	struct zk_buf json;
 	struct zk_list calls; /* with rows under way, in the order of their rows */
 	uint64_t next;        /* number of the next row, over all calls */
@@ -135,52 +135,11 @@ static void on_unsent(void *ctx, struct zk_zb_request *r, const struct zk_error 
 	settle(ctx, r, why);
 }
 
-static void on_change(void *ctx)
-{
-	(void)ctx;
-}
-
 static void on_retry(void *ctx, size_t stream, const struct zk_zb_retrying *r)
 {
 	(void)ctx;
 	(void)stream;
 	zk_log_error(ZK_LOG_WARN, ZK_LOGGER, "the stream broke, trying again", r->err);
-}
-
-static void on_recovered(void *ctx, size_t stream, const struct zk_zb_recovered *r)
-{
-	(void)ctx;
-	(void)stream;
-	(void)r;
-}
-
-/* The next call gets another sender. */
-static void on_over(void *ctx, const struct zk_error *err)
-{
-	(void)err;
-	((struct verb *)ctx)->dead = true;
-}
-
-static int make_sender(struct verb *v, struct zk_error *err)
-{
-	struct zk_net *net = zk_app_net(v->app, err);
-	struct zk_zb_sender_conf conf;
-
-	if (!net)
-		return -(int)err->code;
-	conf = zb_sender_conf(&v->s, net, v->auth);
-	conf.ctx = v;
-	conf.on_acked = on_acked;
-	conf.on_rejected = on_rejected;
-	conf.on_unsent = on_unsent;
-	conf.on_change = on_change;
-	conf.on_retry = on_retry;
-	conf.on_recovered = on_recovered;
-	conf.on_over = on_over;
-	zk_zb_sender_free(v->sender);
-	v->sender = zk_zb_sender_new(&conf);
-	v->dead = false;
-	return 0;
 }
 
 /* ---- a call ---- */
@@ -278,9 +237,9 @@ static enum zk_pw_then request(struct zk_pw_req *req, zk_str payload)
 	uint32_t n;
 
 	zk_buf_init(&encoded, CALL_MAX);
-	if (encode_all(v, payload, &encoded, &n, &err) < 0 ||
-	    ((v->dead || !v->sender) && make_sender(v, &err) < 0))
+	if (encode_all(v, payload, &encoded, &n, &err) < 0)
 		return zk_pw_fail(req, &err);
+	zk_zb_sender_renew(&v->sender, &v->conf);
 	c = zk_new0(struct call);
 	c->req = req;
 	c->first = v->next;
@@ -360,7 +319,13 @@ int procwire_zerobus_append_make(const struct zk_pw_env *env, struct zk_pw_metho
 	if (spec->value)
 		v->o.table = spec->value;
 	if (zb_session_init(v->app, &v->o, &v->s, err) < 0 ||
-	    zb_auth_new(&v->s, ZK_ZB_TO_WRITE, v, NULL, &v->auth, err) < 0)
+	    zb_auth_new(&v->s, ZK_ZB_TO_WRITE, v, NULL, &v->auth, err) < 0 ||
+	    zb_sender_conf(&v->s, v->auth, &v->conf, err) < 0)
 		return zk_wrap(err, "zk:zerobus.append");
+	v->conf.ctx = v;
+	v->conf.on_acked = on_acked;
+	v->conf.on_rejected = on_rejected;
+	v->conf.on_unsent = on_unsent;
+	v->conf.on_retry = on_retry;
 	return learn_types(v, err);
 }

@@ -169,10 +169,14 @@ static struct zk_retry_conf retry_of(const struct zk_app *app)
 		                       .max_time_ms = app->retry.max_time_ms };
 }
 
-struct zk_zb_sender_conf zb_sender_conf(struct zb_session *s, struct zk_net *net,
-                                        struct zk_auth *auth)
+int zb_sender_conf(struct zb_session *s, struct zk_auth *auth,
+                   struct zk_zb_sender_conf *ret, struct zk_error *err)
 {
-	return (struct zk_zb_sender_conf){
+	struct zk_net *net = zk_app_net(s->app, err);
+
+	if (!net)
+		return -(int)err->code;
+	*ret = (struct zk_zb_sender_conf){
 		.net = net,
 		.auth = auth,
 		.endpoint = s->endpoint.url,
@@ -188,6 +192,7 @@ struct zk_zb_sender_conf zb_sender_conf(struct zb_session *s, struct zk_net *net
 		.trace_sample = 100,
 		.rnd = &s->rnd,
 	};
+	return 0;
 }
 
 int zb_auth_new(struct zb_session *s, enum zk_zb_token_for what, void *ctx,

@@ -15,7 +15,6 @@
 #include "zerobus/names.h"
 
 struct zk_auth;
-struct zk_net;
 struct zk_zb_sender_conf;
 
 enum zb_auth { ZB_AUTH_AUTO, ZB_AUTH_OAUTH, ZB_AUTH_TOKEN, ZB_AUTH_NONE };
@@ -133,10 +132,11 @@ int zb_auth_new(struct zb_session *s, enum zk_zb_token_for what, void *ctx,
                 void (*on_fetched)(void *ctx, bool good), struct zk_auth **ret,
                 struct zk_error *err) ZK_MUST_USE;
 
-/* A sender for the session's table: one stream, limits as the options of `zk zerobus send` have them
- * by default. The caller adds ctx and callbacks; everything is borrowed. */
-struct zk_zb_sender_conf zb_sender_conf(struct zb_session *s, struct zk_net *net,
-                                        struct zk_auth *auth);
+/* What a sender for the session's table is made of: one stream, limits as the options of `zk zerobus
+ * send` have them by default. The caller adds ctx and callbacks; everything is borrowed, for as long
+ * as a sender made of it lives. Fails only where zk_app_net does. */
+int zb_sender_conf(struct zb_session *s, struct zk_auth *auth,
+                   struct zk_zb_sender_conf *ret, struct zk_error *err) ZK_MUST_USE;
 
 /* zerobus_profile.c: what a section of ~/.databrickscfg adds to s->mine. */
 int zb_profile_load(struct zb_session *s, struct zk_error *err) ZK_MUST_USE;

@@ -130,11 +130,6 @@ static void on_unsent(void *ctx, struct zk_zb_request *r, const struct zk_error 
 	settled(f, r);
 }
 
-static void on_change(void *ctx)
-{
-	(void)ctx;
-}
-
 static void on_retry(void *ctx, size_t stream, const struct zk_zb_retrying *r)
 {
 	(void)ctx;
@@ -142,13 +137,6 @@ static void on_retry(void *ctx, size_t stream, const struct zk_zb_retrying *r)
 	if (r->attempt)
 		zk_say("%s; attempt %u of %u in %.1f s", r->err->msg, r->attempt, r->of,
 		       (double)r->wait_ms / 1000);
-}
-
-static void on_recovered(void *ctx, size_t stream, const struct zk_zb_recovered *r)
-{
-	(void)ctx;
-	(void)stream;
-	(void)r;
 }
 
 static void on_over(void *ctx, const struct zk_error *err)
@@ -243,19 +231,15 @@ static void on_stop(void *ctx, bool now)
 
 static int run(struct flush *f, struct zk_error *err)
 {
-	struct zk_net *net = zk_app_net(f->job->app, err);
 	struct zk_zb_sender_conf conf;
 
-	if (!net)
+	if (zb_sender_conf(&f->s, f->auth, &conf, err) < 0)
 		return -(int)err->code;
-	conf = zb_sender_conf(&f->s, net, f->auth);
 	conf.ctx = f;
 	conf.on_acked = on_acked;
 	conf.on_rejected = on_rejected;
 	conf.on_unsent = on_unsent;
-	conf.on_change = on_change;
 	conf.on_retry = on_retry;
-	conf.on_recovered = on_recovered;
 	conf.on_over = on_over;
 	f->sender = zk_zb_sender_new(&conf);
 	f->job->on_stop = on_stop;

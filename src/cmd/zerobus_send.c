@@ -148,11 +148,6 @@ static void on_unsent(void *ctx, struct zk_zb_request *r, const struct zk_error 
 	zb_unsent(ctx, r, err);
 }
 
-static void on_change(void *ctx)
-{
-	(void)ctx; /* the figures are drawn by the clock */
-}
-
 static void on_retry(void *ctx, size_t stream, const struct zk_zb_retrying *r)
 {
 	(void)stream;
@@ -411,8 +406,10 @@ static int parse_rate(const char *text, uint64_t *ret, struct zk_error *err)
 static int make_sender(struct zb_send *s, struct zk_error *err)
 {
 	const struct zb_send_opts *o = s->o;
-	struct zk_zb_sender_conf conf = zb_sender_conf(&s->s, s->net, s->auth);
+	struct zk_zb_sender_conf conf;
 
+	if (zb_sender_conf(&s->s, s->auth, &conf, err) < 0)
+		return -(int)err->code;
 	conf.streams = o->streams;
 	conf.max_inflight = o->max_inflight;
 	conf.create_ms = o->create_ms;
@@ -425,7 +422,6 @@ static int make_sender(struct zb_send *s, struct zk_error *err)
 	conf.on_acked = on_acked;
 	conf.on_rejected = on_rejected;
 	conf.on_unsent = on_unsent;
-	conf.on_change = on_change;
 	conf.on_retry = on_retry;
 	conf.on_recovered = on_recovered;
 	conf.on_over = on_sent;
@@ -440,13 +436,11 @@ static int start(struct zb_send *s, struct zk_error *err)
 	struct zk_stop_conf stop = { .ctx = s, .drain = on_drain, .flush = on_flush };
 	struct zk_zb_feed_conf feed = feed_conf(s);
 
-	s->net = zk_app_net(s->app, err);
 	zb_metrics_init(&s->metrics, zk_app_metrics(s->app));
-	zk_otel_wait(s->app->otel, OTEL_END_MS);
-	if (!s->net ||
-	    zb_auth_new(&s->s, ZK_ZB_TO_WRITE, s, on_fetched, &s->auth, err) < 0 ||
+	if (zb_auth_new(&s->s, ZK_ZB_TO_WRITE, s, on_fetched, &s->auth, err) < 0 ||
 	    make_sender(s, err) < 0)
 		return -(int)err->code;
+	zk_otel_wait(s->app->otel, OTEL_END_MS);
 	s->stop = zk_app_stop(s->app, &stop, err);
 	if (!s->stop)
 		return -(int)err->code;

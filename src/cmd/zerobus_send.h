@@ -53,7 +53,6 @@ struct zb_send {
 	const struct zb_send_opts *o;
 	struct zb_session s;
 	struct zk_loop *loop;
-	struct zk_net *net;
 	struct zk_auth *auth;
 	struct zk_stop *stop;
 	struct zk_progress *progress;

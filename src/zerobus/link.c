@@ -322,15 +322,19 @@ static void op_change(void *ctx)
 static void op_retry(void *ctx, const struct zk_zb_retrying *r)
 {
 	struct zk_zb_link *l = ctx;
+	const struct zk_zb_sender_conf *sc = l->conf.sender;
 
-	l->conf.sender->on_retry(l->conf.sender->ctx, l->conf.index, r);
+	if (sc->on_retry)
+		sc->on_retry(sc->ctx, l->conf.index, r);
 }
 
 static void op_recovered(void *ctx, const struct zk_zb_recovered *r)
 {
 	struct zk_zb_link *l = ctx;
+	const struct zk_zb_sender_conf *sc = l->conf.sender;
 
-	l->conf.sender->on_recovered(l->conf.sender->ctx, l->conf.index, r);
+	if (sc->on_recovered)
+		sc->on_recovered(sc->ctx, l->conf.index, r);
 }
 
 static void op_dead(void *ctx, const struct zk_error *err)

@@ -91,7 +91,8 @@ static void be_over(struct zk_zb_sender *s, const struct zk_error *err)
 		return;
 	s->over = true;
 	zk_timer_stop(s->rate_timer);
-	s->conf.on_over(s->conf.ctx, err);
+	if (s->conf.on_over)
+		s->conf.on_over(s->conf.ctx, err);
 }
 
 /* ---- distribution ---- */
@@ -253,11 +254,8 @@ static void link_rejected(void *ctx, size_t i, struct zk_zb_request *r,
 
 static void link_change(void *ctx, size_t i)
 {
-	struct zk_zb_sender *s = ctx;
-
 	(void)i;
-	dispatch(s);
-	s->conf.on_change(s->conf.ctx);
+	dispatch(ctx);
 }
 
 /* What a dead stream held goes to a living one first (§8.3). */
@@ -355,6 +353,14 @@ void zk_zb_sender_free(struct zk_zb_sender *s)
 	free(s->slots);
 	free(s->table);
 	free(s);
+}
+
+void zk_zb_sender_renew(struct zk_zb_sender **io, const struct zk_zb_sender_conf *conf)
+{
+	if (*io && !(*io)->over)
+		return;
+	zk_zb_sender_free(*io);
+	*io = zk_zb_sender_new(conf);
 }
 
 void zk_zb_sender_warm(struct zk_zb_sender *s, struct zk_zb_kind *kind)

@@ -39,8 +39,7 @@ struct zk_zb_sender_conf {
 	void (*on_rejected)(void *ctx, struct zk_zb_request *r,
 	                    const struct zk_error *err, bool suspect);
 	void (*on_unsent)(void *ctx, struct zk_zb_request *r, const struct zk_error *err);
-	/* The word of the state changed (§7), or something was acknowledged. */
-	void (*on_change)(void *ctx);
+	/* From here on NULL where nobody wants to know. */
 	void (*on_retry)(void *ctx, size_t stream, const struct zk_zb_retrying *r);
 	void (*on_recovered)(void *ctx, size_t stream, const struct zk_zb_recovered *r);
 	/* After zk_zb_sender_finish: everything has an outcome. With `err` when the last stream
@@ -48,7 +47,12 @@ struct zk_zb_sender_conf {
 	void (*on_over)(void *ctx, const struct zk_error *err);
 };
 
+/* What `conf` points to is borrowed, but for the table. */
 struct zk_zb_sender *zk_zb_sender_new(const struct zk_zb_sender_conf *conf);
+/* For owners that go on when a sender has died: leaves one in `*io` that takes requests. It is the
+ * one that is there, or a new one in place of none (NULL) or of one that is over, which is freed:
+ * not from its callbacks. */
+void zk_zb_sender_renew(struct zk_zb_sender **io, const struct zk_zb_sender_conf *conf);
 /* What has no outcome is freed without one: call zk_zb_sender_abort before. */
 void zk_zb_sender_free(struct zk_zb_sender *s);
 

@@ -117,25 +117,6 @@ static void on_unsent(void *ctx, struct zk_zb_request *r, const struct zk_error 
 	zk_zb_feed_release(t->feed, r);
 }
 
-static void on_change(void *ctx)
-{
-	(void)ctx;
-}
-
-static void on_retry(void *ctx, size_t stream, const struct zk_zb_retrying *r)
-{
-	(void)ctx;
-	(void)stream;
-	(void)r;
-}
-
-static void on_recovered(void *ctx, size_t stream, const struct zk_zb_recovered *r)
-{
-	(void)ctx;
-	(void)stream;
-	(void)r;
-}
-
 static void on_over(void *ctx, const struct zk_error *err)
 {
 	struct run *t = ctx;
@@ -203,9 +184,6 @@ static void go(struct zk_loop *loop, struct zk_net *net, struct zk_zb_fake *fake
 		.on_acked = on_acked,
 		.on_rejected = on_rejected,
 		.on_unsent = on_unsent,
-		.on_change = on_change,
-		.on_retry = on_retry,
-		.on_recovered = on_recovered,
 		.on_over = on_over,
 	};
 	struct zk_zb_feed_conf fc = {
