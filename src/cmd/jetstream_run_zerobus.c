@@ -6,14 +6,9 @@
 
 #include "base/mem.h"
 #include "cmd/jetstream_run.h"
-#include "cmd/spool_senders.h"
-#include "cmd/zerobus_conf.h"
+#include "cmd/zerobus_client.h"
 #include "codec/jwrite.h"
-#include "net/auth.h"
-#include "zerobus/convert.h"
 #include "zerobus/request.h"
-#include "zerobus/schema.h"
-#include "zerobus/sender.h"
 
 #define ZK_LOGGER "jetstream"
 #include "base/log.h"
@@ -24,23 +19,12 @@
 
 struct zb_sink {
 	struct run *r;
-	struct zk_optpool pool;
-	struct zb_opts o;
-	struct zb_session s;
-	struct zk_auth *auth;
-	struct zk_zb_schema *schema;
-	struct zk_zb_kind *kind;
-	struct zk_zb_sender_conf conf;
-	struct zk_zb_sender *sender; /* NULL: none yet */
+	struct zb_client c; /* the plan is the lane's */
 	struct zk_jet_follower *follower;
-	/* The lane's. */
-	struct zk_zb_plan *plan;
-	struct zk_buf line;
+	struct zk_buf line;  /* the lane's */
 	size_t owed;         /* rows of the running batch without an outcome */
 	struct zk_error err; /* why it is not delivered; code 0 = it is */
 };
-
-static const struct zk_opt rows[] = { ZB_ROWS, ZK_OPT_END };
 
 /* ---- the lane: a record becomes an encoded row ---- */
 
@@ -87,11 +71,12 @@ static void put(void *ctx, const struct zk_jet_row *row, struct zk_buf *b)
 
 	zk_buf_clear(&z->line);
 	put_columns(row, &z->line);
-	if (!z->line.failed && zk_zb_plan_line(z->plan, zk_buf_str(&z->line), &payload)) {
+	if (!z->line.failed &&
+	    zk_zb_plan_line(z->c.plan, zk_buf_str(&z->line), &payload)) {
 		zk_buf_add(b, payload);
 		return;
 	}
-	(void)zk_zb_plan_fail(z->plan, &err);
+	(void)zk_zb_plan_fail(z->c.plan, &err);
 	zk_log_error(ZK_LOG_WARN, ZK_LOGGER, "a record does not fit the table", &err);
 }
 
@@ -176,7 +161,7 @@ static void deliver(void *ctx, const struct zk_jet_batch *batch)
 
 	z->err = (struct zk_error){ 0 };
 	z->owed = 1; /* until everything is pushed */
-	zk_zb_sender_renew(&z->sender, &z->conf);
+	zk_zb_sender_renew(&z->c.sender, &z->c.conf);
 	for (size_t i = 0; i < batch->n; i++) {
 		const struct zk_jet_rec *rec = &batch->v[i];
 
@@ -185,14 +170,14 @@ static void deliver(void *ctx, const struct zk_jet_batch *batch)
 			continue;
 		}
 		if (open && open->n + rec->n > REQUEST_BYTES)
-			zk_zb_sender_push(z->sender, ZK_TAKE(open));
+			zk_zb_sender_push(z->c.sender, ZK_TAKE(open));
 		if (!open)
-			open = zk_zb_request_new(z->kind, "jetstream");
+			open = zk_zb_request_new(z->c.kind, "jetstream");
 		zk_zb_request_add(open, zk_str_n(bytes + rec->at, rec->n), i, 0);
 		z->owed++;
 	}
 	if (open)
-		zk_zb_sender_push(z->sender, open);
+		zk_zb_sender_push(z->c.sender, open);
 	z->owed--;
 	check_over(z);
 }
@@ -202,49 +187,28 @@ static void deliver(void *ctx, const struct zk_jet_batch *batch)
 static void sink_free(void *ctx)
 {
 	struct zb_sink *z = ctx;
-	struct zk_error err = { 0 };
 
 	/* The follower first: outcomes that come now must not reach it. */
 	z->owed = SIZE_MAX;
 	zk_jet_follower_free(z->follower);
-	if (z->sender) {
-		(void)zk_fail(&err, ZK_E_INTERRUPTED, "stopped");
-		zk_zb_sender_abort(z->sender, &err);
-	}
-	zk_zb_sender_free(z->sender);
-	zk_zb_plan_free(z->plan);
-	zk_zb_kind_unref(z->kind);
-	zk_zb_schema_free(z->schema);
-	zk_auth_free(z->auth);
-	zb_session_done(&z->s);
-	zk_optpool_done(&z->pool);
+	zb_client_close(&z->c, "stopped");
 	zk_buf_done(&z->line);
 	free(z);
 }
 
 static int open_table(struct zb_sink *z, const char *table, struct zk_error *err)
 {
-	struct zk_zb_schema_conf schema = { .message = "jetstream" };
-	struct zk_zb_plan_conf plan = { .drop_unknown = true };
-
-	if (zk_spool_options(z->r->app, rows, "zerobus", &z->pool, &z->o, err) < 0)
+	if (zb_client_load(&z->c, z->r->app, err) < 0)
 		return -(int)err->code;
-	z->o.table = table;
-	if (zb_session_init(z->r->app, &z->o, &z->s, err) < 0 ||
-	    zb_auth_new(&z->s, ZK_ZB_TO_WRITE, z, NULL, &z->auth, err) < 0 ||
-	    zb_sender_conf(&z->s, z->auth, &z->conf, err) < 0 ||
-	    zb_table_schema(&z->s, &schema, &z->schema, err) < 0)
+	z->c.o.table = table;
+	if (zb_client_open(&z->c, z->r->app, err) < 0)
 		return -(int)err->code;
-	z->conf.ctx = z;
-	z->conf.on_acked = on_acked;
-	z->conf.on_rejected = on_rejected;
-	z->conf.on_unsent = on_unsent;
-	z->conf.on_retry = on_retry;
-	plan.schema = z->schema;
-	if (zk_zb_plan_new(&plan, &z->plan, err) < 0)
-		return -(int)err->code;
-	z->kind = zk_zb_kind_new(ZK_ZB_PROTO, z->schema->descriptor);
-	return 0;
+	z->c.conf.ctx = z;
+	z->c.conf.on_acked = on_acked;
+	z->c.conf.on_rejected = on_rejected;
+	z->c.conf.on_unsent = on_unsent;
+	z->c.conf.on_retry = on_retry;
+	return zb_client_learn(&z->c, "jetstream", /* drop_unknown */ true, err);
 }
 
 int jet_run_zerobus(struct run *r, const char *name, const char *where,

@@ -11,16 +11,11 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "cmd/procwire_verbs.h"
-#include "cmd/spool_senders.h"
-#include "cmd/zerobus_conf.h"
+#include "cmd/zerobus_client.h"
 #include "codec/msgpack.h"
-#include "net/auth.h"
 #include "procwire/spec.h"
 #include "rt/loop.h"
-#include "zerobus/convert.h"
 #include "zerobus/request.h"
-#include "zerobus/schema.h"
-#include "zerobus/sender.h"
 
 #define ZK_LOGGER "zerobus"
 #include "base/log.h"
@@ -32,21 +27,10 @@
 #define CALL_MAX      ((size_t)64 << 20)
 #define REQUEST_BYTES ((size_t)1 << 20)
 
-static const struct zk_opt rows[] = { ZB_ROWS, ZK_OPT_END };
-
 struct verb {
-	struct zk_app *app;
 	struct zk_loop *loop;
-	struct zb_opts o;
-	struct zk_optpool pool;
-	struct zb_session s;
-	struct zk_auth *auth;
-	struct zk_zb_schema *schema; /* NULL: rows travel as JSON */
-	struct zk_zb_plan *plan;
-	struct zk_zb_kind *kind;
-	struct zk_zb_sender_conf conf;
-	struct zk_zb_sender *sender; /* NULL: none yet */
-	struct zk_zb_request *open;  /* rows of this turn of the loop */
+	struct zb_client c;
+	struct zk_zb_request *open; /* rows of this turn of the loop */
 	struct zk_buf json;
 	struct zk_list calls; /* with rows under way, in the order of their rows */
 	uint64_t next;        /* number of the next row, over all calls */
@@ -149,7 +133,7 @@ static void push_open(void *ctx)
 	struct verb *v = ctx;
 
 	if (v->open)
-		zk_zb_sender_push(v->sender, ZK_TAKE(v->open));
+		zk_zb_sender_push(v->c.sender, ZK_TAKE(v->open));
 }
 
 /* The encoded row, behind its length, goes behind those before it. */
@@ -164,8 +148,8 @@ static int encode(struct verb *v, zk_str value, struct zk_buf *ret, struct zk_er
 	payload = zk_buf_str(&v->json);
 	if (payload.p[0] != '{')
 		return zk_fail(err, ZK_E_DATA, "a row is a map");
-	if (v->plan && !zk_zb_plan_line(v->plan, payload, &payload))
-		return zk_zb_plan_fail(v->plan, err);
+	if (v->c.plan && !zk_zb_plan_line(v->c.plan, payload, &payload))
+		return zk_zb_plan_fail(v->c.plan, err);
 	if (payload.n > ROW_MAX)
 		return zk_fail(err, ZK_E_ZB_ROW_SIZE, "the row is larger than 10 MiB");
 	n = (uint32_t)payload.n;
@@ -204,7 +188,7 @@ static void add_rows(struct verb *v, zk_str encoded)
 		if (v->open && v->open->n + n > REQUEST_BYTES)
 			push_open(v);
 		if (!v->open) {
-			v->open = zk_zb_request_new(v->kind, "procwire");
+			v->open = zk_zb_request_new(v->c.kind, "procwire");
 			zk_loop_defer(v->loop, push_open, v);
 		}
 		zk_zb_request_add(v->open, zk_str_n(encoded.p + sizeof(n), n), v->next++,
@@ -239,7 +223,7 @@ static enum zk_pw_then request(struct zk_pw_req *req, zk_str payload)
 	zk_buf_init(&encoded, CALL_MAX);
 	if (encode_all(v, payload, &encoded, &n, &err) < 0)
 		return zk_pw_fail(req, &err);
-	zk_zb_sender_renew(&v->sender, &v->conf);
+	zk_zb_sender_renew(&v->c.sender, &v->c.conf);
 	c = zk_new0(struct call);
 	c->req = req;
 	c->first = v->next;
@@ -266,37 +250,17 @@ static void verb_free(void *conf)
 	(void)zk_fail(&err, ZK_E_INTERRUPTED, "the worker ends");
 	if (v->open)
 		settle(v, ZK_TAKE(v->open), &err);
-	if (v->sender)
-		zk_zb_sender_abort(v->sender, &err);
-	zk_zb_sender_free(v->sender);
-	zk_zb_plan_free(v->plan);
-	zk_zb_kind_unref(v->kind);
-	zk_zb_schema_free(v->schema);
-	zk_auth_free(v->auth);
-	zb_session_done(&v->s);
-	zk_optpool_done(&v->pool);
+	zb_client_close(&v->c, err.msg);
 	zk_buf_done(&v->json);
 	free(v);
 }
 
 /* As for `zk zerobus send`: types are those of the table where it can be asked for them. */
-static int learn_types(struct verb *v, struct zk_error *err)
+static int learn_types(struct zb_client *c, struct zk_error *err)
 {
-	struct zk_zb_schema_conf conf = {
-		.message = strrchr(zk_buf_cstring(&v->s.table), '.') + 1
-	};
-	struct zk_zb_plan_conf plan = { 0 };
-
-	if (v->s.auth != ZB_AUTH_OAUTH || !v->s.workspace.url) {
-		v->kind = zk_zb_kind_new(ZK_ZB_JSON, ZK_STR(""));
-		return 0;
-	}
-	if (zb_table_schema(&v->s, &conf, &v->schema, err) < 0)
-		return -(int)err->code;
-	plan.schema = v->schema;
-	if (zk_zb_plan_new(&plan, &v->plan, err) < 0)
-		return -(int)err->code;
-	v->kind = zk_zb_kind_new(ZK_ZB_PROTO, v->schema->descriptor);
+	if (c->s.auth == ZB_AUTH_OAUTH && c->s.workspace.url)
+		return zb_client_learn(c, NULL, /* drop_unknown */ false, err);
+	c->kind = zk_zb_kind_new(ZK_ZB_JSON, ZK_STR_NULL);
 	return 0;
 }
 
@@ -305,8 +269,8 @@ int procwire_zerobus_append_make(const struct zk_pw_env *env, struct zk_pw_metho
 {
 	struct verb *v = zk_new0(struct verb);
 	const struct procwire_remotes *remotes;
+	struct zk_app *app = procwire_app(env, &remotes);
 
-	v->app = procwire_app(env, &remotes);
 	v->loop = env->loop;
 	zk_list_init(&v->calls);
 	zk_buf_init(&v->json, ZK_ZB_ROW_MAX);
@@ -314,18 +278,16 @@ int procwire_zerobus_append_make(const struct zk_pw_env *env, struct zk_pw_metho
 	m->free_conf = verb_free;
 	if (m->kind == ZK_PW_STREAMED)
 		return zk_fail(err, ZK_E_PW_TABLE, "zerobus.append is no stream");
-	if (zk_spool_options(v->app, rows, "zerobus", &v->pool, &v->o, err) < 0)
+	if (zb_client_load(&v->c, app, err) < 0)
 		return -(int)err->code;
 	if (spec->value)
-		v->o.table = spec->value;
-	if (zb_session_init(v->app, &v->o, &v->s, err) < 0 ||
-	    zb_auth_new(&v->s, ZK_ZB_TO_WRITE, v, NULL, &v->auth, err) < 0 ||
-	    zb_sender_conf(&v->s, v->auth, &v->conf, err) < 0)
+		v->c.o.table = spec->value;
+	if (zb_client_open(&v->c, app, err) < 0)
 		return zk_wrap(err, "zk:zerobus.append");
-	v->conf.ctx = v;
-	v->conf.on_acked = on_acked;
-	v->conf.on_rejected = on_rejected;
-	v->conf.on_unsent = on_unsent;
-	v->conf.on_retry = on_retry;
-	return learn_types(v, err);
+	v->c.conf.ctx = v;
+	v->c.conf.on_acked = on_acked;
+	v->c.conf.on_rejected = on_rejected;
+	v->c.conf.on_unsent = on_unsent;
+	v->c.conf.on_retry = on_retry;
+	return learn_types(&v->c, err);
 }

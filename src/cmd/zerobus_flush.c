@@ -7,15 +7,12 @@
 
 #include "base/mem.h"
 #include "cmd/spool_senders.h"
-#include "cmd/zerobus_conf.h"
-#include "conf/conf.h"
-#include "net/auth.h"
+#include "cmd/zerobus_client.h"
 #include "rt/loop.h"
 #include "rt/progress.h"
 #include "zerobus/keep.h"
 #include "zerobus/proto.h"
 #include "zerobus/request.h"
-#include "zerobus/sender.h"
 
 #include "base/ban.h"
 
@@ -25,36 +22,27 @@
 
 struct flush {
 	struct zk_spool_job *job;
-	struct zb_session s;
+	struct zb_client c; /* its kind: of the latest record */
 	struct zk_loop *loop;
-	struct zk_auth *auth;
-	struct zk_zb_sender *sender;
-	struct zk_zb_kind *kind; /* of the latest record */
-	int64_t after;           /* the last id that was taken */
-	size_t under_way;        /* bytes without an outcome */
+	int64_t after;    /* the last id that was taken */
+	size_t under_way; /* bytes without an outcome */
 	bool read, over;
 	struct zk_error err; /* why it ends; code 0 = at the end, or stopped */
 };
-
-static const struct zk_opt rows[] = { ZB_ROWS, ZK_OPT_END };
 
 static void step(void *ctx);
 
 /* ---- options ---- */
 
 /* "HOST/TABLE" of the target against what is configured: credentials go to no other host. */
-static int load_options(struct zk_app *app, zk_str dest, struct zk_optpool *pool,
-                        struct zb_opts *o, struct zk_error *err)
+static int load_options(struct flush *f, struct zk_error *err)
 {
-	const struct zk_conf_table table = { .rows = rows, .prefix = "zerobus" };
+	struct zb_opts *o = &f->c.o;
 	struct zk_zb_endpoint at = { 0 };
-	zk_str host, name = zk_str_cut(dest, '/', &host);
+	zk_str host, name = zk_str_cut(f->job->target.dest, '/', &host);
 	bool same;
 
-	for (const struct zk_opt *row = rows; row->type != ZK_OPT_NONE; row++)
-		if (zk_conf_set(app->conf, row, table.prefix, o, pool, err) < 0)
-			return -(int)err->code;
-	if (zk_conf_check_origins(app->conf, &table, err) < 0)
+	if (zb_client_load(&f->c, f->job->app, err) < 0)
 		return -(int)err->code;
 	if (!o->endpoint)
 		return zk_fail(err, ZK_E_ZB_ENDPOINT,
@@ -70,7 +58,7 @@ static int load_options(struct zk_app *app, zk_str dest, struct zk_optpool *pool
 		        ZK_STR_ARG(host));
 		return zk_err_hint(err, "choose the profile of that endpoint with -p");
 	}
-	o->table = zk_optpool_str(pool, name);
+	o->table = zk_optpool_str(&f->c.pool, name);
 	return 0;
 }
 
@@ -156,21 +144,22 @@ static int add_record(struct flush *f, const struct zk_spool_rec *rec,
 	struct zk_zb_kept kept;
 	struct zk_zb_request *r = *open;
 
-	if (zk_zb_keep_read(f->job->spool, &f->job->target, rec, f->kind, &kept, err) < 0)
+	if (zk_zb_keep_read(f->job->spool, &f->job->target, rec, f->c.kind, &kept, err) <
+	    0)
 		return -(int)err->code;
-	if (kept.kind != f->kind) {
-		zk_zb_kind_unref(f->kind);
-		f->kind = kept.kind;
+	if (kept.kind != f->c.kind) {
+		zk_zb_kind_unref(f->c.kind);
+		f->c.kind = kept.kind;
 	} else {
 		zk_zb_kind_unref(kept.kind);
 	}
 	free(kept.source);
-	if (r && !zk_zb_kind_same(r->kind, f->kind)) {
-		zk_zb_sender_push(f->sender, r);
+	if (r && !zk_zb_kind_same(r->kind, f->c.kind)) {
+		zk_zb_sender_push(f->c.sender, r);
 		r = NULL;
 	}
 	if (!r) {
-		r = *open = zk_zb_request_new(f->kind, "spool");
+		r = *open = zk_zb_request_new(f->c.kind, "spool");
 		r->spool_ids = zk_alloc_array(BATCH_ROWS, sizeof(*r->spool_ids));
 	}
 	r->spool_ids[r->rows] = rec->id;
@@ -200,7 +189,7 @@ static bool give_batch(struct flush *f)
 			fail(f, &err);
 	some = b.n > 0 && !err.code;
 	if (open)
-		zk_zb_sender_push(f->sender, open);
+		zk_zb_sender_push(f->c.sender, open);
 	zk_spool_batch_done(&b);
 	return some;
 }
@@ -212,7 +201,7 @@ static void step(void *ctx)
 	while (!f->read && !f->over && f->under_way < AHEAD_BYTES)
 		f->read = f->err.code || f->job->stopping || !give_batch(f);
 	if (f->read && !f->over)
-		zk_zb_sender_finish(f->sender);
+		zk_zb_sender_finish(f->c.sender);
 }
 
 static void on_stop(void *ctx, bool now)
@@ -222,32 +211,31 @@ static void on_stop(void *ctx, bool now)
 
 	f->read = true;
 	if (!now) {
-		zk_zb_sender_hurry(f->sender);
+		zk_zb_sender_hurry(f->c.sender);
 		return;
 	}
 	(void)zk_fail(&err, ZK_E_INTERRUPTED, "stopped before everything was sent");
-	zk_zb_sender_abort(f->sender, &err);
+	zk_zb_sender_abort(f->c.sender, &err);
 }
 
 static int run(struct flush *f, struct zk_error *err)
 {
-	struct zk_zb_sender_conf conf;
+	struct zk_zb_sender_conf *conf = &f->c.conf;
 
-	if (zb_sender_conf(&f->s, f->auth, &conf, err) < 0)
+	if (load_options(f, err) < 0 || zb_client_open(&f->c, f->job->app, err) < 0)
 		return -(int)err->code;
-	conf.ctx = f;
-	conf.on_acked = on_acked;
-	conf.on_rejected = on_rejected;
-	conf.on_unsent = on_unsent;
-	conf.on_retry = on_retry;
-	conf.on_over = on_over;
-	f->sender = zk_zb_sender_new(&conf);
+	conf->ctx = f;
+	conf->on_acked = on_acked;
+	conf->on_rejected = on_rejected;
+	conf->on_unsent = on_unsent;
+	conf->on_retry = on_retry;
+	conf->on_over = on_over;
+	f->c.sender = zk_zb_sender_new(conf);
 	f->job->on_stop = on_stop;
 	f->job->stop_ctx = f;
 	zk_loop_defer(f->loop, step, f);
 	zk_loop_until(f->loop, &f->over);
 	f->job->on_stop = NULL;
-	zk_zb_sender_free(f->sender);
 	zk_loop_forget(f->loop, step, f);
 	if (!f->err.code)
 		return 0;
@@ -258,24 +246,12 @@ static int run(struct flush *f, struct zk_error *err)
 int zk_zerobus_spool_flush(struct zk_spool_job *job, struct zk_error *err)
 {
 	struct flush *f = zk_new0(struct flush);
-	struct zk_optpool pool = { 0 };
-	struct zb_opts o = { 0 };
 	int r;
 
 	f->job = job;
 	f->loop = zk_app_loop(job->app, err);
-	r = f->loop ? load_options(job->app, job->target.dest, &pool, &o, err)
-	            : -(int)err->code;
-	if (r == 0)
-		r = zb_session_init(job->app, &o, &f->s, err);
-	if (r == 0)
-		r = zb_auth_new(&f->s, ZK_ZB_TO_WRITE, f, NULL, &f->auth, err);
-	if (r == 0)
-		r = run(f, err);
-	zk_auth_free(f->auth);
-	zk_zb_kind_unref(f->kind);
-	zb_session_done(&f->s);
-	zk_optpool_done(&pool);
+	r = f->loop ? run(f, err) : -(int)err->code;
+	zb_client_close(&f->c, "stopped");
 	free(f);
 	return r;
 }
