@@ -186,7 +186,7 @@ static void on_fetched(void *ctx, bool good)
 		zk_zb_feed_go(s->feed);
 }
 
-/* ---- debug files: the reader's thread, and the clock -------------------------------------- */
+/* ---- debug files: a thread of the feed ---------------------------------------------------- */
 
 static void on_part(void *ctx, const struct zk_zb_part *part)
 {
@@ -202,7 +202,7 @@ static void on_built(void *ctx, const struct zk_zb_request *r)
 	zk_zb_debug_request(s->debug, r);
 }
 
-static void on_debug_time(void *ctx)
+static void on_flush_debug(void *ctx)
 {
 	struct zb_send *s = ctx;
 
@@ -223,9 +223,6 @@ static void open_debug(struct zb_send *s)
 	if (!o->debug_arrow && !o->debug_proto)
 		return;
 	s->debug = zk_zb_debug_new(&conf);
-	s->debug_timer = zk_timer_new(s->loop, on_debug_time, s);
-	zk_timer_weak(s->debug_timer, true);
-	zk_timer_start(s->debug_timer, o->debug_flush_ms, o->debug_flush_ms);
 }
 
 /* ---- preparing ---------------------------------------------------------------------------- */
@@ -269,6 +266,8 @@ static struct zk_zb_feed_conf feed_conf(struct zb_send *s)
 		.on_end = on_fed,
 		.on_part = s->debug && o->debug_arrow ? on_part : NULL,
 		.on_built = s->debug && o->debug_proto ? on_built : NULL,
+		.on_flush = on_flush_debug,
+		.flush_ms = o->debug_flush_ms,
 	};
 }
 
@@ -315,21 +314,12 @@ static int check_files(struct zb_send *s, struct zk_error *err)
 		return -(int)err->code;
 	if (s->app->spool.on_error != 0 || size > CHECK_BYTES)
 		return 0;
-	conf.on_request = NULL;
-	conf.on_kind = NULL;
-	conf.on_part = NULL;
-	conf.on_built = NULL;
 	s->stamps = conf.stamps = zk_alloc_array(s->n_paths, sizeof(*s->stamps));
-	/* Arrow debug files are written while an input is read. */
-	conf.held = (s->debug && s->o->debug_arrow) || size > conf.max_bytes ? NULL
-	                                                                     : &s->held;
+	conf.held = size > conf.max_bytes ? NULL : &s->held;
 	if (zk_zb_feed_check(&conf, first_bad, &sums, err) < 0)
 		return -(int)err->code;
-	if (!s->err.code) {
-		if (!zk_list_is_empty(&s->held))
-			on_skipped(s, sums.skipped);
+	if (!s->err.code)
 		return 0;
-	}
 	*err = s->err;
 	if (!err->hint[0])
 		(void)zk_err_hint(
@@ -373,8 +363,6 @@ static int dry_run(struct zb_send *s, struct zk_error *err)
 
 	if (look_at_files(s, &size, err) < 0)
 		return -(int)err->code;
-	conf.on_request = NULL;
-	conf.on_kind = NULL;
 	if (zk_zb_feed_check(&conf, dry_bad, &sums, err) < 0)
 		return -(int)err->code;
 	zk_say("dry run: %llu rows in %llu requests of %llu bytes, the largest %zu; %llu "
@@ -564,7 +552,6 @@ static void send_init(struct zb_send *s, struct zk_app *app, const struct zb_sen
 	s->receipts = -1;
 	s->start_ms = zk_mono_ms();
 	zk_list_init(&s->unsent);
-	zk_list_init(&s->held);
 	zk_map_init(&s->proven);
 	zk_buf_init(&s->receipt_lines, (size_t)16 << 20);
 }
@@ -574,9 +561,8 @@ static void send_done(struct zb_send *s, struct zk_error *err)
 	zb_show_stop(s);
 	zk_zb_sender_free(s->sender);
 	zk_zb_feed_free(s->feed);
-	zk_zb_requests_free(&s->held);
+	zk_zb_held_drop(&s->held);
 	free(s->stamps);
-	zk_timer_free(s->debug_timer);
 	zk_zb_debug_free(s->debug);
 	zb_out_close(s, err);
 	zk_auth_free(s->auth);

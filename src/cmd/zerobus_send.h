@@ -61,11 +61,10 @@ struct zb_send {
 	size_t n_paths;
 	bool replay;               /* the paths hold rows that were kept */
 	struct zk_zb_debug *debug; /* NULL = off */
-	struct zk_timer *debug_timer;
 
 	struct zk_zb_feed *feed;
-	uint64_t *stamps;    /* of the files that were checked before sending */
-	struct zk_list held; /* requests that were made then */
+	uint64_t *stamps;       /* of the files that were checked before sending */
+	struct zk_zb_held held; /* what was read then */
 	struct zk_zb_sender *sender;
 	bool fed, sent; /* the feed has ended; the sender is over */
 	bool stopping, over;

@@ -12,6 +12,18 @@
 
 #define CLOCK_EVERY 64 /* rows between two looks at the clock */
 
+struct zk_zb_builder_conf zk_zb_builder_conf_of(const struct zk_zb_feed_conf *feed)
+{
+	return (struct zk_zb_builder_conf){
+		.batch_rows = feed->batch_rows,
+		.batch_bytes = feed->batch_bytes,
+		.max_message = feed->max_message,
+		.linger_ms = feed->linger_ms,
+		.skip = feed->skip,
+		.skip_ctx = feed->skip_ctx,
+	};
+}
+
 void zk_zb_builder_init(struct zk_zb_builder *b, const struct zk_zb_builder_conf *conf)
 {
 	*b = (struct zk_zb_builder){ .conf = *conf };

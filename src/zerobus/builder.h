@@ -39,6 +39,8 @@ struct zk_zb_builder {
 	bool discard; /* the owner's: rows are looked at, and no request is made of them */
 };
 
+/* Sizes and rows to skip as the feed has them; the rest is the caller's. */
+struct zk_zb_builder_conf zk_zb_builder_conf_of(const struct zk_zb_feed_conf *feed);
 void zk_zb_builder_init(struct zk_zb_builder *b, const struct zk_zb_builder_conf *conf);
 void zk_zb_builder_done(struct zk_zb_builder *b);
 /* Rows of this input follow. */

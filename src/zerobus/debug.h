@@ -1,5 +1,6 @@
 /* Debug files: what was read and what is sent, for other tools to look at (specs/zerobus.md §16).
- * Layer: zerobus. Any thread: calls lock. Never fails a delivery: a writer that cannot go on warns
+ * Layer: zerobus. Any thread but the loop's, for calls lock and block on the disk (zerobus/feed.h has
+ * one for it); _end, _failed and _free are the owner's. Never fails a delivery: a writer that cannot go on warns
  * once and is off from then on. */
 #ifndef ZK_ZEROBUS_DEBUG_H
 #define ZK_ZEROBUS_DEBUG_H

@@ -8,13 +8,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/buf.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "rt/loop.h"
 #include "rt/mailbox.h"
 #include "zerobus/builder.h"
-#include "zerobus/proto.h"
+#include "zerobus/feed_int.h"
 #include "zerobus/request.h"
 #include "zerobus/source.h"
 
@@ -22,30 +20,12 @@
 
 #define MAX_SPARE 256 /* requests kept for their memory, which is part of max_bytes */
 
-/* The hooks of the debug files. scripts/bench builds this file once without them: goal 3 of §20. */
-#ifndef ZK_ZB_HOOKS
-#define ZK_ZB_HOOKS 1
-#endif
-
-enum what { REQUEST, BAD, SKIPPED, KIND, NOTE, END };
-
-/* What travels to the loop. */
-struct note {
-	struct zk_item item;
-	enum what what;
-	struct zk_zb_request *request;
-	struct zk_zb_kind *kind;
-	struct zk_zb_bad bad;
-	struct zk_buf text; /* what the slices of `bad` point into; a note */
-	uint64_t rows;
-	struct zk_error err;
-};
-
 struct zk_zb_feed {
 	struct zk_zb_feed_conf conf;
 	struct zk_mailbox *mail;
+	struct zk_zb_writer *writer; /* NULL = no debug files */
 	pthread_t thread;
-	bool started, freed;
+	bool freed;
 	char **names; /* of the sources */
 
 	pthread_mutex_t lock; /* of the following */
@@ -66,21 +46,6 @@ struct zk_zb_feed {
 };
 
 /* ---- lane thread: handing over ---- */
-
-static void hand_over(struct zk_zb_feed *f, struct zk_item *item)
-{
-	/* There is no bound: the gate is what limits. */
-	ZK_IGNORE(zk_mailbox_push(f->mail, item) != ZK_MAIL_TAKEN);
-}
-
-static struct note *note_new(enum what what)
-{
-	struct note *n = zk_new0(struct note);
-
-	n->what = what;
-	zk_buf_init(&n->text, (size_t)64 << 20);
-	return n;
-}
 
 /* Waits until `bytes` more may be under way; rows that can be sent wait for the start, too. */
 static void wait_for_room(struct zk_zb_feed *f, size_t bytes, bool to_send)
@@ -105,18 +70,33 @@ static struct zk_zb_request *take_spare(struct zk_zb_feed *f)
 	return r;
 }
 
+/* The lane's thread, or the writer's. */
+static void post(void *ctx, struct zk_zb_note *n)
+{
+	struct zk_zb_feed *f = ctx;
+
+	/* There is no bound: the gate is what limits. */
+	ZK_IGNORE(zk_mailbox_push(f->mail, &n->item) != ZK_MAIL_TAKEN);
+}
+
+/* When there is room for it. Bad rows count as well: a file of nothing else must not fill the
+ * memory. */
+static void hand_over(struct zk_zb_feed *f, struct zk_zb_note *n)
+{
+	if (n->what == ZK_ZB_NOTE_REQUEST || n->what == ZK_ZB_NOTE_BAD)
+		wait_for_room(f, n->item.bytes, n->what == ZK_ZB_NOTE_REQUEST);
+	if (ZK_ZB_HOOKS && f->writer)
+		zk_zb_writer_put(f->writer, n);
+	else
+		post(f, n);
+}
+
 static void built_request(void *ctx, struct zk_zb_request *r)
 {
 	struct zk_zb_feed *f = ctx;
-	struct note *n = note_new(REQUEST);
 
-	n->request = r;
-	n->item.bytes = r->n;
 	f->hint = r->n + r->n / 64;
-	wait_for_room(f, r->n, true);
-	if (ZK_ZB_HOOKS && f->conf.on_built)
-		f->conf.on_built(f->conf.ctx, r);
-	hand_over(f, &n->item);
+	hand_over(f, zk_zb_note_request(r));
 }
 
 static struct zk_zb_request *want_request(void *ctx, struct zk_zb_kind *kind,
@@ -134,69 +114,29 @@ static struct zk_zb_request *want_request(void *ctx, struct zk_zb_kind *kind,
 	return r;
 }
 
-static zk_str keep(struct zk_buf *b, zk_str s)
-{
-	size_t at = b->n;
-
-	zk_buf_add(b, s);
-	return zk_str_n((const char *)at,
-	                s.n); /* made a pointer when the text stands still */
-}
-
-static void place(const struct zk_buf *b, zk_str *s)
-{
-	s->p = s->n ? b->p + (size_t)s->p : NULL;
-}
-
 static void built_bad(void *ctx, const struct zk_zb_bad *bad)
 {
-	struct zk_zb_feed *f = ctx;
-	struct note *n = note_new(BAD);
-
-	n->bad = *bad;
-	n->kind = zk_zb_kind_ref(bad->kind);
-	n->bad.kind = n->kind;
-	n->bad.values = keep(&n->text, bad->values);
-	n->bad.column = keep(&n->text, bad->column);
-	n->bad.base64 = keep(&n->text, bad->base64);
-	place(&n->text, &n->bad.values);
-	place(&n->text, &n->bad.column);
-	place(&n->text, &n->bad.base64);
-	n->item.bytes = n->text.n;
-	/* Bad rows count as well: a file of nothing else must not fill the memory. */
-	wait_for_room(f, n->item.bytes, false);
-	hand_over(f, &n->item);
+	hand_over(ctx, zk_zb_note_bad(bad));
 }
 
 static void built_skipped(void *ctx, uint64_t rows)
 {
-	struct note *n = note_new(SKIPPED);
-
-	n->rows = rows;
-	hand_over(ctx, &n->item);
+	hand_over(ctx, zk_zb_note_skipped(rows));
 }
 
 static void built_kind(void *ctx, struct zk_zb_kind *kind)
 {
-	struct note *n = note_new(KIND);
-
-	n->kind = zk_zb_kind_ref(kind);
-	hand_over(ctx, &n->item);
+	hand_over(ctx, zk_zb_note_kind(kind));
 }
 
 static void on_note(void *ctx, const char *text)
 {
-	struct note *n = note_new(NOTE);
-
-	zk_buf_cstr(&n->text, text);
-	hand_over(ctx, &n->item);
+	hand_over(ctx, zk_zb_note_text(text));
 }
 
 static void on_raw(void *ctx, const struct zk_zb_part *part)
 {
-	struct zk_zb_feed *f = ctx;
-
-	f->conf.on_part(f->conf.ctx, part);
+	hand_over(ctx, zk_zb_note_part(part));
 }
 
 static int64_t on_wait(void *ctx)
@@ -273,7 +213,7 @@ static int read_input(struct zk_zb_feed *f, struct zk_zb_source *src, size_t i,
 	conf.source = src;
 	conf.checked = f->conf.stamps && src->stamp && f->conf.stamps[i] == src->stamp;
 	conf.ctx = f;
-	conf.on_raw = ZK_ZB_HOOKS && f->conf.on_part ? on_raw : NULL;
+	conf.on_raw = f->writer && f->conf.on_part ? on_raw : NULL;
 	conf.on_note = on_note;
 	use_source(f, src);
 	r = zk_zb_rows_open(&conf, &rows, err);
@@ -297,32 +237,23 @@ static void drop_held(struct zk_zb_feed *f, const struct zk_zb_request *first)
 	atomic_store(&f->read_rows, first->runs[0].row);
 }
 
-/* Requests that were made when the files were checked. */
+/* What was made when the files were checked. */
 static void give_held(struct zk_zb_feed *f)
 {
 	struct zk_zb_source *unused = f->source;
-	struct zk_zb_kind *told = NULL;
-	struct zk_list *e;
+	struct zk_zb_note *n;
 
 	use_source(f, NULL);
 	zk_zb_fd_source_close(unused);
-	while (!f->cut && (e = zk_list_pop(f->conf.held)) != NULL) {
-		struct zk_zb_request *r = ZK_LIST_ENTRY(e, struct zk_zb_request, link);
-
-		if (is_stopped(f)) {
-			drop_held(f, r);
-			zk_zb_request_free(r);
-			break;
+	while (!f->cut && (n = zk_zb_held_pop(f->conf.held)) != NULL) {
+		if (n->what != ZK_ZB_NOTE_REQUEST || !is_stopped(f)) {
+			hand_over(f, n);
+			continue;
 		}
-		if (!told || !zk_zb_kind_same(told, r->kind)) {
-			zk_zb_kind_unref(told);
-			told = zk_zb_kind_ref(r->kind);
-			built_kind(f, told);
-		}
-		built_request(f, r);
+		drop_held(f, n->request);
+		zk_zb_note_free(n);
 	}
-	zk_zb_kind_unref(told);
-	zk_zb_requests_free(f->conf.held);
+	zk_zb_held_drop(f->conf.held);
 	atomic_store(&f->done_bytes, f->size);
 }
 
@@ -353,30 +284,22 @@ static int read_all(struct zk_zb_feed *f, struct zk_error *err)
 static void *lane(void *ctx)
 {
 	struct zk_zb_feed *f = ctx;
-	struct note *end = note_new(END);
+	struct zk_zb_note *end = zk_zb_note_new(ZK_ZB_NOTE_END);
 	struct zk_error err = { 0 };
 	int r = 0;
 
-	if (f->conf.held && !zk_list_is_empty(f->conf.held))
+	if (f->conf.held && f->conf.held->first)
 		give_held(f);
 	else
 		r = read_all(f, &err);
 	/* A bad row fills it too. */
 	if (r < 0)
 		end->err = err;
-	hand_over(f, &end->item);
+	hand_over(f, end);
 	return NULL;
 }
 
 /* ---- loop thread ---- */
-
-static void note_free(struct note *n)
-{
-	zk_zb_request_free(n->request);
-	zk_zb_kind_unref(n->kind);
-	zk_buf_done(&n->text);
-	free(n);
-}
 
 static void give_back(struct zk_zb_feed *f, size_t bytes)
 {
@@ -386,29 +309,31 @@ static void give_back(struct zk_zb_feed *f, size_t bytes)
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
-static void tell(struct zk_zb_feed *f, struct note *n)
+static void tell(struct zk_zb_feed *f, struct zk_zb_note *n)
 {
 	switch (n->what) {
-	case BAD:
+	case ZK_ZB_NOTE_BAD:
 		f->conf.on_bad(f->conf.ctx, &n->bad);
 		give_back(f, n->item.bytes);
 		break;
-	case SKIPPED:
+	case ZK_ZB_NOTE_SKIPPED:
 		f->conf.on_skipped(f->conf.ctx, n->rows);
 		break;
-	case KIND:
+	case ZK_ZB_NOTE_KIND:
 		if (f->conf.on_kind)
 			f->conf.on_kind(f->conf.ctx, n->kind);
 		break;
-	case NOTE:
+	case ZK_ZB_NOTE_TEXT:
 		f->conf.on_note(f->conf.ctx, zk_buf_cstring(&n->text));
 		break;
-	case END:
+	case ZK_ZB_NOTE_END:
 		zk_mailbox_close(f->mail); /* lets the loop end */
 		f->conf.on_end(f->conf.ctx, n->err.code ? &n->err : NULL);
 		break;
-	case REQUEST:
+	case ZK_ZB_NOTE_REQUEST:
 		f->conf.on_request(f->conf.ctx, ZK_TAKE(n->request));
+		break;
+	case ZK_ZB_NOTE_PART: /* ended at the writer */
 		break;
 	}
 }
@@ -419,12 +344,12 @@ static void on_items(void *ctx, struct zk_item *list, size_t n)
 
 	(void)n;
 	while (list) {
-		struct note *note = ZK_CONTAINER_OF(list, struct note, item);
+		struct zk_zb_note *note = zk_zb_note_of(list);
 
 		list = list->next;
 		if (!f->freed)
 			tell(f, note);
-		note_free(note);
+		zk_zb_note_free(note);
 	}
 }
 
@@ -498,18 +423,6 @@ static uint64_t total_size(const struct zk_zb_feed_conf *conf)
 	return sum;
 }
 
-static struct zk_zb_builder_conf builder_conf(const struct zk_zb_feed_conf *conf)
-{
-	return (struct zk_zb_builder_conf){
-		.batch_rows = conf->batch_rows,
-		.batch_bytes = conf->batch_bytes,
-		.max_message = conf->max_message,
-		.linger_ms = conf->linger_ms,
-		.skip = conf->skip,
-		.skip_ctx = conf->skip_ctx,
-	};
-}
-
 static void name_sources(struct zk_zb_feed *f)
 {
 	f->names = zk_alloc_array(f->conf.n_paths, sizeof(*f->names));
@@ -520,6 +433,8 @@ static void name_sources(struct zk_zb_feed *f)
 
 static void free_now(struct zk_zb_feed *f)
 {
+	zk_zb_writer_free(f->writer);
+	f->freed = true;
 	zk_mailbox_free(f->mail);
 	zk_zb_builder_done(&f->b);
 	for (size_t i = 0; f->names && i < f->conf.n_paths; i++)
@@ -532,11 +447,20 @@ static void free_now(struct zk_zb_feed *f)
 	free(f);
 }
 
+static int start_writer(struct zk_zb_feed *f, struct zk_error *err)
+{
+	struct zk_zb_writer_conf conf = { .feed = &f->conf, .ctx = f, .pass = post };
+
+	if (!ZK_ZB_HOOKS || (!f->conf.on_part && !f->conf.on_built))
+		return 0;
+	return zk_zb_writer_start(&conf, &f->writer, err);
+}
+
 int zk_zb_feed_start(const struct zk_zb_feed_conf *conf, struct zk_zb_feed **ret,
                      struct zk_error *err)
 {
 	struct zk_zb_feed *f = zk_new0(struct zk_zb_feed);
-	struct zk_zb_builder_conf b = builder_conf(conf);
+	struct zk_zb_builder_conf b = zk_zb_builder_conf_of(conf);
 	struct zk_mailbox_conf mail = { .ctx = f, .on_items = on_items };
 	int r;
 
@@ -555,10 +479,12 @@ int zk_zb_feed_start(const struct zk_zb_feed_conf *conf, struct zk_zb_feed **ret
 	r = open_source(f, 0, &f->source, err);
 	if (r == 0) {
 		f->mail = zk_mailbox_new(conf->loop, &mail);
+		r = start_writer(f, err);
+	}
+	if (r == 0) {
 		r = -pthread_create(&f->thread, NULL, lane, f);
 		if (r < 0)
 			r = zk_fail_errno(err, ZK_E_SYSTEM, -r, "cannot start a thread");
-		f->started = r == 0;
 	}
 	if (r < 0) {
 		zk_zb_fd_source_close(f->source);
@@ -581,182 +507,5 @@ void zk_zb_feed_free(struct zk_zb_feed *f)
 	(void)pthread_cond_signal(&f->room);
 	(void)pthread_mutex_unlock(&f->lock);
 	(void)pthread_join(f->thread, NULL);
-	f->freed = true;
 	free_now(f);
-}
-
-/* ---- reading without sending ---- */
-
-struct check {
-	const struct zk_zb_feed_conf *conf;
-	bool (*on_bad)(void *ctx, const struct zk_zb_bad *bad);
-	struct zk_zb_check *ret;
-	struct zk_zb_request *spare;
-	bool enough;
-	bool too_much;     /* to be held */
-	size_t held, hint; /* bytes held; of the latest request */
-};
-
-static struct zk_zb_request *check_want(void *ctx, struct zk_zb_kind *kind,
-                                        const char *source)
-{
-	struct check *c = ctx;
-
-	if (!c->spare) {
-		struct zk_zb_request *r = zk_zb_request_new(kind, source);
-
-		zk_zb_request_reserve(r, c->hint);
-		return r;
-	}
-	zk_zb_request_reuse(c->spare, kind, source);
-	return ZK_TAKE(c->spare);
-}
-
-/* Lines that go as they stand are cheaper to read again than to keep: the stamp says that they
- * need not be looked at twice. */
-static bool may_hold(const struct check *c, const struct zk_zb_kind *kind)
-{
-	return c->conf->held && !c->too_much &&
-	       (kind->type != ZK_ZB_JSON || c->conf->rows.schema);
-}
-
-/* Kept for the feed, unless it is more than may be in memory; then nothing is. */
-static bool hold(struct check *c, struct zk_zb_request *r)
-{
-	c->hint = r->n + r->n / 64;
-	c->held += r->n;
-	if (!may_hold(c, r->kind))
-		return false;
-	if (c->held <= c->conf->max_bytes) {
-		zk_list_push(c->conf->held, &r->link);
-		return true;
-	}
-	c->too_much = true;
-	zk_zb_requests_free(c->conf->held);
-	return false;
-}
-
-/* Before sending nobody asks for the requests that are not held: only bad rows are looked for. */
-static bool is_in_vain(const struct check *c, const struct zk_zb_kind *kind)
-{
-	return c->conf->stamps && !c->conf->on_request &&
-	       !(ZK_ZB_HOOKS && c->conf->on_built) && !may_hold(c, kind);
-}
-
-static void check_request(void *ctx, struct zk_zb_request *r)
-{
-	struct check *c = ctx;
-	char head[ZK_ZB_HEAD_MAX];
-	size_t n = zk_zb_request_head(r, (int64_t)c->ret->requests, head) +
-	           zk_zb_request_body(r).n;
-
-	c->ret->rows += r->rows;
-	c->ret->requests++;
-	c->ret->bytes += n;
-	c->ret->largest = ZK_MAX(c->ret->largest, n);
-	if (ZK_ZB_HOOKS && c->conf->on_built)
-		c->conf->on_built(c->conf->ctx, r);
-	if (c->conf->on_request) {
-		c->conf->on_request(c->conf->ctx, r);
-		return;
-	}
-	if (hold(c, r))
-		return;
-	zk_zb_request_free(c->spare);
-	c->spare = r;
-}
-
-static void check_bad(void *ctx, const struct zk_zb_bad *bad)
-{
-	struct check *c = ctx;
-
-	c->ret->bad++;
-	if (!c->on_bad(c->conf->ctx, bad))
-		c->enough = true;
-}
-
-static void check_skipped(void *ctx, uint64_t rows)
-{
-	struct check *c = ctx;
-
-	c->ret->skipped += rows;
-}
-
-static void check_kind(void *ctx, struct zk_zb_kind *kind)
-{
-	struct check *c = ctx;
-
-	if (c->conf->on_kind)
-		c->conf->on_kind(c->conf->ctx, kind);
-}
-
-static void check_part(void *ctx, const struct zk_zb_part *part)
-{
-	const struct zk_zb_feed_conf *conf = ctx;
-
-	conf->on_part(conf->ctx, part);
-}
-
-static int check_rows(struct check *c, struct zk_zb_builder *b, struct zk_zb_source *src,
-                      const char *path, struct zk_error *err)
-{
-	struct zk_zb_rows_conf conf = c->conf->rows;
-	struct zk_zb_rows *rows = NULL;
-	struct zk_zb_row row = { 0 };
-	int got;
-
-	conf.source = src;
-	conf.ctx = (void *)c->conf;
-	conf.on_raw = ZK_ZB_HOOKS && c->conf->on_part ? check_part : NULL;
-	conf.on_note = NULL;
-	got = zk_zb_rows_open(&conf, &rows, err);
-	if (got < 0)
-		return got;
-	/* Not the source's own name: held requests outlive it. */
-	zk_zb_builder_source(b, path);
-	while (!c->enough && (got = zk_zb_rows_next(rows, &row, err)) > ZK_ZB_END) {
-		if (got == ZK_ZB_SCHEMA || c->too_much)
-			b->discard = is_in_vain(c, row.kind);
-		zk_zb_builder_row(b, (enum zk_zb_got)got, &row, err);
-	}
-	zk_zb_builder_flush(b);
-	zk_zb_rows_close(rows);
-	return got < 0 ? got : 0;
-}
-
-int zk_zb_feed_check(const struct zk_zb_feed_conf *conf,
-                     bool (*on_bad)(void *ctx, const struct zk_zb_bad *bad),
-                     struct zk_zb_check *ret, struct zk_error *err)
-{
-	struct zk_zb_builder_conf bc = builder_conf(conf);
-	struct check c = { .conf = conf, .on_bad = on_bad, .ret = ret };
-	struct zk_zb_builder b;
-	int r = 0;
-
-	*ret = (struct zk_zb_check){ 0 };
-	bc.ctx = &c;
-	bc.linger_ms = INT32_MAX;
-	bc.want = check_want;
-	bc.on_request = check_request;
-	bc.on_bad = check_bad;
-	bc.on_skipped = check_skipped;
-	bc.on_kind = check_kind;
-	zk_zb_builder_init(&b, &bc);
-	for (size_t i = 0; i < conf->n_paths && r == 0 && !c.enough; i++) {
-		struct zk_zb_fd_source_conf sc = { .path = conf->paths[i] };
-		struct zk_zb_source *src;
-
-		r = zk_zb_fd_source_open(&sc, &src, err);
-		if (r < 0)
-			break;
-		if (conf->stamps)
-			conf->stamps[i] = src->stamp;
-		r = check_rows(
-		        &c, &b, src,
-		        strcmp(conf->paths[i], "-") == 0 ? "stdin" : conf->paths[i], err);
-		zk_zb_fd_source_close(src);
-	}
-	zk_zb_builder_done(&b);
-	zk_zb_request_free(c.spare);
-	return r;
 }

@@ -1,6 +1,7 @@
 /* The reader lane: reads inputs, one after the other, and makes requests of their rows, as many as
  * the rest has room for (specs/zerobus.md §12, §13).
- * Layer: zerobus. Loop thread only; the reading happens in a thread of its own. */
+ * Layer: zerobus. Loop thread only; the reading happens in a thread of its own, the writing of debug
+ * files in another one behind it. */
 #ifndef ZK_ZEROBUS_FEED_H
 #define ZK_ZEROBUS_FEED_H
 
@@ -13,7 +14,7 @@
 #include "base/str.h"
 #include "zerobus/rows.h"
 
-struct zk_list;
+struct zk_item;
 struct zk_loop;
 struct zk_zb_feed;
 struct zk_zb_request;
@@ -27,6 +28,13 @@ struct zk_zb_bad {
 	zk_str values, column, base64; /* as in struct zk_zb_row */
 	bool is_text;
 };
+
+/* What zk_zb_feed_check read and keeps for the feed. Zeroed = nothing. */
+struct zk_zb_held {
+	struct zk_item *first, **tail;
+};
+/* Frees what is left in it. */
+void zk_zb_held_drop(struct zk_zb_held *h);
 
 struct zk_zb_feed_conf {
 	struct zk_loop *loop;
@@ -53,14 +61,18 @@ struct zk_zb_feed_conf {
 	 * One stamp for each path, which the check writes and the feed believes: of a file that
 	 * was not changed since the rows are good. NULL = none. */
 	uint64_t *stamps;
-	/* The check keeps requests of converted rows here, no more than max_bytes, else none;
-	 * the feed hands them over instead of reading. NULL, or a list that outlives the feed,
-	 * whose requests the caller frees when the feed was not started. */
-	struct zk_list *held;
-	/* For debug files; lane thread. Both may be NULL. A part comes before the first request
-	 * of its rows; a request when it is handed over. */
+	/* The check keeps here what it read, if that is worth while and no more than max_bytes;
+	 * else nothing. The feed hands it over instead of reading. NULL, or outlives the feed;
+	 * the caller drops what is left. */
+	struct zk_zb_held *held;
+	/* For debug files; may block. A part comes before the first request of its rows; a
+	 * request before it is handed over. NULL = not wanted; with any of the two they have a
+	 * thread of their own, behind the reader's. */
 	void (*on_part)(void *ctx, const struct zk_zb_part *part);
 	void (*on_built)(void *ctx, const struct zk_zb_request *r);
+	/* The same thread: what those two got has waited for flush_ms, or nothing follows. */
+	void (*on_flush)(void *ctx);
+	int64_t flush_ms;
 	void (*on_note)(void *ctx, const char *text);
 	/* Once: everything was handed over; `err` = an input could not be read further. */
 	void (*on_end)(void *ctx, const struct zk_error *err);
@@ -85,8 +97,8 @@ void zk_zb_feed_progress(const struct zk_zb_feed *f, uint64_t *ret_read,
                          uint64_t *ret_size);
 
 /* Reads everything without sending, in this thread: counts, and `on_bad` for each bad row (false
- * ends it). For checks before sending and for --dry-run. Of `conf`, on_request (NULL = not wanted;
- * else the request is the callee's), on_kind, on_part and on_built are called too. */
+ * ends it). With `stamps` it is a check before sending, and the feed will tell the rest. Without,
+ * for --dry-run: of `conf`, on_part, on_built and on_note are called here, in this thread. */
 struct zk_zb_check {
 	uint64_t bad, skipped;
 	/* Not with `stamps`: then only bad rows are looked for. */

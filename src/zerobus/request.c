@@ -33,14 +33,6 @@ void zk_zb_request_free(struct zk_zb_request *r)
 	free(r);
 }
 
-void zk_zb_requests_free(struct zk_list *list)
-{
-	struct zk_list *e;
-
-	while ((e = zk_list_pop(list)) != NULL)
-		zk_zb_request_free(ZK_LIST_ENTRY(e, struct zk_zb_request, link));
-}
-
 void zk_zb_request_reuse(struct zk_zb_request *r, struct zk_zb_kind *kind,
                          const char *source)
 {

@@ -67,7 +67,4 @@ bool zk_zb_request_next(const struct zk_zb_request *r, struct zk_zb_cursor *c);
 void zk_zb_request_split(struct zk_zb_request *r, struct zk_zb_request **ret_a,
                          struct zk_zb_request **ret_b);
 
-/* Frees every request of a list, which is empty then. */
-void zk_zb_requests_free(struct zk_list *list);
-
 #endif

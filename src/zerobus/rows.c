@@ -2,10 +2,22 @@
  * Layer: zerobus. specs/zerobus.md §12.1. */
 #include "zerobus/rows.h"
 
+#include <stdio.h>
+
 #include "zerobus/rows_readers.h"
 #include "zerobus/source.h"
 
 #include "base/ban.h"
+
+static void tell_not_arrow(const struct zk_zb_rows_conf *conf)
+{
+	char text[300];
+
+	(void)snprintf(text, sizeof(text),
+	               "%s is no Arrow input: it adds nothing to the Arrow debug file",
+	               conf->source->name);
+	conf->on_note(conf->ctx, text);
+}
 
 static int open_reader(const struct zk_zb_rows_conf *conf, struct zk_zb_rows **ret,
                        struct zk_error *err)
@@ -15,6 +27,9 @@ static int open_reader(const struct zk_zb_rows_conf *conf, struct zk_zb_rows **r
 	if (format == ZK_ZB_FROM_AUTO &&
 	    zk_zb_peek_format(conf->source, &format, err) < 0)
 		return -(int)err->code;
+	if (conf->on_raw && conf->on_note && format != ZK_ZB_FROM_ARROW &&
+	    format != ZK_ZB_FROM_ARROW_STREAM)
+		tell_not_arrow(conf);
 	switch (format) {
 	case ZK_ZB_FROM_ARROW:
 	case ZK_ZB_FROM_ARROW_STREAM:

@@ -127,6 +127,7 @@ struct zk_zb_rows_ops {
 struct zk_zb_rows {
 	const struct zk_zb_rows_ops *ops;
 	struct zk_zb_source *source; /* of zk_zb_rows_open, which frees it */
+	bool verbatim; /* rows go as they stand: to read them again is cheaper than to keep them */
 };
 
 #endif

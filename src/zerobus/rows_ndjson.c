@@ -121,6 +121,7 @@ int zk_zb_rows_ndjson(const struct zk_zb_rows_conf *conf, struct zk_zb_rows **re
 	}
 	r = zk_new0(struct ndjson_rows);
 	r->r.ops = &ops;
+	r->r.verbatim = !plan;
 	r->source = conf->source;
 	r->plan = plan;
 	r->checked = conf->checked;

@@ -105,7 +105,8 @@ await withService(undefined, async (svc) => {
     { input: z.lines(10) });
   equal(read(dir, 'zerobus/json', `${z.TABLE}.ndjson`).toString(), z.lines(10),
     'JSON streams: the payloads as NDJSON', r);
-  check(!fs.existsSync(path.join(dir, 'zerobus/arrow')), 'and no Arrow file');
+  check(!fs.existsSync(path.join(dir, 'zerobus/arrow')) && /stdin is no Arrow input/.test(r.err),
+    'and no Arrow file, with one note', r);
   await z.run(z.sendArgs(svc, '--debug-dir', dir, '--debug-proto'), { input: z.lines(1) });
   const names = fs.readdirSync(path.join(dir, 'zerobus/json')).sort();
   check(names.length === 2 && /^main\.default\.air_quality-\d{8}T\d{6}Z-001\.ndjson$/.test(names[0]),
@@ -128,6 +129,15 @@ await withService(undefined, async (svc) => {
   '25: two files with different schemas: two streams, two descriptors', r, svc.streams.length);
   equal(fs.readdirSync(path.join(dir, 'zerobus/proto')).length, 4, '25: and two pairs of files');
   equal(fs.readdirSync(path.join(dir, 'zerobus/arrow')).length, 2, '25: and two Arrow files');
+});
+
+// Both are small enough to be kept when they are checked, but lines are read again instead.
+await withService(undefined, async (svc) => {
+  const r = await z.run(z.sendArgs(svc, z.write('kinds.ndjson', z.lines(10)),
+    fixture('multi_batch.arrow')));
+  const n = 10 + tableFromIPC(read(fixture('multi_batch.arrow'))).numRows;
+  check(r.status === 0 && r.read === n && r.acked === n && svc.streams.length === 2,
+    'files of two kinds: the rows of both', r);
 });
 
 // ---- full disks -------------------------------------------------------------------------------

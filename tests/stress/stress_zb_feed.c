@@ -1,9 +1,13 @@
 /* The reader lane beside the loop: a file, and a pipe that is written meanwhile, go through the
- * feed into a sender with eight streams and from there to the stand-in; debug files are written
- * and flushed from two threads. Under TSan nothing races (specs/zerobus.md §20, goal 4).
+ * feed into a sender with eight streams and from there to the stand-in; so does an Arrow file, read
+ * before and read once more. Debug files are written by the thread between the two, and every row is
+ * in them. Under TSan nothing races (specs/zerobus.md §20, goal 4).
  * Layer: tests. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,7 +27,7 @@
 
 #include "base/ban.h"
 
-enum { ROWS = 20000, STREAMS = 8, DEBUG_MS = 2 };
+enum { ROWS = 20000, ARROW_ROWS = 10000, STREAMS = 8, DEBUG_MS = 2, MUCH = 8 << 20 };
 #define TABLE "main.default.t"
 
 struct run {
@@ -90,6 +94,13 @@ static void on_built(void *ctx, const struct zk_zb_request *r)
 	zk_zb_debug_request(t->debug, r);
 }
 
+static void on_part(void *ctx, const struct zk_zb_part *part)
+{
+	struct run *t = ctx;
+
+	zk_zb_debug_part(t->debug, part);
+}
+
 static void on_acked(void *ctx, struct zk_zb_request *r, size_t stream)
 {
 	struct run *t = ctx;
@@ -152,22 +163,36 @@ static void *writer(void *ctx)
 	return NULL;
 }
 
-/* Reads `path` to its end, or stops after some rows. */
+static struct zk_zb_debug *new_debug(void)
+{
+	struct zk_zb_debug_conf conf = { .dir = dir,
+		                         .table = TABLE,
+		                         .message = "t",
+		                         .arrow = true,
+		                         .proto = true,
+		                         .max_file = 100000 };
+
+	return zk_zb_debug_new(&conf);
+}
+
+static bool never_bad(void *ctx, const struct zk_zb_bad *bad)
+{
+	on_bad(ctx, bad);
+	return false;
+}
+
+/* Reads `path` to its end; after a check, with room for everything or not, when `checked`. */
 static void go(struct zk_loop *loop, struct zk_net *net, struct zk_zb_fake *fake,
-               const char *path)
+               const char *path, uint64_t rows, size_t checked)
 {
 	struct run t = { .loop = loop };
 	struct zk_rand rnd;
 	char endpoint[64];
 	char *paths[] = { (char *)(uintptr_t)path };
 	struct zk_error err = { 0 };
-	struct zk_timer *flush = zk_timer_new(loop, on_flush, &t);
-	struct zk_zb_debug_conf debug = { .dir = dir,
-		                          .table = TABLE,
-		                          .message = "t",
-		                          .proto = true,
-		                          .max_file = 100000,
-		                          .keep = 2 };
+	struct zk_zb_held held = { 0 };
+	struct zk_zb_check sums;
+	uint64_t stamp;
 	struct zk_zb_sender_conf sc = {
 		.net = net,
 		.endpoint = endpoint,
@@ -195,7 +220,9 @@ static void go(struct zk_loop *loop, struct zk_net *net, struct zk_zb_fake *fake
 		.batch_bytes = 4096,
 		.max_message = 65536,
 		.linger_ms = 5,
-		.max_bytes = 65536,
+		.max_bytes = checked ? checked : 65536,
+		.stamps = checked ? &stamp : NULL,
+		.held = checked ? &held : NULL,
 		.ctx = &t,
 		.on_request = on_request,
 		.on_bad = on_bad,
@@ -203,29 +230,58 @@ static void go(struct zk_loop *loop, struct zk_net *net, struct zk_zb_fake *fake
 		.on_kind = on_kind,
 		.on_note = on_note,
 		.on_end = on_end,
+		.on_part = on_part,
 		.on_built = on_built,
+		.on_flush = on_flush,
+		.flush_ms = DEBUG_MS,
 	};
 
 	zk_rand_seed(&rnd, 1);
 	(void)snprintf(endpoint, sizeof(endpoint), "http://127.0.0.1:%d",
 	               zk_zb_fake_grpc_port(fake));
-	t.debug = zk_zb_debug_new(&debug);
+	t.debug = new_debug();
 	t.sender = zk_zb_sender_new(&sc);
-	zk_timer_start(flush, DEBUG_MS, DEBUG_MS);
-	if (zk_zb_feed_start(&fc, &t.feed, &err) < 0) {
+	if (checked && zk_zb_feed_check(&fc, never_bad, &sums, &err) == 0)
+		tap_ok(!held.first == (checked < MUCH), "kept where there is room");
+	if (err.code || zk_zb_feed_start(&fc, &t.feed, &err) < 0) {
 		(void)fprintf(stderr, "%s\n", err.msg);
 		exit(1);
 	}
 	zk_loop_until(loop, &t.over);
-	tap_ok(!t.err.code && t.read == ROWS && t.acked == ROWS && !t.bad && !t.unsent,
+	tap_ok(!t.err.code && t.read == rows && t.acked == rows && !t.bad && !t.unsent,
 	       "%s: read %llu, acknowledged %llu %s", path, (unsigned long long)t.read,
 	       (unsigned long long)t.acked, t.err.msg);
 	tap_ok(!zk_zb_debug_failed(t.debug, &err), "debug files were written: %s",
 	       err.msg);
 	zk_zb_sender_free(t.sender);
 	zk_zb_feed_free(t.feed);
-	zk_timer_free(flush);
+	zk_zb_held_drop(&held);
 	zk_zb_debug_free(t.debug);
+}
+
+/* Lines in all files of a folder. */
+static uint64_t lines_in(const char *folder)
+{
+	char path[600], bytes[65536];
+	DIR *d = opendir(folder);
+	struct dirent *e;
+	uint64_t lines = 0;
+
+	while (d && (e = readdir(d)) != NULL) {
+		ssize_t n;
+		int fd;
+
+		(void)snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		while (fd >= 0 && (n = read(fd, bytes, sizeof(bytes))) > 0)
+			for (ssize_t i = 0; i < n; i++)
+				lines += bytes[i] == '\n';
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	if (d)
+		(void)closedir(d);
+	return lines;
 }
 
 int main(void)
@@ -237,7 +293,7 @@ int main(void)
 	struct zk_net *net = zk_net_new(loop, &nc, metrics);
 	struct zk_zb_fake_conf fake = { .addr = "127.0.0.1" };
 	const char *tmp = getenv("TMPDIR");
-	char file[300], pipe_path[300];
+	char file[300], pipe_path[300], json[300], arrow[300];
 	struct zk_zb_fake *f = NULL;
 	struct zk_zb_fake_stats st;
 	pthread_t thread;
@@ -249,7 +305,7 @@ int main(void)
 	(void)snprintf(file, sizeof(file), "%s/rows.ndjson", dir);
 	(void)snprintf(pipe_path, sizeof(pipe_path), "%s/pipe", dir);
 	write_rows(open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-	go(loop, net, f, file);
+	go(loop, net, f, file, ROWS, 0);
 	if (mkfifo(pipe_path, 0600) < 0)
 		return 1;
 	fd = open(pipe_path, O_RDWR | O_CLOEXEC);
@@ -258,11 +314,18 @@ int main(void)
 
 	if (pthread_create(&thread, NULL, writer, &fd) != 0)
 		return 1;
-	go(loop, net, f, pipe_path);
+	go(loop, net, f, pipe_path, ROWS, 0);
 	(void)pthread_join(thread, NULL);
 	(void)close(keep);
+	(void)snprintf(json, sizeof(json), "%s/zerobus/json", dir);
+	tap_ok(lines_in(json) == 2 * ROWS, "every row is in a debug file: %llu",
+	       (unsigned long long)lines_in(json));
+	(void)snprintf(arrow, sizeof(arrow), "%s/tests/data/arrow/big.arrows",
+	               getenv("TEST_SRC"));
+	go(loop, net, f, arrow, ARROW_ROWS, MUCH);
+	go(loop, net, f, arrow, ARROW_ROWS, 65536);
 	zk_zb_fake_stats(f, &st);
-	tap_ok(st.violations == 0 && st.stored == 2 * ROWS,
+	tap_ok(st.violations == 0 && st.stored == 2 * ROWS + 2 * ARROW_ROWS,
 	       "the stand-in has %llu rows, %llu rules were broken",
 	       (unsigned long long)st.stored, (unsigned long long)st.violations);
 	zk_zb_fake_free(f);
