@@ -191,7 +191,7 @@ ptrdiff_t zk_conn_write(struct zk_conn *c, zk_str bytes)
 		some = 0;
 		r = (zk_curl.curl_easy_send)(c->easy, bytes.p + n, bytes.n - n, &some);
 		n += some;
-	} while (r == CURLE_OK && c->is_tls && n < bytes.n);
+	} while (r == CURLE_OK && some && c->is_tls && n < bytes.n);
 	if (r != CURLE_OK && r != CURLE_AGAIN) {
 		/* What the peer said before it went away still can be read. */
 		zk_timer_start(c->more, 0, 0);
