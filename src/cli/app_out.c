@@ -3,10 +3,26 @@
 #include <unistd.h>
 
 #include "cli/cmd.h"
+#include "cli/state.h"
 #include "cli/term.h"
 #include "rt/out.h"
+#include "rt/stop.h"
 
 #include "base/ban.h"
+
+/* How long the end may wait for a reader that stands still: as long as it likes, unless a signal or
+ * --timeout ended the command. */
+static int64_t patience_ms(void *ctx)
+{
+	const struct zk_app *app = ctx;
+
+	if (!app->stop)
+		return -1;
+	zk_stop_arm(app->stop);
+	return zk_stop_signal(app->stop) || app->cli->timed_out
+	               ? zk_stop_left_ms(app->stop)
+	               : -1;
+}
 
 static int make(struct zk_app *app, struct zk_loop *loop, void (*fn)(void *ctx),
                 void *ctx, struct zk_error *err)
@@ -23,6 +39,8 @@ static int make(struct zk_app *app, struct zk_loop *loop, void (*fn)(void *ctx),
 		.threaded = loop != NULL,
 		.ctx = ctx,
 		.on_room = fn,
+		.patience_ms = patience_ms,
+		.app = app,
 	};
 
 	return app->out ? 0 : zk_out_new(&conf, &app->out, err);

@@ -147,6 +147,9 @@ void zk_app_rt_done(struct zk_app *app, int status, int *ret_signal)
 	*ret_signal = 0;
 	if (app->stop)
 		*ret_signal = zk_stop_signal(app->stop);
+	/* Its wait for a reader still has to end with the signal. */
+	zk_out_free(app->out);
+	app->out = NULL;
 	zk_stop_free(app->stop);
 	app->stop = NULL;
 	zk_status_free(app->status);
@@ -154,8 +157,6 @@ void zk_app_rt_done(struct zk_app *app, int status, int *ret_signal)
 	if (app->cli->timeout)
 		zk_timer_free(app->cli->timeout);
 	app->cli->timeout = NULL;
-	zk_out_free(app->out);
-	app->out = NULL;
 	if (app->net) {
 		zk_net_cancel_all(app->net);
 		zk_otel_end(app->otel, status);

@@ -4,6 +4,7 @@
 #include "rt/lane.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -50,6 +51,9 @@ struct zk_lane {
 	bool asleep;       /* the thread waits for `work` */
 	bool posted;       /* on_results was posted and has not run */
 	bool collect, end; /* stop: signal `back` instead of posting; leave */
+	bool abandoned;    /* nobody is there any more: never come back */
+
+	atomic_bool posting; /* a post is under way, without the lock */
 
 	/* Lane thread. */
 	struct joblist classes[CLASSES];
@@ -189,15 +193,20 @@ static bool exchange(struct zk_lane *l, struct joblist *batch)
 		else
 			post = !l->posted;
 		l->posted |= post;
+		atomic_store(&l->posting, post);
 	}
+	while (l->abandoned)
+		(void)pthread_cond_wait(&l->work, &l->lock);
 	/* The post comes before the sleep, without the lock. */
 	if (!post && !l->n_classed)
 		wait_for_work(l);
 	list_move(&in, &l->in);
 	end = l->end && !in.head && !l->n_classed;
 	(void)pthread_mutex_unlock(&l->lock);
-	if (post)
+	if (post) {
 		zk_loop_post(l->loop, on_results, l);
+		atomic_store(&l->posting, false);
+	}
 	sort_in(l, &in);
 	return !end;
 }
@@ -405,34 +414,63 @@ int zk_lane_start(struct zk_loop *loop, const struct zk_lane_conf *conf,
 	return 0;
 }
 
-/* Waits for results while jobs are outstanding, and delivers them. */
-static void drain(struct zk_lane *l)
+/* Waits for results while jobs are outstanding, and delivers them; false when none came in time. */
+static bool drain(struct zk_lane *l, int64_t ms)
 {
+	struct timespec until = zk_real_in(ZK_MAX(ms, (int64_t)0));
+
 	while (l->jobs) {
 		struct joblist out;
+		int r = 0;
 
 		list_init(&out);
 		flush_local(l);
 		(void)pthread_mutex_lock(&l->lock);
 		l->collect = true;
-		while (!l->out.head)
-			(void)pthread_cond_wait(&l->back, &l->lock);
+		while (!l->out.head && r == 0)
+			r = ms < 0 ? pthread_cond_wait(&l->back, &l->lock)
+			           : pthread_cond_timedwait(&l->back, &l->lock, &until);
 		list_move(&out, &l->out);
+		l->abandoned = !out.head;
 		(void)pthread_mutex_unlock(&l->lock);
+		if (!out.head)
+			return false;
 		deliver(l, &out);
 	}
 	check_empty(l);
+	return true;
+}
+
+/* The thread hangs in `run`. It keeps its memory, so that it can hang on. */
+static void abandon(struct zk_lane *l)
+{
+	/* A post that began before this one's jobs is a matter of microseconds. */
+	while (atomic_load(&l->posting))
+		(void)sched_yield();
+	zk_loop_forget(l->loop, on_results, l);
+	zk_loop_forget(l->loop, on_turn_end, l);
+	zk_loop_forget(l->loop, run_waiters, l);
+	zk_loop_release(l->loop); /* held: it has jobs */
+	(void)pthread_detach(l->thread);
 }
 
 void zk_lane_stop(struct zk_lane *l)
 {
+	(void)zk_lane_stop_within(l, -1);
+}
+
+bool zk_lane_stop_within(struct zk_lane *l, int64_t ms)
+{
 	struct waiter *w;
 
 	if (!l)
-		return;
+		return true;
 	ZK_ASSERT(!l->stopping);
 	l->stopping = true;
-	drain(l);
+	if (!drain(l, ms)) {
+		abandon(l);
+		return false;
+	}
 	(void)pthread_mutex_lock(&l->lock);
 	l->end = true;
 	(void)pthread_mutex_unlock(&l->lock);
@@ -447,4 +485,5 @@ void zk_lane_stop(struct zk_lane *l)
 		w[i].fn(w[i].ctx);
 	free(w);
 	lane_free(l);
+	return true;
 }

@@ -59,6 +59,10 @@ size_t zk_lane_bytes(const struct zk_lane *l);
  * meanwhile), calls every outstanding `done`, joins the thread and frees the lane.
  * Blocks; used at shutdown, not from `done`. NULL is fine. */
 void zk_lane_stop(struct zk_lane *l);
+/* The same, within `ms` (below 0: however long it takes). False = what runs did not end: its thread
+ * is left to itself with the jobs it has, whose `done` is not called, and touches nothing else; for
+ * the end of the process. */
+bool zk_lane_stop_within(struct zk_lane *l, int64_t ms);
 /* Runs fn(ctx) once, on the loop thread, when the lane next becomes empty (at the end
  * of this turn when it is empty now). */
 void zk_lane_when_empty(struct zk_lane *l, void (*fn)(void *ctx), void *ctx);

@@ -57,6 +57,10 @@ struct zk_out_conf {
 	bool threaded;
 	void *ctx;
 	void (*on_room)(void *ctx); /* after zk_out_is_full said so */
+	/* With `threaded`: how many milliseconds a reader that stands still may hold up the end;
+	 * below 0 = any time. Asked when that is about to happen; NULL = any time. */
+	int64_t (*patience_ms)(void *app);
+	void *app;
 };
 
 /* 0, or -ZK_E_USAGE for a selection that cannot be, -ZK_E_LIBRARY without libjq. */
@@ -111,7 +115,8 @@ void zk_out_members(struct zk_out *o, zk_str members);
 /* Says on stderr that the list was cut: "50 of 213; --all for the rest"; `total` below
  * 0 = not known. */
 void zk_out_cut(struct zk_out *o, uint64_t shown, int64_t total);
-/* Writes what is left. 0, or -ZK_E_OUTPUT, -ZK_E_DATA. */
+/* Writes what is left. 0, or -ZK_E_OUTPUT, -ZK_E_DATA, -ZK_E_INTERRUPTED when the reader stood still
+ * for longer than it may. */
 int zk_out_end(struct zk_out *o, struct zk_error *err) ZK_MUST_USE;
 
 /* Bytes as they are (a command's own format, or text that is no row). 0, or

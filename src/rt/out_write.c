@@ -18,6 +18,7 @@
 struct write_job {
 	struct zk_job job;
 	struct zk_out *out;
+	int fd;
 	char *text;
 	size_t n;
 	int errnum; /* written by the thread */
@@ -35,18 +36,19 @@ static void note_error(struct zk_out *o, int errnum)
 	(void)zk_fail_errno(&o->error, ZK_E_OUTPUT, errnum, "cannot write the output");
 }
 
+/* Touches nothing but the jobs: it may outlive the rest. */
 static void run(void *ctx, struct zk_job *batch, size_t n)
 {
-	struct zk_out *o = ctx;
 	int errnum = 0;
 
+	(void)ctx;
 	(void)n;
 	for (struct zk_job *j = batch; j; j = j->next) {
 		struct write_job *w = ZK_CONTAINER_OF(j, struct write_job, job);
 
 		/* What follows a failed write would tear the text. */
 		if (!errnum)
-			errnum = zk_write_all(o->conf.fd, zk_str_n(w->text, w->n));
+			errnum = zk_write_all(w->fd, zk_str_n(w->text, w->n));
 		w->errnum = errnum;
 	}
 }
@@ -78,7 +80,6 @@ int zk_out_write_init(struct zk_out *o, struct zk_error *err)
 {
 	struct zk_lane_conf conf = {
 		.name = "zk-stdout",
-		.ctx = o,
 		.run = run,
 		.max_jobs = SIZE_MAX, /* bounded by who asks zk_out_is_full */
 		.batch_jobs = 64,
@@ -105,6 +106,7 @@ void zk_out_write(struct zk_out *o)
 	}
 	w = zk_new0(struct write_job);
 	w->out = o;
+	w->fd = o->conf.fd;
 	w->n = o->buf.n;
 	w->text = zk_buf_take(&o->buf);
 	w->job.bytes = w->n;
@@ -116,8 +118,16 @@ void zk_out_write(struct zk_out *o)
 
 void zk_out_write_wait(struct zk_out *o)
 {
+	int64_t ms =
+	        o->pending && o->conf.patience_ms ? o->conf.patience_ms(o->conf.app) : -1;
+
 	/* What may follow is written directly. */
-	zk_lane_stop(ZK_TAKE(o->lane));
+	if (!zk_lane_stop_within(ZK_TAKE(o->lane), ms) && !o->failed) {
+		o->failed = true;
+		(void)zk_fail(&o->error, ZK_E_INTERRUPTED,
+		              "nobody read the output: %zu bytes of it were not written",
+		              o->pending);
+	}
 	if (o->conf.loop)
 		zk_loop_forget(o->conf.loop, tell_room, o);
 }

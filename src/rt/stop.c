@@ -12,12 +12,15 @@
 
 #include <uv.h>
 
+#include "base/clock.h"
 #define ZK_LOGGER "stop"
 #include "base/log.h"
 #include "base/mem.h"
 #include "rt/loop.h"
 
 #include "base/ban.h"
+
+#define LAST_MS 250
 
 enum { SIG_AT_INT, SIG_AT_TERM, SIG_AT_HUP, SIG_AT_USR1, SIG_AT_USR2, SIGNALS };
 
@@ -29,6 +32,7 @@ struct zk_stop {
 	struct zk_timer *grace;
 	enum zk_stop_phase phase;
 	int signal;
+	int64_t until_ms; /* end of the grace time, monotonic */
 	bool expired;
 	bool armed; /* the next INT or TERM ends the process */
 	pthread_t exiter;
@@ -96,10 +100,12 @@ static int start_exiter(struct zk_stop *s)
 	return -1;
 }
 
-static void arm(struct zk_stop *s)
+void zk_stop_arm(struct zk_stop *s)
 {
 	sigset_t all, old;
 
+	if (s->armed)
+		return;
 	/* No signal for the thread, and none here while there is no handler. */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -156,11 +162,22 @@ static void on_grace(void *ctx)
 	enter_flush(ctx, /* expired */ true);
 }
 
+static int64_t grace_end(const struct zk_stop *s)
+{
+	return zk_mono_us() / 1000 + s->conf.grace_ms;
+}
+
+int64_t zk_stop_left_ms(const struct zk_stop *s)
+{
+	return ZK_MAX(s->until_ms - zk_mono_us() / 1000, (int64_t)LAST_MS);
+}
+
 void zk_stop_begin(struct zk_stop *s)
 {
 	if (s->phase != ZK_RUN)
 		return;
 	s->phase = ZK_DRAIN;
+	s->until_ms = grace_end(s);
 	zk_timer_start(s->grace, s->conf.grace_ms, 0);
 	s->conf.drain(s->conf.ctx);
 }
@@ -196,7 +213,8 @@ static void on_term(struct zk_stop *s, int n)
 		_exit(128 + n);
 	}
 	s->signal = n;
-	arm(s);
+	s->until_ms = grace_end(s);
+	zk_stop_arm(s);
 	zk_stop_begin(s);
 }
 

@@ -38,6 +38,12 @@ int zk_stop_new(struct zk_loop *l, const struct zk_stop_conf *conf, struct zk_st
                 struct zk_error *err) ZK_MUST_USE;
 void zk_stop_free(struct zk_stop *s);
 enum zk_stop_phase zk_stop_phase(const struct zk_stop *s);
+/* Milliseconds of the grace time that are left, and not less than what a reader that reads needs to
+ * get its last lines. Only after the stop began. */
+int64_t zk_stop_left_ms(const struct zk_stop *s);
+/* Nothing turns the loop any more while something is waited for: the next INT or TERM ends the
+ * process at once, as a second one does. Any number of times. */
+void zk_stop_arm(struct zk_stop *s);
 /* The signal that started the stop, 0 = none. A one-shot re-raises it at the very end. */
 int zk_stop_signal(const struct zk_stop *s);
 void zk_stop_begin(struct zk_stop *s);

@@ -697,6 +697,36 @@ Test(out, following_pauses_the_source)
 	zk_loop_free(f.loop);
 }
 
+static int64_t patience_ms(void *app)
+{
+	return *(int64_t *)app;
+}
+
+/* A reader that stands still holds up the end for as long as it may. */
+Test(out, nobody_reads)
+{
+	int64_t ms = 20;
+	struct follow f = { 0 };
+	struct zk_out_conf conf = { .format = ZK_OUT_NDJSON,
+		                    .threaded = true,
+		                    .patience_ms = patience_ms,
+		                    .app = &ms };
+	struct zk_error err = { 0 };
+	int fd[2];
+
+	f.loop = conf.loop = zk_loop_new(&err);
+	cr_assert_eq(pipe2(fd, O_CLOEXEC), 0);
+	conf.fd = fd[1];
+	cr_assert_eq(zk_out_new(&conf, &f.o, &err), 0);
+	cr_expect_eq(zk_out_begin(f.o, &stream, &err), 0);
+	give_until_full(&f);
+	cr_expect_eq(zk_out_end(f.o, &err), -ZK_E_INTERRUPTED);
+	cr_expect(strstr(err.msg, "nobody read the output"), "%s", err.msg);
+	zk_out_free(f.o);
+	zk_loop_free(f.loop);
+	/* The thread still writes: its pipe stays. */
+}
+
 Test(out, with_a_loop_rows_are_written_at_the_end_of_the_turn)
 {
 	struct zk_out_conf conf = { .fd = out_fd, .format = ZK_OUT_NDJSON };
