@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "cmd/events.h"
+#include "cmd/procwire_stream.h"
 #include "cmd/procwire_verbs.h"
 #include "cmd/spool_senders.h"
 #include "codec/msgpack.h"
@@ -18,7 +19,6 @@
 
 #include "base/ban.h"
 
-#define CHUNK_MAX     ((size_t)128 << 20)
 #define WORKFLOWS_MAX 1000
 
 static const struct zk_opt rows[] = { EVENTS_ROWS, ZEAL_ROWS, ZK_OPT_END };
@@ -31,14 +31,11 @@ struct verb {
 };
 
 struct call {
-	struct zk_pw_req *req; /* NULL: it is over, the socket goes in the next turn */
-	struct zk_loop *loop;
+	struct procwire_stream stream;
 	const char **workflows;
 	size_t n;
 	struct zk_zip_live *live;
 };
-
-/* ---- the end ---- */
 
 static void call_free(void *ctx)
 {
@@ -51,84 +48,23 @@ static void call_free(void *ctx)
 	free(c);
 }
 
-/* Not from inside a callback of the socket. */
-static struct zk_pw_req *let_go(struct call *c)
-{
-	struct zk_pw_req *req = ZK_TAKE(c->req);
-
-	if (req)
-		zk_loop_defer(c->loop, call_free, c);
-	return req;
-}
-
-static void end(struct call *c, const struct zk_error *err)
-{
-	struct zk_pw_req *req = let_go(c);
-	struct zk_error ignored;
-
-	if (!req)
-		return;
-	if (err)
-		(void)zk_pw_fail(req, err);
-	else
-		ZK_IGNORE(zk_pw_end(req, &ignored) < 0); /* nobody listens any more */
-	zk_pw_done(req);
-}
-
-static void on_cancel(void *ctx)
-{
-	struct zk_pw_req *req = let_go(ctx);
-
-	if (req)
-		zk_pw_done(req);
-}
-
-static void drop(struct zk_pw_req *req)
-{
-	call_free(zk_pw_data(req));
-}
-
 /* ---- the stream ---- */
 
 static void on_room(void *ctx)
 {
 	struct call *c = ctx;
 
-	if (c->req)
-		zk_zip_live_pause(c->live, false);
-}
-
-static void send(struct call *c, struct zk_buf *chunk)
-{
-	struct zk_error err = { 0 };
-
-	if (zk_pw_chunk_buf(c->req, chunk, &err) < 0) {
-		end(c, &err);
-	} else if (c->req && zk_pw_is_full(c->req)) {
-		zk_zip_live_pause(c->live, true);
-		zk_pw_when_room(c->req, on_room, c);
-	}
+	zk_zip_live_pause(c->live, false);
 }
 
 static void on_event(void *ctx, struct zk_zip_live *live,
                      const struct zk_zip_live_event *ev)
 {
 	struct call *c = ctx;
-	struct zk_error err = { 0 };
-	struct zk_buf b;
 
-	(void)live;
-	if (!c->req || !zk_str_eq(ev->name, ZK_STR("zip.event")) ||
-	    ev->json.type == ZK_J_NONE)
-		return;
-	zk_buf_init(&b, CHUNK_MAX);
-	if (zk_pw_method_of(c->req)->response == ZK_PW_RAW)
-		zk_buf_add(&b, ev->json.raw);
-	else if (zk_mp_from_json(ev->json.raw, &b, &err) < 0)
-		zk_log_error(ZK_LOG_WARN, ZK_LOGGER, "an event that is no JSON", &err);
-	if (!err.code)
-		send(c, &b);
-	zk_buf_done(&b);
+	if (zk_str_eq(ev->name, ZK_STR("zip.event")) && ev->json.type != ZK_J_NONE &&
+	    !procwire_stream_json(&c->stream, ev->json.raw))
+		zk_zip_live_pause(live, true);
 }
 
 static void on_live(void *ctx, struct zk_zip_live *live,
@@ -137,8 +73,7 @@ static void on_live(void *ctx, struct zk_zip_live *live,
 	struct call *c = ctx;
 	struct zk_buf b;
 
-	(void)live;
-	if (!gap || !c->req || zk_pw_method_of(c->req)->response == ZK_PW_RAW)
+	if (!gap || !c->stream.req || procwire_stream_is_raw(&c->stream))
 		return;
 	zk_buf_init(&b, 256);
 	zk_mp_map(&b, 4);
@@ -150,7 +85,8 @@ static void on_live(void *ctx, struct zk_zip_live *live,
 	zk_mp_date(&b, gap->to_us);
 	zk_mp_cstr(&b, "reconnects");
 	zk_mp_u64(&b, gap->reconnects);
-	send(c, &b);
+	if (!procwire_stream_send(&c->stream, &b))
+		zk_zip_live_pause(live, true);
 	zk_buf_done(&b);
 }
 
@@ -165,8 +101,10 @@ static void on_drop(void *ctx, struct zk_zip_live *live, const struct zk_error *
 
 static void on_end(void *ctx, struct zk_zip_live *live, const struct zk_error *err)
 {
+	struct call *c = ctx;
+
 	(void)live;
-	end(ctx, err);
+	procwire_stream_end(&c->stream, err);
 }
 
 /* ---- the call ---- */
@@ -214,7 +152,9 @@ static enum zk_pw_then request(struct zk_pw_req *req, zk_str payload)
 	struct call *c = zk_new0(struct call);
 	struct zk_error err = { 0 };
 
-	c->loop = v->loop;
+	c->stream = (struct procwire_stream){ .loop = v->loop,
+		                              .free = call_free,
+		                              .room = on_room };
 	if (read_call(c, payload, &err) < 0) {
 		call_free(c);
 		return zk_pw_fail(req, &err);
@@ -226,16 +166,13 @@ static enum zk_pw_then request(struct zk_pw_req *req, zk_str payload)
 	conf.on_live = on_live;
 	conf.on_drop = on_drop;
 	conf.on_end = on_end;
-	c->req = req;
 	c->live = zk_zip_live_new(&conf);
-	zk_pw_set_data(req, c);
-	zk_pw_on_cancel(req, on_cancel, c);
-	return ZK_PW_THEN_KEEP;
+	return procwire_stream_keep(&c->stream, req);
 }
 
 const struct zk_pw_handler procwire_events_tail = { .name = "zk:events.tail",
 	                                            .request = request,
-	                                            .drop = drop };
+	                                            .drop = procwire_stream_drop };
 
 static void verb_free(void *conf)
 {

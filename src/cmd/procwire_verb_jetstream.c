@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "cmd/jetstream_opts.h"
+#include "cmd/procwire_stream.h"
 #include "cmd/procwire_verbs.h"
 #include "cmd/spool_senders.h"
 #include "codec/msgpack.h"
@@ -15,7 +16,6 @@
 
 #include "base/ban.h"
 
-#define CHUNK_MAX ((size_t)128 << 20)
 #define LIST_MAX_ 10000
 
 static const struct zk_opt rows[] = { JET_SOURCE_ROWS, JET_HYDRATE_ROWS("none"),
@@ -27,8 +27,7 @@ struct verb {
 };
 
 struct call {
-	struct zk_pw_req *req; /* NULL: it is over, everything goes in the next turn */
-	struct zk_loop *loop;
+	struct procwire_stream stream;
 	struct zk_optpool pool;
 	struct jet_opts o;
 	struct jet_input in;
@@ -38,8 +37,6 @@ struct call {
 	struct zk_jet_pipe *pipe;
 	struct zk_jet_source *source;
 };
-
-/* ---- the end ---- */
 
 static void call_free(void *ctx)
 {
@@ -54,88 +51,34 @@ static void call_free(void *ctx)
 	free(c);
 }
 
-/* Not from inside the pipe. */
-static void free_later(struct call *c)
-{
-	c->req = NULL;
-	zk_loop_defer(c->loop, call_free, c);
-}
-
-static void end(struct call *c, const struct zk_error *err)
-{
-	struct zk_pw_req *req = c->req;
-	struct zk_error ignored;
-
-	if (!req)
-		return;
-	free_later(c);
-	if (err && err->code)
-		(void)zk_pw_fail(req, err);
-	else
-		ZK_IGNORE(zk_pw_end(req, &ignored) < 0); /* nobody listens any more */
-	zk_pw_done(req);
-}
-
-static void on_cancel(void *ctx)
-{
-	struct call *c = ctx;
-	struct zk_pw_req *req = c->req;
-
-	if (!req)
-		return;
-	free_later(c);
-	zk_pw_done(req);
-}
-
-static void drop(struct zk_pw_req *req)
-{
-	call_free(zk_pw_data(req));
-}
-
 /* ---- the stream ---- */
 
 static void on_room(void *ctx)
 {
 	struct call *c = ctx;
 
-	if (c->req)
-		zk_jet_pipe_room(c->pipe);
+	zk_jet_pipe_room(c->pipe);
 }
 
 static bool on_record(void *ctx, zk_str record)
 {
 	struct call *c = ctx;
-	struct zk_error err = { 0 };
-	struct zk_buf b;
-	int r;
 
-	if (!c->req)
-		return true;
-	if (zk_pw_method_of(c->req)->response == ZK_PW_RAW) {
-		r = zk_pw_chunk(c->req, record, &err);
-	} else {
-		zk_buf_init(&b, CHUNK_MAX);
-		r = zk_mp_from_json(record, &b, &err);
-		if (r == 0)
-			r = zk_pw_chunk_buf(c->req, &b, &err);
-		zk_buf_done(&b);
-	}
-	if (r < 0)
-		end(c, &err);
-	if (r < 0 || !c->req || !zk_pw_is_full(c->req))
-		return true;
-	zk_pw_when_room(c->req, on_room, c);
-	return false;
+	return procwire_stream_json(&c->stream, record);
 }
 
 static void on_enough(void *ctx)
 {
-	end(ctx, NULL);
+	struct call *c = ctx;
+
+	procwire_stream_end(&c->stream, NULL);
 }
 
 static void on_ended(void *ctx, const struct zk_error *err)
 {
-	end(ctx, err);
+	struct call *c = ctx;
+
+	procwire_stream_end(&c->stream, err);
 }
 
 static void on_gap(void *ctx, const struct zk_jet_gap *gap)
@@ -242,21 +185,20 @@ static enum zk_pw_then request(struct zk_pw_req *req, zk_str payload)
 	struct call *c = zk_new0(struct call);
 	struct zk_error err = { 0 };
 
-	c->loop = v->loop;
+	c->stream = (struct procwire_stream){ .loop = v->loop,
+		                              .free = call_free,
+		                              .room = on_room };
 	if (zk_spool_options(v->app, rows, "jetstream", &c->pool, &c->o, &err) < 0 ||
 	    read_call(c, payload, &err) < 0 || begin(c, v, &err) < 0) {
 		call_free(c);
 		return zk_pw_fail(req, &err);
 	}
-	c->req = req;
-	zk_pw_set_data(req, c);
-	zk_pw_on_cancel(req, on_cancel, c);
-	return ZK_PW_THEN_KEEP;
+	return procwire_stream_keep(&c->stream, req);
 }
 
 const struct zk_pw_handler procwire_jetstream_stream = { .name = "zk:jetstream.stream",
 	                                                 .request = request,
-	                                                 .drop = drop };
+	                                                 .drop = procwire_stream_drop };
 
 int procwire_jetstream_stream_make(const struct zk_pw_env *env, struct zk_pw_method *m,
                                    const struct zk_pw_spec *spec, struct zk_error *err)
