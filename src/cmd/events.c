@@ -85,11 +85,11 @@ static int load_secrets(struct events *e, struct zk_error *err)
 }
 
 /* The server is asked only when nobody said where its socket is. */
-static int find_socket(struct events *e, struct zk_error *err)
+static int find_socket(struct events *e, bool client, struct zk_error *err)
 {
 	const char *set = e->opts->ws_url;
 
-	if ((!set || !set[0]) &&
+	if ((!set || !set[0] || client) &&
 	    zeal_open(e->app, &e->opts->zeal, /* patient */ false, &e->zeal, err) < 0)
 		return -(int)err->code;
 	if (zk_zip_socket_base(e->zeal.zip, set, &e->url, err) < 0)
@@ -99,7 +99,7 @@ static int find_socket(struct events *e, struct zk_error *err)
 }
 
 int events_open(struct zk_app *app, const struct events_opts *o, uint64_t tries,
-                struct events *e, struct zk_error *err)
+                bool client, struct events *e, struct zk_error *err)
 {
 	*e = (struct events){ .app = app, .opts = o };
 	e->zeal = (struct zeal){ .app = app, .opts = &o->zeal };
@@ -109,7 +109,7 @@ int events_open(struct zk_app *app, const struct events_opts *o, uint64_t tries,
 	for (size_t i = 0; i < o->workflows.n; i++)
 		if (!o->workflows.v[i][0])
 			return zk_fail(err, ZK_E_USAGE, "an id of a workflow is empty");
-	if (load_secrets(e, err) < 0 || find_socket(e, err) < 0)
+	if (load_secrets(e, err) < 0 || find_socket(e, client, err) < 0)
 		return -(int)err->code;
 	e->conf.net = zk_app_net(app, err);
 	if (!e->conf.net)

@@ -88,9 +88,10 @@ struct events {
 	struct zk_zip_live_conf conf; /* the owner adds workflows and callbacks */
 };
 
-/* `tries` connections at most before it is given up; 0 = without end. events_close in any case. */
+/* `tries` connections at most before it is given up; 0 = without end. `client`: e->zeal.zip is made
+ * in any case. events_close in any case. */
 int events_open(struct zk_app *app, const struct events_opts *o, uint64_t tries,
-                struct events *e, struct zk_error *err) ZK_MUST_USE;
+                bool client, struct events *e, struct zk_error *err) ZK_MUST_USE;
 void events_close(struct events *e);
 /* Remembers that WebSockets of this server are deaf. */
 void events_remember_deaf(struct events *e);

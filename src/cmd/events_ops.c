@@ -25,6 +25,7 @@
 struct held {
 	struct zk_list entry;
 	struct zk_buf json;
+	void *tag;
 	char *key;
 	size_t key_n;
 	int64_t due_ms;
@@ -41,7 +42,8 @@ struct events_ops {
 	size_t n_held;
 	struct zk_timer *silence, *every;
 	struct zk_buf array;
-	uint64_t n_array;
+	void **tags; /* of the events in it */
+	size_t n_array, n_room;
 };
 
 /* ---- buffer -------------------------------------------------------------------------------- */
@@ -49,20 +51,30 @@ struct events_ops {
 static void flush_array(void *ctx)
 {
 	struct events_ops *o = ctx;
+	size_t n = o->n_array;
 
 	zk_timer_stop(o->every);
-	if (!o->n_array)
+	if (!n)
 		return;
 	zk_buf_char(&o->array, ']');
 	o->n_array = 0;
-	o->conf.emit(o->conf.ctx, zk_buf_str(&o->array));
+	o->conf.emit(o->conf.ctx, zk_buf_str(&o->array), o->tags, n);
 	zk_buf_clear(&o->array);
 }
 
-static void buffer(struct events_ops *o, zk_str json)
+static void keep_tag(struct events_ops *o, void *tag)
+{
+	if (o->n_array == o->n_room) {
+		o->n_room = o->n_room ? o->n_room * 2 : 64;
+		o->tags = zk_realloc(o->tags, o->n_room * sizeof(*o->tags));
+	}
+	o->tags[o->n_array] = tag;
+}
+
+static void buffer(struct events_ops *o, zk_str json, void *tag)
 {
 	if (!o->conf.opts->buffer && !o->conf.opts->every_ms) {
-		o->conf.emit(o->conf.ctx, json);
+		o->conf.emit(o->conf.ctx, json, &tag, 1);
 		return;
 	}
 	/* The bound of the bytes comes before that of the number. */
@@ -70,6 +82,7 @@ static void buffer(struct events_ops *o, zk_str json)
 		flush_array(o);
 	zk_buf_char(&o->array, o->n_array ? ',' : '[');
 	zk_buf_add(&o->array, json);
+	keep_tag(o, tag);
 	if (o->n_array++ == 0 && o->conf.opts->every_ms)
 		zk_timer_start(o->every, o->conf.opts->every_ms, 0);
 	if (o->n_array == o->conf.opts->buffer)
@@ -78,18 +91,27 @@ static void buffer(struct events_ops *o, zk_str json)
 
 /* ---- skip, count --------------------------------------------------------------------------- */
 
-static void limit(struct events_ops *o, zk_str json)
+static void drop(struct events_ops *o, void *tag, bool late)
+{
+	if (o->conf.drop)
+		o->conf.drop(o->conf.ctx, tag, late);
+}
+
+static void limit(struct events_ops *o, zk_str json, void *tag)
 {
 	const struct events_ops_opts *c = o->conf.opts;
 
 	if (o->skipped < c->skip) {
 		o->skipped++;
+		drop(o, tag, /* late */ false);
 		return;
 	}
-	if (c->count && o->counted == c->count)
+	if (c->count && o->counted == c->count) {
+		drop(o, tag, /* late */ true);
 		return;
+	}
 	o->counted++;
-	buffer(o, json);
+	buffer(o, json, tag);
 	if (c->count && o->counted == c->count)
 		o->conf.enough(o->conf.ctx);
 }
@@ -116,7 +138,7 @@ static void release(struct events_ops *o, struct held *h)
 {
 	zk_map_del(&o->by_key, zk_str_n(h->key, h->key_n));
 	o->n_held--;
-	limit(o, zk_buf_str(&h->json));
+	limit(o, zk_buf_str(&h->json), h->tag);
 	free_held(h);
 }
 
@@ -136,7 +158,7 @@ static void on_silence(void *ctx)
 	}
 }
 
-static void debounce(struct events_ops *o, zk_str json, zk_str shown)
+static void debounce(struct events_ops *o, zk_str json, zk_str shown, void *tag)
 {
 	const struct events_ops_opts *c = o->conf.opts;
 	struct zk_jval v;
@@ -144,7 +166,7 @@ static void debounce(struct events_ops *o, zk_str json, zk_str shown)
 	struct held *h;
 
 	if (!c->debounce_ms) {
-		limit(o, shown);
+		limit(o, shown, tag);
 		return;
 	}
 	if (c->key && zk_jscan_get(json, zk_str_of(c->key), &v))
@@ -161,7 +183,9 @@ static void debounce(struct events_ops *o, zk_str json, zk_str shown)
 		o->n_held++;
 	} else {
 		zk_list_remove(&h->entry);
+		drop(o, h->tag, /* late */ false);
 	}
+	h->tag = tag;
 	zk_buf_clear(&h->json);
 	zk_buf_add(&h->json, shown);
 	h->due_ms = zk_loop_now_ms(o->conf.loop) + c->debounce_ms;
@@ -191,15 +215,13 @@ static bool is_sampled(struct events_ops *o)
 	return yes;
 }
 
-void events_ops_push(struct events_ops *o, zk_str json, zk_str shown)
+void events_ops_push(struct events_ops *o, zk_str json, zk_str shown, void *tag)
 {
-	if (o->filter && !zk_expr_match(o->filter, json))
-		return;
-	if (o->values && !is_new(o, json))
-		return;
-	if (o->sample_m && !is_sampled(o))
-		return;
-	debounce(o, json, shown);
+	if ((o->filter && !zk_expr_match(o->filter, json)) ||
+	    (o->values && !is_new(o, json)) || (o->sample_m && !is_sampled(o)))
+		drop(o, tag, /* late */ false);
+	else
+		debounce(o, json, shown, tag);
 }
 
 void events_ops_flush(struct events_ops *o)
@@ -267,5 +289,6 @@ void events_ops_free(struct events_ops *o)
 	zk_zip_recent_free(o->values);
 	zk_expr_free(o->filter);
 	zk_buf_done(&o->array);
+	free(o->tags);
 	free(o);
 }

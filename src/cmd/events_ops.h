@@ -22,10 +22,11 @@ struct events_ops_opts {
 	uint64_t skip, count, buffer;
 };
 
-#define EVENTS_OPS_ROWS(T)                                                            \
+/* Which events come out; `K` is the prefix of config keys: "events". */
+#define EVENTS_PICK_ROWS(T, K)                                                        \
 	{ .type = ZK_OPT_STR,                                                         \
 	  .name = "filter",                                                           \
-	  .conf = "events.filter",                                                    \
+	  .conf = K ".filter",                                                        \
 	  .meta = "EXPR",                                                             \
 	  .off = offsetof(T, ops.filter),                                             \
 	  .group = "Operators",                                                       \
@@ -47,16 +48,6 @@ struct events_ops_opts {
 		  .flags = ZK_OPT_NO_CONF,                                            \
 		  .group = "Operators",                                               \
 		  .help = "only N of every M events, such as 1/100" },                \
-	        { .type = ZK_OPT_DURATION,                                            \
-		  .name = "debounce",                                                 \
-		  .meta = "D",                                                        \
-		  .min = 1,                                                           \
-		  .max = 86400000,                                                    \
-		  .off = offsetof(T, ops.debounce_ms),                                \
-		  .flags = ZK_OPT_NO_CONF,                                            \
-		  .group = "Operators",                                               \
-		  .help = "only the last event before so long a silence",             \
-		  .text = "With --key for each value of the key on its own." },       \
 	        { .type = ZK_OPT_UINT,                                                \
 		  .name = "skip",                                                     \
 		  .meta = "N",                                                        \
@@ -73,27 +64,40 @@ struct events_ops_opts {
 		  .flags = ZK_OPT_NO_CONF,                                            \
 		  .group = "Operators",                                               \
 		  .help = "stop after so many events; 0 = never" },                   \
-	        { .type = ZK_OPT_UINT,                                                \
-		  .name = "buffer",                                                   \
-		  .meta = "N",                                                        \
-		  .max = 1000000,                                                     \
-		  .off = offsetof(T, ops.buffer),                                     \
-		  .flags = ZK_OPT_NO_CONF,                                            \
-		  .group = "Operators",                                               \
-		  .help = "arrays of N events instead of events" },                   \
 	{                                                                             \
-		.type = ZK_OPT_DURATION, .name = "every", .meta = "D", .min = 1,      \
-		.max = 86400000, .off = offsetof(T, ops.every_ms),                    \
-		.flags = ZK_OPT_NO_CONF, .group = "Operators",                        \
-		.help = "an array at the latest so long after its first event"        \
+		.type = ZK_OPT_UINT, .name = "buffer", .meta = "N", .max = 1000000,   \
+		.off = offsetof(T, ops.buffer), .flags = ZK_OPT_NO_CONF,              \
+		.group = "Operators", .help = "arrays of N events instead of events"  \
+	}
+
+/* And when: of events that come in their time. */
+#define EVENTS_TIME_ROWS(T)                                                      \
+	{ .type = ZK_OPT_DURATION,                                               \
+	  .name = "debounce",                                                    \
+	  .meta = "D",                                                           \
+	  .min = 1,                                                              \
+	  .max = 86400000,                                                       \
+	  .off = offsetof(T, ops.debounce_ms),                                   \
+	  .flags = ZK_OPT_NO_CONF,                                               \
+	  .group = "Operators",                                                  \
+	  .help = "only the last event before so long a silence",                \
+	  .text = "With --key for each value of the key on its own." },          \
+	{                                                                        \
+		.type = ZK_OPT_DURATION, .name = "every", .meta = "D", .min = 1, \
+		.max = 86400000, .off = offsetof(T, ops.every_ms),               \
+		.flags = ZK_OPT_NO_CONF, .group = "Operators",                   \
+		.help = "an array at the latest so long after its first event"   \
 	}
 
 struct events_ops_conf {
 	const struct events_ops_opts *opts;
 	struct zk_loop *loop;
 	void *ctx;
-	void (*emit)(void *ctx,
-	             zk_str json); /* an event, or an array of them; borrowed */
+	/* An event, or an array of `n` of them, borrowed, with the tags that they were pushed with. */
+	void (*emit)(void *ctx, zk_str json, void *const *tags, size_t n);
+	/* An event does not come out: an operator passed it over, or (`late`) it came after the last
+	 * one of --count. May be NULL. */
+	void (*drop)(void *ctx, void *tag, bool late);
 	void (*enough)(void *ctx); /* --count is reached; once */
 };
 
@@ -102,8 +106,9 @@ int events_ops_new(const struct events_ops_conf *conf, struct events_ops **ret,
                    struct zk_error *err) ZK_MUST_USE;
 void events_ops_free(struct events_ops *o); /* NULL is fine */
 /* One event, which the operators look at, and what comes out for it, which may be the same: JSON
- * that was checked, borrowed. */
-void events_ops_push(struct events_ops *o, zk_str json, zk_str shown);
+ * that was checked, borrowed. `tag` is the owner's: it comes out by emit or drop once, unless
+ * events_ops_free comes first. */
+void events_ops_push(struct events_ops *o, zk_str json, zk_str shown, void *tag);
 /* The end of the input: what waits comes out. */
 void events_ops_flush(struct events_ops *o);
 

@@ -314,7 +314,8 @@ static int start(struct save *s, struct zk_error *err)
 		                     s->o->dir);
 	s->out = zk_app_out(s->app, err);
 	if (!s->out || zk_out_begin(s->out, &shape, err) < 0 ||
-	    events_open(s->app, s->o->events, /* tries */ 0, &s->events, err) < 0)
+	    events_open(s->app, s->o->events, /* tries */ 0, /* client */ false,
+	                &s->events, err) < 0)
 		return -(int)err->code;
 	s->stop = zk_app_stop(s->app, &stop, err);
 	if (!s->stop)

@@ -411,7 +411,7 @@ int events_send_new(struct zk_app *app, const struct events_send_conf *conf,
 	s->timer = zk_timer_new(s->loop, on_timer, s);
 	s->silent = zk_timer_new(s->loop, on_silent, s);
 	if (events_one_workflow(conf->opts, err) < 0 ||
-	    events_open(app, conf->opts, TRIES, &s->events, err) < 0)
+	    events_open(app, conf->opts, TRIES, /* client */ false, &s->events, err) < 0)
 		return -(int)err->code;
 	s->stop = zk_app_stop(app, &stop, err);
 	if (!s->stop)

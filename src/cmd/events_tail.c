@@ -11,6 +11,7 @@
 #include "cli/term.h"
 #include "cmd/cmds.h"
 #include "cmd/events.h"
+#include "cmd/events_diff.h"
 #include "cmd/events_line.h"
 #include "cmd/events_ops.h"
 #include "cmd/events_ui.h"
@@ -46,6 +47,7 @@ struct tail_opts {
 	struct hook_work_opts work;
 	bool wait, diff, gaps, with_name, ui, fail_fast;
 	int overflow;
+	int64_t diff_every_ms;
 	uint64_t queue, queue_bytes, sockets;
 };
 
@@ -66,18 +68,23 @@ struct tail {
 	struct hook_work *work;
 	struct events_ops_opts ops_opts;
 	struct events_ops *ops;
-	struct events_line *line; /* of a terminal, NULL = rows */
-	struct events_ui *ui;     /* --ui */
-	struct zk_zip_watch *watch;
+	struct events_line *line;   /* of a terminal, NULL = rows */
+	struct events_ui *ui;       /* --ui */
+	struct zk_zip_watch *watch; /* without --diff */
+	struct events_diff *diff;   /* with it */
 	struct zk_zip_recent *recent;
 	struct zk_zip_live **lives;
+	size_t *live_of; /* the socket of each workflow */
 	size_t n_lives, n_ended, n_ready;
 	struct zk_queue queue;
 	struct zk_buf wrapped;
 	struct zk_error err; /* why it ended; code 0 = as asked */
+	struct zk_error
+	        no_socket; /* why there is none, where the editor's API has to do */
 	uint64_t received, duplicates, printed, failed, dropped, reconnects;
 	uint64_t lost; /* received, but no command was run for them */
 	bool paused, work_full, stopping, drained, ready;
+	bool no_updates; /* the editor's API does not have them */
 };
 
 static void finish(struct tail *t, const struct zk_error *err)
@@ -125,6 +132,8 @@ static void pause_all(struct tail *t, bool pause)
 	t->paused = pause;
 	for (size_t i = 0; i < t->n_lives; i++)
 		zk_zip_live_pause(t->lives[i], pause);
+	if (t->diff && !pause)
+		(void)events_diff_ask(t->diff);
 }
 
 static void drop_one(struct tail *t)
@@ -168,6 +177,14 @@ static void sink(struct tail *t, zk_str json)
 		enqueue(t, json);
 }
 
+static void deliver_waiting(struct tail *t, struct zk_item *item)
+{
+	struct waiting *w = ZK_CONTAINER_OF(item, struct waiting, item);
+
+	deliver(t, zk_str_n(w->json, w->n));
+	free(w);
+}
+
 static void check_drained(struct tail *t);
 
 static void on_room(void *ctx)
@@ -175,12 +192,8 @@ static void on_room(void *ctx)
 	struct tail *t = ctx;
 	struct zk_item *item;
 
-	while (has_room(t) && (item = zk_queue_pop(&t->queue)) != NULL) {
-		struct waiting *w = ZK_CONTAINER_OF(item, struct waiting, item);
-
-		deliver(t, zk_str_n(w->json, w->n));
-		free(w);
-	}
+	while (has_room(t) && (item = zk_queue_pop(&t->queue)) != NULL)
+		deliver_waiting(t, item);
 	check_drained(t);
 }
 
@@ -197,8 +210,10 @@ static void on_queue_room(void *ctx)
 		pause_all(t, false);
 }
 
-static void on_emit(void *ctx, zk_str json)
+static void on_emit(void *ctx, zk_str json, void *const *tags, size_t n)
 {
+	(void)tags;
+	(void)n;
 	sink(ctx, json);
 }
 
@@ -282,15 +297,18 @@ static void pass(struct tail *t, const struct zk_zip_live_event *ev)
 		return; /* there is nothing that could be printed */
 	else if (ev->n_attachments)
 		shown = fill(t, ev);
-	events_ops_push(t->ops, ev->json.type == ZK_J_NONE ? shown : ev->json.raw, shown);
+	events_ops_push(t->ops, ev->json.type == ZK_J_NONE ? shown : ev->json.raw, shown,
+	                /* tag */ NULL);
 }
 
 static void on_diff(void *ctx, zk_str event)
 {
+	struct tail *t = ctx;
 	struct zk_zip_live_event ev = { .name = ZK_STR("zip.event"),
 		                        .json = { .raw = event, .type = ZK_J_OBJECT } };
 
-	pass(ctx, &ev);
+	if (!t->stopping)
+		pass(t, &ev);
 }
 
 /* A snapshot is news when it differs from the one before. */
@@ -300,8 +318,12 @@ static void on_state(struct tail *t, const struct zk_zip_live_event *ev)
 
 	if (ev->json.type != ZK_J_OBJECT)
 		return;
-	seen = zk_zip_watch_state(t->watch, ev->json.raw, t->o->diff ? on_diff : NULL, t);
-	if (!t->o->diff && (seen == ZK_ZIP_SEEN_CHANGED || seen == ZK_ZIP_SEEN_NOT))
+	if (t->diff) {
+		events_diff_state(t->diff, ev->json.raw);
+		return;
+	}
+	seen = zk_zip_watch_state(t->watch, ev->json.raw, NULL, NULL);
+	if (seen == ZK_ZIP_SEEN_CHANGED || seen == ZK_ZIP_SEEN_NOT)
 		pass(t, ev);
 }
 
@@ -375,7 +397,7 @@ static void tell_gap(struct tail *t, const struct zk_zip_live_gap *gap)
 	zk_status_event(zk_app_status(t->app), "reconnected", zk_str_n(b.p + 1, b.n - 2));
 }
 
-static void announce(struct tail *t, struct zk_zip_live *live)
+static void announce(struct tail *t, const char *carrier)
 {
 	struct zk_buf b ZK_CLEANUP(zk_buf_done);
 	struct zk_jwrite w;
@@ -386,7 +408,7 @@ static void announce(struct tail *t, struct zk_zip_live *live)
 	zk_jw_key(&w, "url");
 	zk_jw_cstr(&w, t->events.conf.url);
 	zk_jw_key(&w, "carrier");
-	zk_jw_cstr(&w, zk_zip_live_carrier(live));
+	zk_jw_cstr(&w, carrier);
 	zk_jw_key(&w, "sockets");
 	zk_jw_u64(&w, t->n_lives);
 	zk_status_ready(zk_app_status(t->app), t->loop, zk_buf_str(&b));
@@ -405,7 +427,7 @@ static void on_live(void *ctx, struct zk_zip_live *live,
 		return;
 	}
 	if (++t->n_ready == t->n_lives && !t->ready)
-		announce(t, live);
+		announce(t, zk_zip_live_carrier(live));
 }
 
 static void on_drop(void *ctx, struct zk_zip_live *live, const struct zk_error *err,
@@ -417,6 +439,8 @@ static void on_drop(void *ctx, struct zk_zip_live *live, const struct zk_error *
 	if (t->ui)
 		events_ui_state(t->ui, "reconnecting");
 	events_say_drop(&t->events, err, wait_ms);
+	if (t->diff)
+		(void)events_diff_ask(t->diff);
 }
 
 static void on_deaf(void *ctx, struct zk_zip_live *live)
@@ -427,13 +451,58 @@ static void on_deaf(void *ctx, struct zk_zip_live *live)
 	events_remember_deaf(&t->events);
 }
 
+/* ---- without a socket ----------------------------------------------------------------------- */
+
+static bool is_deaf(void *ctx, size_t i)
+{
+	const struct tail *t = ctx;
+
+	return !t->stopping && !t->paused && !t->no_updates &&
+	       zk_zip_live_state(t->lives[t->live_of[i]]) != ZK_ZIP_LIVE;
+}
+
+/* A server without sockets, not one that lets nobody in or knows no such workflow: what changes in
+ * the graphs can be had all the same. */
+static bool goes_on_without(struct tail *t, const struct zk_error *err)
+{
+	if (!err || !err->http_status || err->code == ZK_E_AUTH ||
+	    err->code == ZK_E_FORBIDDEN || !t->diff || !events_diff_ask(t->diff))
+		return false;
+	zk_notice("there is no socket: the server is asked for changes of the graphs, "
+	          "other "
+	          "events cannot be had",
+	          "reason=%s", err->msg);
+	t->no_socket = *err;
+	return true;
+}
+
+static void on_updates(void *ctx)
+{
+	struct tail *t = ctx;
+
+	if (!t->ready)
+		announce(t, "updates");
+}
+
+static void on_no_updates(void *ctx, const struct zk_error *err)
+{
+	struct tail *t = ctx;
+
+	t->no_updates = !err->retryable;
+	if (t->no_updates && t->no_socket.code)
+		finish(t, &t->no_socket);
+	else
+		zk_log_error(ZK_LOG_WARN, ZK_LOGGER,
+		             "the server cannot be asked for changes of the graphs", err);
+}
+
 static void on_end(void *ctx, struct zk_zip_live *live, const struct zk_error *err)
 {
 	struct tail *t = ctx;
 
 	(void)live;
 	t->n_ended++;
-	if (!t->stopping)
+	if (!t->stopping && !goes_on_without(t, err))
 		finish(t, err);
 	check_drained(t);
 }
@@ -466,8 +535,13 @@ static void on_drain(void *ctx)
 static void on_flush(void *ctx, bool expired)
 {
 	struct tail *t = ctx;
+	struct zk_item *item;
 
-	(void)expired;
+	/* What stdout has not taken is its own matter from here on: it waits as long as it may, and
+	 * says what nobody read. */
+	while (expired && !t->work && (item = zk_queue_pop(&t->queue)) != NULL)
+		deliver_waiting(t, item);
+	t->lost += t->queue.items;
 	zk_stop_done(t->stop);
 }
 
@@ -531,6 +605,7 @@ static void open_sockets(struct tail *t)
 	t->n_lives = t->o->sockets ? (size_t)ZK_MIN(t->o->sockets, (uint64_t)n) : n;
 	raise_limit(t->n_lives);
 	t->lives = zk_alloc_array(t->n_lives, sizeof(struct zk_zip_live *));
+	t->live_of = zk_alloc_array(n, sizeof(*t->live_of));
 	conf.ctx = t;
 	conf.wait = t->o->wait;
 	conf.many = t->n_lives >= MANY_SOCKETS;
@@ -542,26 +617,40 @@ static void open_sockets(struct tail *t)
 	for (size_t i = 0; i < t->n_lives; i++) {
 		conf.workflows = t->events.conf.workflows + at;
 		conf.n_workflows = (n - at) / (t->n_lives - i);
-		at += conf.n_workflows;
+		for (size_t k = 0; k < conf.n_workflows; k++)
+			t->live_of[at++] = i;
 		t->lives[i] = zk_zip_live_new(&conf);
 	}
+}
+
+static void open_diff(struct tail *t)
+{
+	struct events_diff_conf diff = { .events = &t->events,
+		                         .every_ms = t->o->diff_every_ms,
+		                         .ctx = t,
+		                         .is_deaf = is_deaf,
+		                         .on_event = on_diff,
+		                         .on_answer = on_updates,
+		                         .on_failure = on_no_updates };
+
+	if (t->o->diff)
+		t->diff = events_diff_new(&diff);
+	else
+		t->watch = zk_zip_watch_new();
 }
 
 static int check(const struct tail_opts *o, struct zk_error *err)
 {
 	if (!o->events.workflows.n)
 		return zk_fail(err, ZK_E_USAGE, "which workflow? -w WF");
-	if (o->work.exec && o->work.forward)
-		return zk_fail(err, ZK_E_USAGE,
-		               "--exec and --forward exclude each other");
+	if (hook_work_check(&o->work, err) < 0)
+		return -(int)err->code;
 	if (o->ui && (o->work.exec || o->work.forward || o->ops.buffer || o->with_name))
 		return zk_fail(err, ZK_E_USAGE,
 		               "--ui shows nodes; --exec, --forward, --buffer and "
 		               "--with-name do not go with it");
 	if (o->ui && isatty(2) != 1)
 		return zk_fail(err, ZK_E_USAGE, "--ui needs a terminal on stderr");
-	if (o->work.ordered && !o->work.exec)
-		return zk_fail(err, ZK_E_USAGE, "--ordered belongs to --exec");
 	return 0;
 }
 
@@ -588,14 +677,15 @@ static int start(struct tail *t, struct zk_error *err)
 	zk_queue_init(&t->queue, &queue);
 	if (events_ops_new(&ops, &t->ops, err) < 0)
 		return -(int)err->code;
-	t->watch = zk_zip_watch_new();
 	t->recent = zk_zip_recent_new(RECENT_IDS, RECENT_MS);
-	if (events_open(t->app, &t->o->events, /* tries */ 0, &t->events, err) < 0 ||
+	if (events_open(t->app, &t->o->events, /* tries */ 0, /* client */ t->o->diff,
+	                &t->events, err) < 0 ||
 	    open_sink(t, err) < 0)
 		return -(int)err->code;
 	t->stop = zk_app_stop(t->app, &stop, err);
 	if (!t->stop)
 		return -(int)err->code;
+	open_diff(t);
 	open_sockets(t);
 	return 0;
 }
@@ -605,11 +695,13 @@ static void tail_done(struct tail *t)
 	for (size_t i = 0; i < t->n_lives; i++)
 		zk_zip_live_free(t->lives[i]);
 	free(t->lives);
+	free(t->live_of);
 	hook_work_free(t->work);
 	events_ops_free(t->ops);
 	events_line_free(t->line);
 	events_ui_free(t->ui);
 	zk_zip_watch_free(t->watch);
+	events_diff_free(t->diff);
 	zk_zip_recent_free(t->recent);
 	if (t->queue.conf.loop)
 		zk_queue_done(&t->queue, free_waiting);
@@ -676,7 +768,19 @@ static const struct zk_opt tail_rows[] = {
 	  .flags = ZK_OPT_NO_CONF,
 	  .help = "tell what changed in the graph, node by node",
 	  .text = "Servers often tell only that a graph changed. The events are derived "
-	          "from the snapshots they send; their source is zk-diff." },
+	          "from the snapshots they send; their source is zk-diff. While there is "
+	          "no socket the editor's own API is asked instead (--compat=off: "
+	          "not)." },
+	{ .type = ZK_OPT_DURATION,
+	  .name = "diff-every",
+	  .conf = "events.diff_every",
+	  .meta = "D",
+	  .def = "2s",
+	  .min = 10,
+	  .max = 86400000,
+	  OFF(diff_every_ms),
+	  .group = "Socket",
+	  .help = "how often the API is asked with --diff and no socket" },
 	{ .type = ZK_OPT_BOOL,
 	  .name = "gaps",
 	  OFF(gaps),
@@ -701,7 +805,8 @@ static const struct zk_opt tail_rows[] = {
 	  OFF(sockets),
 	  .group = "Socket",
 	  .help = "spread the workflows over N sockets; 0 = one each" },
-	EVENTS_OPS_ROWS(struct tail_opts),
+	EVENTS_PICK_ROWS(struct tail_opts, "events"),
+	EVENTS_TIME_ROWS(struct tail_opts),
 	{ .type = ZK_OPT_ENUM,
 	  .name = "overflow",
 	  .conf = "events.overflow",
@@ -734,12 +839,7 @@ static const struct zk_opt tail_rows[] = {
 	  .group = "Work",
 	  .help = "their size in all" },
 	HOOK_WORK_ROWS(struct tail_opts, "events"),
-	{ .type = ZK_OPT_BOOL,
-	  .name = "ordered",
-	  .conf = "events.ordered",
-	  OFF(work.ordered),
-	  .group = "Work",
-	  .help = "what commands print comes in the order of the events" },
+	HOOK_WORK_ORDERED_ROW(struct tail_opts, "events"),
 	{ .type = ZK_OPT_BOOL,
 	  .name = "fail-fast",
 	  OFF(fail_fast),

@@ -200,5 +200,6 @@ int procwire_events_tail_make(const struct zk_pw_env *env, struct zk_pw_method *
 	if (zk_spool_options(app, rows, "zeal", &v->pool, &v->opts, err) < 0)
 		return -(int)err->code;
 	v->opts.zeal.base_url = remotes->zeal_url;
-	return events_open(app, &v->opts, /* tries */ 0, &v->events, err);
+	return events_open(app, &v->opts, /* tries */ 0, /* client */ false, &v->events,
+	                   err);
 }

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "cmd/cmds.h"
+#include "cmd/events_ops.h"
 #include "cmd/trace.h"
 #include "codec/digest.h"
 #include "codec/jscan.h"
@@ -24,6 +25,7 @@ enum format { FORMAT_NDJSON, FORMAT_CSV, FORMAT_OTLP };
 
 struct export_opts {
 	struct zeal_opts zeal;
+	struct events_ops_opts ops;
 	int format;
 };
 
@@ -35,6 +37,8 @@ struct export
 	struct zk_out *out;
 	struct zk_row row;
 	struct zk_buf b; /* of lines and spans */
+	struct events_ops *ops;
+	struct zk_error err; /* while events came out of them */
 	uint64_t n;
 	int64_t first_ms, last_ms;
 };
@@ -69,16 +73,16 @@ static void put_line(zk_str event, struct zk_buf *b)
 		zk_buf_lit(b, ",\"error\":");
 		zk_buf_add(b, v.raw);
 	}
-	zk_buf_lit(b, "}\n");
+	zk_buf_char(b, '}');
 }
 
-static int on_line(void *ctx, zk_str event, struct zk_error *err)
+static int on_line(void *ctx, zk_str line, struct zk_error *err)
 {
 	struct export *x = ctx;
 
-	zk_buf_clear(&x->b);
-	put_line(event, &x->b);
-	return zk_out_text(x->out, zk_buf_str(&x->b), err);
+	return zk_out_text(x->out, line, err) < 0
+	               ? -(int)err->code
+	               : zk_out_text(x->out, ZK_STR("\n"), err);
 }
 
 /* ---- CSV -------------------------------------------------------------------------------------- */
@@ -254,18 +258,54 @@ static int begin(struct export *x, struct zk_error *err)
 	                                        : 0;
 }
 
-static int on_event(void *ctx, zk_str event, struct zk_error *err)
+/* What came out of the operators. */
+static void on_emit(void *ctx, zk_str json, void *const *tags, size_t n)
 {
 	static int (*const each[])(void *, zk_str, struct zk_error *) = { on_line, on_csv,
 		                                                          on_span };
 	struct export *x = ctx;
 
-	return begin(x, err) < 0 ? -(int)err->code : each[x->format](x, event, err);
+	(void)tags;
+	(void)n;
+	if (!x->err.code)
+		ZK_IGNORE(each[x->format](x, json, &x->err) < 0); /* its code */
+}
+
+static void on_enough(void *ctx)
+{
+	(void)ctx; /* what follows is passed over */
+}
+
+static int emitted(const struct export *x, struct zk_error *err)
+{
+	if (!x->err.code)
+		return 0;
+	*err = x->err;
+	return -(int)err->code;
+}
+
+static int on_event(void *ctx, zk_str event, struct zk_error *err)
+{
+	struct export *x = ctx;
+	zk_str shown = event;
+
+	if (begin(x, err) < 0)
+		return -(int)err->code;
+	if (x->format == FORMAT_NDJSON) {
+		zk_buf_clear(&x->b);
+		put_line(event, &x->b);
+		shown = zk_buf_str(&x->b);
+	}
+	events_ops_push(x->ops, event, shown, /* tag */ NULL);
+	return emitted(x, err);
 }
 
 static int end(struct export *x, zk_str head, struct zk_error *err)
 {
 	if (begin(x, err) < 0)
+		return -(int)err->code;
+	events_ops_flush(x->ops);
+	if (emitted(x, err) < 0)
 		return -(int)err->code;
 	if (x->format == FORMAT_CSV)
 		return zk_out_end(x->out, err);
@@ -277,6 +317,22 @@ static int end(struct export *x, zk_str head, struct zk_error *err)
 			return -(int)err->code;
 	}
 	return zk_out_flush(x->out, err);
+}
+
+static int open_ops(struct zk_app *app, struct export *x, const struct export_opts *o,
+                    struct zk_error *err)
+{
+	struct events_ops_conf conf = { .opts = &o->ops,
+		                        .loop = zk_app_loop(app, err),
+		                        .ctx = x,
+		                        .emit = on_emit,
+		                        .enough = on_enough };
+
+	if (!conf.loop)
+		return -(int)err->code;
+	if (o->ops.buffer && o->format != FORMAT_NDJSON)
+		return zk_fail(err, ZK_E_USAGE, "--buffer makes arrays of NDJSON only");
+	return events_ops_new(&conf, &x->ops, err);
 }
 
 static int export_run(struct zk_app *app, void *opts, int argc, char **argv,
@@ -299,6 +355,8 @@ static int export_run(struct zk_app *app, void *opts, int argc, char **argv,
 	int r = zk_out_new(&conf, &x.out, err);
 
 	if (r == 0)
+		r = open_ops(app, &x, o, err);
+	if (r == 0)
 		r = zeal_open(app, &o->zeal, /* patient */ false, &z, err);
 	if (r == 0)
 		r = zk_zip_session_read(z.zip, argv[0], /* replay */ false, &d, err);
@@ -307,6 +365,7 @@ static int export_run(struct zk_app *app, void *opts, int argc, char **argv,
 	zk_zip_detail_done(&d);
 	zeal_close(&z);
 	zk_out_free(x.out);
+	events_ops_free(x.ops);
 	zk_row_done(&x.row);
 	zk_buf_done(&x.b);
 	return r;
@@ -327,6 +386,7 @@ static const struct zk_opt export_rows[] = {
 	  .help = "form of the result on stdout",
 	  .text = "ndjson can be pushed again; otlp is one request of OTLP/HTTP in "
 	          "JSON." },
+	EVENTS_PICK_ROWS(struct export_opts, "trace"),
 	ZK_OPT_END,
 };
 
@@ -338,6 +398,7 @@ const struct zk_cmd zk_cmd_trace_export = {
 	.help = "write the events of a session as NDJSON, CSV or OTLP",
 	.examples = "zk trace export fts_9f3c8e | zk trace push -w wf_42\n"
 	            "zk trace export fts_9f3c8e -o csv > run.csv\n"
+	            "zk trace export fts_9f3c8e --filter 'eventType=error' --buffer 100\n"
 	            "zk trace export fts_9f3c8e -o otlp > run.json",
 	.output = "the events",
 	.exits = "0 · 69 not there, or no longer readable · 75 · 77",

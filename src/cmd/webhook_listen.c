@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "cmd/cmds.h"
+#include "cmd/events_ops.h"
 #include "cmd/webhook.h"
 #include "cmd/webhook_reg.h"
 #include "cmd/webhook_work.h"
@@ -31,11 +32,12 @@
 struct listen_opts {
 	struct zeal_opts zeal;
 	struct hook_work_opts work;
-	const char *listen, *path, *public_url, *ns, *header_check, *store, *filter;
+	struct events_ops_opts ops;
+	const char *listen, *path, *public_url, *ns, *header_check, *store;
 	struct zk_strlist events;
 	struct zk_secret secret;
 	bool raw_patterns, do_register, insecure;
-	uint64_t queue, count;
+	uint64_t queue;
 	int64_t keep_ms;
 };
 
@@ -50,11 +52,12 @@ struct listen {
 	struct hook_work *work;
 	struct hook_reg *reg;
 	struct zk_expr *filter;
+	struct events_ops_opts ops_opts;
+	struct events_ops *ops;
 	struct zk_buf secret;
 	char *check_name, *check_value;
 	struct zk_error err; /* why it ended; code 0 = as asked */
 	uint64_t lost;       /* accepted, not done, and in no store */
-	uint64_t seen;       /* for --count */
 	unsigned draining;   /* parts that are not through yet */
 	bool stopping, intake_over;
 };
@@ -69,10 +72,22 @@ static void finish(struct listen *l, const struct zk_error *err)
 
 /* ---- events -------------------------------------------------------------------------------- */
 
-/* What an event carries while it is worked on. */
-struct held {
+/* What is worked on as one: an event, or an array of them (--buffer). */
+struct unit {
 	struct hook_item item;
+	struct held *first;
+};
+
+/* What an event carries until it is done. */
+struct held {
+	struct unit alone;
 	struct zk_zip_hook_event *ev;
+	struct held *next; /* in the same array */
+};
+
+struct array {
+	struct unit unit;
+	char json[];
 };
 
 static bool is_wanted(void *ctx, zk_str type, zk_str json)
@@ -99,17 +114,58 @@ static void on_event(void *ctx, struct zk_zip_hook_event *ev)
 	struct held *h = (struct held *)(void *)ev->user;
 
 	h->ev = ev;
-	h->item = (struct hook_item){ .json = ev->json,
-		                      .id = ev->id,
-		                      .type = ev->type,
-		                      .workflow = ev->workflow,
-		                      .node = ev->node,
-		                      .session = ev->session,
-		                      .seq = ev->seq };
+	h->alone.first = h;
+	h->alone.item = (struct hook_item){ .json = ev->json,
+		                            .id = ev->id,
+		                            .type = ev->type,
+		                            .workflow = ev->workflow,
+		                            .node = ev->node,
+		                            .session = ev->session,
+		                            .seq = ev->seq };
+	events_ops_push(l->ops, ev->json, ev->json, h);
+}
+
+static struct unit *array_of(zk_str json, void *const *tags, size_t n)
+{
+	struct array *a = zk_alloc(sizeof(*a) + json.n);
+	struct held **last = &a->unit.first;
+
+	memcpy(a->json, json.p, json.n);
+	a->unit.item = (struct hook_item){ .json = zk_str_n(a->json, json.n) };
+	for (size_t i = 0; i < n; i++) {
+		*last = tags[i];
+		last = &(*last)->next;
+	}
+	*last = NULL;
+	return &a->unit;
+}
+
+static void on_emit(void *ctx, zk_str json, void *const *tags, size_t n)
+{
+	struct listen *l = ctx;
+	struct held *h = tags[0];
+	bool array = l->ops_opts.buffer || l->ops_opts.every_ms;
+	struct unit *u = array ? array_of(json, tags, n) : &h->alone;
+
 	/* The queue of the receiver is the bound; it answers 503 beyond. */
-	(void)hook_work_push(l->work, &h->item);
-	if (l->o->count && ++l->seen == l->o->count)
-		finish(l, NULL);
+	(void)hook_work_push(l->work, &u->item);
+}
+
+static void on_enough(void *ctx)
+{
+	finish(ctx, NULL);
+}
+
+/* One that came after the last one of --count stays in the store for the next run. */
+static void on_passed_over(void *ctx, void *tag, bool late)
+{
+	struct listen *l = ctx;
+	struct held *h = tag;
+
+	if (h->ev->seq && !late)
+		zk_zip_hook_store_mark(l->store, h->ev->seq, ZK_ZIP_HOOK_DONE, 0,
+		                       ZK_STR(""));
+	zk_zip_hookd_finish(l->hookd, h->ev);
 }
 
 static void on_over(void *ctx, struct hook_item *item, enum hook_end end, const char *why)
@@ -118,14 +174,21 @@ static void on_over(void *ctx, struct hook_item *item, enum hook_end end, const 
 		[HOOK_DONE] = ZK_ZIP_HOOK_DONE, [HOOK_FAILED] = ZK_ZIP_HOOK_FAILED
 	};
 	struct listen *l = ctx;
-	struct held *h = ZK_CONTAINER_OF(item, struct held, item);
+	struct unit *u = ZK_CONTAINER_OF(item, struct unit, item);
+	struct held *h = u->first, *next;
+	bool array = u != &h->alone;
 
-	if (end == HOOK_STOPPED)
-		l->lost += !item->seq;
-	else if (item->seq)
-		zk_zip_hook_store_mark(l->store, item->seq, states[end], item->attempts,
-		                       zk_str_of(why));
-	zk_zip_hookd_finish(l->hookd, h->ev);
+	for (; h; h = next) {
+		next = h->next;
+		if (end == HOOK_STOPPED)
+			l->lost += !h->ev->seq;
+		else if (h->ev->seq)
+			zk_zip_hook_store_mark(l->store, h->ev->seq, states[end],
+			                       item->attempts, zk_str_of(why));
+		zk_zip_hookd_finish(l->hookd, h->ev);
+	}
+	if (array)
+		free(u);
 	if (hook_work_closed(l->work))
 		finish(l, NULL);
 }
@@ -311,9 +374,31 @@ static int compile_filter(struct listen *l, struct zk_error *err)
 {
 	struct zk_expr_conf conf = { .grammar = ZK_EXPR_EVENT, .what = "--filter" };
 
-	return l->o->filter
-	               ? zk_expr_compile(zk_str_of(l->o->filter), &conf, &l->filter, err)
-	               : 0;
+	return l->o->ops.filter ? zk_expr_compile(zk_str_of(l->o->ops.filter), &conf,
+	                                          &l->filter, err)
+	                        : 0;
+}
+
+/* --filter is not among them: what nobody wants is not stored in the first place. */
+static int open_ops(struct listen *l, struct zk_error *err)
+{
+	struct events_ops_conf conf = { .opts = &l->ops_opts,
+		                        .loop = l->loop,
+		                        .ctx = l,
+		                        .emit = on_emit,
+		                        .drop = on_passed_over,
+		                        .enough = on_enough };
+
+	l->ops_opts = l->o->ops;
+	l->ops_opts.filter = NULL;
+	l->ops_opts.key = l->o->work.key;
+	if (l->ops_opts.buffer > l->o->queue)
+		return zk_fail(err, ZK_E_USAGE,
+		               "--buffer %llu can never be full, because --queue %llu "
+		               "takes no more events",
+		               (unsigned long long)l->ops_opts.buffer,
+		               (unsigned long long)l->o->queue);
+	return events_ops_new(&conf, &l->ops, err);
 }
 
 static int open_work(struct listen *l, struct zk_error *err)
@@ -371,6 +456,7 @@ static void on_intake_over(void *ctx)
 	struct listen *l = ctx;
 
 	l->intake_over = true;
+	events_ops_flush(l->ops);
 	if (!hook_work_count(l->work))
 		part_through(l);
 }
@@ -406,10 +492,20 @@ static void on_flush(void *ctx, bool expired)
 	zk_stop_done(l->stop);
 }
 
+/* What was not begun ends as it would with the work: not done. */
+static void stop_work(struct listen *l)
+{
+	l->stopping = true;
+	if (l->ops && l->work)
+		events_ops_flush(l->ops);
+	hook_work_free(ZK_TAKE(l->work));
+}
+
 static void listen_done(struct listen *l)
 {
 	hook_reg_free(l->reg);
-	hook_work_free(l->work);
+	stop_work(l);
+	events_ops_free(l->ops);
 	zk_zip_hook_store_close(l->store);
 	zk_zip_hookd_free(l->hookd);
 	zk_expr_free(l->filter);
@@ -425,9 +521,8 @@ static int start(struct listen *l, struct zk_error *err)
 {
 	struct zk_stop_conf stop = { .ctx = l, .drain = on_drain, .flush = on_flush };
 
-	if (l->o->work.exec && l->o->work.forward)
-		return zk_fail(err, ZK_E_USAGE,
-		               "--exec and --forward exclude each other");
+	if (hook_work_check(&l->o->work, err) < 0)
+		return -(int)err->code;
 	if (l->o->path[0] != '/' || strchr(l->o->path, ':'))
 		return zk_fail(err, ZK_E_USAGE, "--path '%s' does not begin with /",
 		               l->o->path);
@@ -437,8 +532,8 @@ static int start(struct listen *l, struct zk_error *err)
 	if (!l->loop)
 		return -(int)err->code;
 	l->stop = zk_app_stop(l->app, &stop, err);
-	if (!l->stop || open_work(l, err) < 0 || open_server(l, err) < 0 ||
-	    resume(l, err) < 0)
+	if (!l->stop || open_ops(l, err) < 0 || open_work(l, err) < 0 ||
+	    open_server(l, err) < 0 || resume(l, err) < 0)
 		return -(int)err->code;
 	if (!l->o->do_register) {
 		announce(l, NULL);
@@ -472,8 +567,7 @@ static int outcome(struct listen *l, struct zk_error *err)
 	struct hook_work_stats w;
 
 	hook_work_get_stats(l->work, &w);
-	/* What was not begun. */
-	hook_work_free(ZK_TAKE(l->work));
+	stop_work(l);
 	if (l->err.code) {
 		*err = l->err;
 		return -(int)err->code;
@@ -520,13 +614,6 @@ static const struct zk_opt listen_rows[] = {
 	  .help = "types of events: node.*, workflow.created; repeatable",
 	  .text = "Patterns are about the type alone; the server is told what it needs "
 	          "for them, and what it sends too much is dropped here." },
-	{ .type = ZK_OPT_STR,
-	  .name = "filter",
-	  .conf = "webhook.filter",
-	  .meta = "EXPR",
-	  OFF(filter),
-	  .help = "only events for which this holds",
-	  .text = "type=node.*, data.duration>100, with ! && || and parentheses." },
 	{ .type = ZK_OPT_STR,
 	  .name = "listen",
 	  .conf = "webhook.listen",
@@ -589,7 +676,10 @@ static const struct zk_opt listen_rows[] = {
 	  OFF(insecure),
 	  .group = "Proof",
 	  .help = "take deliveries from anybody" },
+	EVENTS_PICK_ROWS(struct listen_opts, "webhook"),
+	EVENTS_TIME_ROWS(struct listen_opts),
 	HOOK_WORK_ROWS(struct listen_opts, "webhook"),
+	HOOK_WORK_ORDERED_ROW(struct listen_opts, "webhook"),
 	{ .type = ZK_OPT_PATH,
 	  .name = "store",
 	  .conf = "webhook.store",
@@ -622,14 +712,6 @@ static const struct zk_opt listen_rows[] = {
 	  OFF(queue),
 	  .group = "Work",
 	  .help = "open events at which the server is told to come again" },
-	{ .type = ZK_OPT_UINT,
-	  .name = "count",
-	  .meta = "N",
-	  .max = INT64_MAX,
-	  OFF(count),
-	  .flags = ZK_OPT_NO_CONF,
-	  .group = "Work",
-	  .help = "stop after so many events; 0 = never" },
 	{ .type = ZK_OPT_BOOL,
 	  .name = "deliveries",
 	  .conf = "webhook.deliveries",

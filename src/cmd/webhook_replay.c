@@ -159,9 +159,8 @@ static int prepare(struct zk_app *app, struct replay *p, struct zk_buf *secret,
 		                       .on_idle = on_idle,
 		                       .on_fatal = on_fatal };
 
-	if (p->o->work.exec && p->o->work.forward)
-		return zk_fail(err, ZK_E_USAGE,
-		               "--exec and --forward exclude each other");
+	if (hook_work_check(&p->o->work, err) < 0)
+		return -(int)err->code;
 	if (p->o->since &&
 	    zk_parse_since(zk_str_of(p->o->since), zk_wall_us(), &p->since_us, err) < 0) {
 		err->code = ZK_E_USAGE;

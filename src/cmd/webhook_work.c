@@ -423,6 +423,16 @@ static int open_letters(struct hook_work *w, struct zk_error *err)
 	                      : 0;
 }
 
+int hook_work_check(const struct hook_work_opts *o, struct zk_error *err)
+{
+	if (o->exec && o->forward)
+		return zk_fail(err, ZK_E_USAGE,
+		               "--exec and --forward exclude each other");
+	if (o->ordered && !o->exec)
+		return zk_fail(err, ZK_E_USAGE, "--ordered belongs to --exec");
+	return 0;
+}
+
 int hook_work_new(struct zk_app *app, const struct hook_work_conf *conf,
                   struct hook_work **ret, struct zk_error *err)
 {

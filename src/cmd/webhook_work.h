@@ -83,6 +83,14 @@ struct hook_work_opts {
 		.help = "append events that were given up, with the reason"           \
 	}
 
+/* Where events come one after the other. */
+#define HOOK_WORK_ORDERED_ROW(T, K)                                             \
+	{                                                                       \
+		.type = ZK_OPT_BOOL, .name = "ordered", .conf = K ".ordered",   \
+		.off = offsetof(T, work.ordered), .group = "Work",              \
+		.help = "what commands print comes in the order of the events", \
+	}
+
 /* One event; embedded in, or beside, its owner's record. Texts are borrowed. */
 struct hook_item {
 	struct zk_task task;
@@ -122,6 +130,8 @@ struct hook_work_stats {
 	uint64_t done, failed, retried;
 };
 
+/* Options that contradict each other: 0, or -ZK_E_USAGE. */
+int hook_work_check(const struct hook_work_opts *o, struct zk_error *err) ZK_MUST_USE;
 int hook_work_new(struct zk_app *app, const struct hook_work_conf *conf,
                   struct hook_work **ret, struct zk_error *err) ZK_MUST_USE;
 /* Items that are not over end with HOOK_STOPPED. NULL is fine. */

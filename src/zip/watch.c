@@ -1,4 +1,4 @@
-/* What changed between consecutive snapshots of a workflow.
+/* What changed in the graphs of a workflow.
  * Layer: zip. */
 #include "zip/watch.h"
 
@@ -11,11 +11,13 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "codec/jwrite.h"
+#include "zip/trace_event.h"
 
 #include "base/ban.h"
 
-#define EVENT_MAX ((size_t)128 << 20)
-#define ID_MAX    65536
+#define EVENT_MAX   ((size_t)128 << 20)
+#define ID_MAX      65536
+#define TIME_MAX_MS (INT64_C(1) << 52)
 
 enum kind { NODES, CONNECTIONS, GROUPS, KINDS };
 
@@ -45,8 +47,9 @@ struct graph {
 
 struct workflow {
 	struct zk_map graphs; /* id -> struct graph */
-	uint64_t hash;        /* of `data` as a whole */
-	unsigned round;
+	uint64_t hash;        /* of the last snapshot as a whole; 0 = changed since */
+	unsigned round;       /* of snapshots, 0 = there was none */
+	int64_t seen_ms;
 };
 
 struct zk_zip_watch {
@@ -60,7 +63,8 @@ struct compare {
 	zk_str workflow, graph_id; /* decoded */
 	struct graph *graph;
 	unsigned round;
-	bool first; /* the graph was not there before */
+	bool first;    /* the graph was not there before */
+	int64_t at_us; /* when it happened */
 	zk_zip_watch_fn fn;
 	void *ctx;
 	struct zk_buf event;
@@ -142,7 +146,7 @@ static void tell(struct compare *c, enum kind k, const char *type, zk_str id, zk
 	zk_jw_key(&w, "type");
 	zk_jw_cstr(&w, type);
 	zk_jw_key(&w, "timestamp");
-	zk_jw_time(&w, zk_wall_us());
+	zk_jw_time(&w, c->at_us);
 	zk_jw_key(&w, "workflowId");
 	zk_jw_str(&w, c->workflow);
 	zk_jw_key(&w, "graphId");
@@ -177,6 +181,19 @@ static bool text_of(zk_str json, const char *name, struct zk_buf *room, zk_str *
 		return false;
 	*ret = zk_buf_str(room);
 	return true;
+}
+
+/* The `timestamp` in milliseconds: a number of them, or RFC 3339; 0 when it is neither. */
+static int64_t time_of(zk_str json)
+{
+	struct zk_jval v;
+	int64_t ms = 0;
+
+	if (!zk_jscan_get(json, ZK_STR("timestamp"), &v) ||
+	    !(v.type == ZK_J_NUMBER ? zk_jnum_i64(v.raw, &ms)
+	                            : zk_zip_time_ms(v.raw, &ms)))
+		return 0;
+	return ZK_MIN(ZK_MAX(ms, (int64_t)0), TIME_MAX_MS);
 }
 
 static void see(struct compare *c, enum kind k, zk_str id, zk_str json)
@@ -289,11 +306,10 @@ static struct graph *graph_of(struct workflow *f, zk_str id)
 	return g;
 }
 
-static struct workflow *workflow_of(struct zk_zip_watch *w, zk_str id, bool *first)
+static struct workflow *workflow_of(struct zk_zip_watch *w, zk_str id)
 {
 	struct workflow *f = zk_map_get(&w->workflows, id);
 
-	*first = !f;
 	if (f)
 		return f;
 	f = zk_new0(struct workflow);
@@ -302,12 +318,12 @@ static struct workflow *workflow_of(struct zk_zip_watch *w, zk_str id, bool *fir
 	return f;
 }
 
-static void compare_graphs(struct compare *c, struct workflow *f, bool first,
-                           zk_str graphs)
+static void compare_graphs(struct compare *c, struct workflow *f, zk_str graphs)
 {
 	struct zk_buf room ZK_CLEANUP(zk_buf_done);
 	struct zk_jiter it;
 	struct zk_jval v;
+	bool first = !f->round;
 
 	zk_buf_init(&room, ID_MAX);
 	c->round = ++f->round;
@@ -327,7 +343,7 @@ enum zk_zip_seen zk_zip_watch_state(struct zk_zip_watch *w, zk_str state,
                                     zk_zip_watch_fn fn, void *ctx)
 {
 	struct zk_buf room ZK_CLEANUP(zk_buf_done);
-	struct compare c = { .w = w, .fn = fn, .ctx = ctx };
+	struct compare c = { .w = w, .fn = fn, .ctx = ctx, .at_us = zk_wall_us() };
 	struct zk_jval graphs, data;
 	struct workflow *f;
 	uint64_t hash;
@@ -339,13 +355,129 @@ enum zk_zip_seen zk_zip_watch_state(struct zk_zip_watch *w, zk_str state,
 	    !zk_jscan_get(data.raw, ZK_STR("graphs"), &graphs) ||
 	    graphs.type != ZK_J_ARRAY)
 		return ZK_ZIP_SEEN_NOT;
-	f = workflow_of(w, c.workflow, &first);
+	f = workflow_of(w, c.workflow);
+	f->seen_ms = ZK_MAX(f->seen_ms, time_of(state));
 	hash = zk_hash(graphs.raw);
+	first = !f->round;
 	if (!first && f->hash == hash)
 		return ZK_ZIP_SEEN_SAME;
 	f->hash = hash;
 	zk_buf_init(&c.event, EVENT_MAX);
-	compare_graphs(&c, f, first, graphs.raw);
+	compare_graphs(&c, f, graphs.raw);
 	zk_buf_done(&c.event);
 	return first ? ZK_ZIP_SEEN_FIRST : ZK_ZIP_SEEN_CHANGED;
+}
+
+/* ---- changes, one by one ---- */
+
+enum change { ADDED, UPDATED, REMOVED };
+
+static bool parse_update(zk_str type, enum kind *kind, enum change *change)
+{
+	static const struct {
+		zk_str type;
+		enum kind kind;
+		enum change change;
+	} rows[] = {
+		{ ZK_STR_INIT("node-added"), NODES, ADDED },
+		{ ZK_STR_INIT("node-updated"), NODES, UPDATED },
+		{ ZK_STR_INIT("node-removed"), NODES, REMOVED },
+		{ ZK_STR_INIT("connection-added"), CONNECTIONS, ADDED },
+		{ ZK_STR_INIT("connection-removed"), CONNECTIONS, REMOVED },
+		{ ZK_STR_INIT("group-created"), GROUPS, ADDED },
+		{ ZK_STR_INIT("group-updated"), GROUPS, UPDATED },
+		{ ZK_STR_INIT("group-removed"), GROUPS, REMOVED },
+	};
+
+	for (size_t i = 0; i < ZK_ARRAY_LEN(rows); i++) {
+		if (!zk_str_eq(rows[i].type, type))
+			continue;
+		*kind = rows[i].kind;
+		*change = rows[i].change;
+		return true;
+	}
+	return false;
+}
+
+/* The id of what changed: `id`, or nodeId and so on where only that is said. */
+static bool id_of(zk_str data, enum kind k, struct zk_buf *room, zk_str *ret)
+{
+	return (text_of(data, "id", room, ret) ||
+	        text_of(data, kinds[k].id, room, ret)) &&
+	       ret->n;
+}
+
+static void take_away(struct compare *c, enum kind k, zk_str id, bool known_all)
+{
+	struct element *e = zk_map_get(&c->graph->elements[k], id);
+
+	/* After a snapshot what is not there was told to be gone. */
+	if (!e && known_all)
+		return;
+	tell(c, k, kinds[k].deleted, id, ZK_STR_NULL);
+	zk_map_del(&c->graph->elements[k], id);
+	free(e);
+}
+
+static void put(struct compare *c, enum kind k, const char *type, zk_str id, zk_str data)
+{
+	struct element *e = zk_map_get(&c->graph->elements[k], id);
+	uint64_t hash = zk_hash(data);
+
+	if (e && e->hash == hash)
+		return;
+	if (!e) {
+		e = zk_new0(struct element);
+		zk_map_set(&c->graph->elements[k], id, e);
+	}
+	e->hash = hash;
+	tell(c, k, type, id, data);
+}
+
+bool zk_zip_watch_update(struct zk_zip_watch *w, zk_str update, zk_zip_watch_fn fn,
+                         void *ctx)
+{
+	struct zk_buf rooms[3];
+	struct compare c = { .w = w, .fn = fn, .ctx = ctx };
+	int64_t ms = time_of(update);
+	zk_str type = ZK_STR_NULL, id;
+	enum change change = UPDATED;
+	struct zk_jval v, data;
+	struct workflow *f;
+	enum kind k = NODES;
+	bool ok;
+
+	for (size_t i = 0; i < ZK_ARRAY_LEN(rooms); i++)
+		zk_buf_init(&rooms[i], ID_MAX);
+	ok = zk_jscan_get(update, ZK_STR("type"), &v) && zk_jstr_plain(v.raw, &type) &&
+	     parse_update(type, &k, &change) &&
+	     text_of(update, "workflowId", &rooms[0], &c.workflow) &&
+	     zk_jscan_get(update, ZK_STR("data"), &data) && data.type == ZK_J_OBJECT &&
+	     id_of(data.raw, k, &rooms[1], &id);
+	if (ok) {
+		if (!text_of(update, "graphId", &rooms[2], &c.graph_id))
+			c.graph_id = ZK_STR("main");
+		c.at_us = ms ? ms * 1000 : zk_wall_us();
+		zk_buf_init(&c.event, EVENT_MAX);
+		f = workflow_of(w, c.workflow);
+		f->seen_ms = ZK_MAX(f->seen_ms, ms);
+		f->hash = 0;
+		c.graph = graph_of(f, c.graph_id);
+		if (change == REMOVED)
+			take_away(&c, k, id, f->round != 0);
+		else
+			put(&c, k, change == ADDED ? kinds[k].added : kinds[k].updated,
+			    id, data.raw);
+		zk_buf_done(&c.event);
+	}
+	for (size_t i = 0; i < ZK_ARRAY_LEN(rooms); i++)
+		zk_buf_done(&rooms[i]);
+	return ok;
+}
+
+int64_t zk_zip_watch_seen_ms(const struct zk_zip_watch *w, zk_str workflow)
+{
+	const struct workflow *f = zk_map_get(&w->workflows, workflow);
+
+	return f ? f->seen_ms : 0;
 }

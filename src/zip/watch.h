@@ -1,10 +1,11 @@
 /* The graph events that a server does not send: what changed between consecutive snapshots of a
- * workflow (`workflow.state`).
- * Layer: zip. Pure but for ids and times of what it makes. specs/zeal-zip.md §7.5 [T 19]. */
+ * workflow (`workflow.state`), and what the editor's API tells while no snapshots come.
+ * Layer: zip. Pure but for ids and times of what it makes. specs/zeal-zip.md §7.5 [T 19], §11. */
 #ifndef ZK_ZIP_WATCH_H
 #define ZK_ZIP_WATCH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 #include "base/str.h"
@@ -30,5 +31,15 @@ enum zk_zip_seen {
  * that came, changed or went, in an order in which they can be applied. */
 enum zk_zip_seen zk_zip_watch_state(struct zk_zip_watch *w, zk_str state,
                                     zk_zip_watch_fn fn, void *ctx) ZK_MUST_USE;
+
+/* One change as the editor's API has it, {"type":"node-added","workflowId","graphId","data",
+ * "timestamp"} (JSON that was checked): fn gets it as an event unless it is known already, from a
+ * snapshot or an earlier change; the next snapshot does not tell it again. False = it is no change
+ * of a graph. */
+bool zk_zip_watch_update(struct zk_zip_watch *w, zk_str update, zk_zip_watch_fn fn,
+                         void *ctx);
+/* When, by the server's clock in milliseconds, the last snapshot or change of the workflow was
+ * made; 0 = none was seen. */
+int64_t zk_zip_watch_seen_ms(const struct zk_zip_watch *w, zk_str workflow);
 
 #endif

@@ -189,6 +189,7 @@ static void check_watch(zk_str json)
 		               "\"main\",\"nodes\":[{\"id\":\"a\"}]}]}}");
 
 		ZK_IGNORE(zk_zip_watch_state(w, half, on_change, NULL));
+		(void)zk_zip_watch_update(w, json, on_change, NULL);
 		ZK_IGNORE(zk_zip_watch_state(w, json, on_change, NULL));
 		ZK_IGNORE(zk_zip_watch_state(w, half, on_change, NULL));
 	}

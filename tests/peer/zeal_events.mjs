@@ -7,10 +7,10 @@
 // 2 test_duplicates_and_deliveries, 3 test_busy, 4 test_life, 5 test_management and the vectors in
 // tests/unit/test_zip_hook.c.
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { WebSocketServer } from "ws";
 import { equal, ok, run, temp, test, waitFor, zk } from "../lib/tap.mjs";
-import { finished, gone, joined, tail, zkRun } from "./tools/events_lib.mjs";
+import { finished, gone, joined, tail, zeal, zkRun } from "./tools/events_lib.mjs";
 import { start } from "./tools/zeal_socket.mjs";
 
 
@@ -230,6 +230,34 @@ for (const policy of ["drop-old", "drop-new"]) {
 	});
 }
 
+test("nobody reads", async () => {
+	const s = await start();
+	const pad = "x".repeat(5000);
+	const z = tail(s, "wf_1", "--queue", "100", "--overflow", "drop-new", "--grace", "300ms");
+	await joined(s);
+	z.p.stdout.pause();
+	const gone = new Promise((done) => z.p.on("exit", (code, signal) => done(signal ?? code)));
+	for (let i = 0; i < 2000; i++) s.event("wf_1", { i, pad });
+	await waitFor("a full stdout", () => z.err.includes("dropped"));
+	z.p.kill("SIGTERM");
+	equal(await gone, "SIGTERM", "the first TERM ends it after --grace");
+	ok(/nobody read the output: \d+ bytes/.test(z.err), "and what was not written is said", z.err);
+	z.p.stdout.destroy();
+
+	// --count: the grace time is over long before the reader reads.
+	s.clear();
+	const n = 1000, c = tail(s, "wf_1", "--count", String(n), "--grace", "100ms");
+	await joined(s);
+	c.p.stdout.pause();
+	for (let i = 0; i < n; i++) s.event("wf_1", { i, pad });
+	await waitFor("the end of --count", () => s.sent("disconnect").length);
+	await new Promise((done) => setTimeout(done, 500));
+	c.p.stdout.resume();
+	await finished(c, 0, "a reader that takes its time");
+	equal(c.rows.map((r) => r.i), [...Array(n).keys()], "gets all of --count");
+	await s.stop();
+});
+
 test("many sockets", async () => {
 	const s = await start();
 	const wfs = [...Array(100).keys()].map((i) => `wf_${i}`);
@@ -330,6 +358,53 @@ test("graph events out of snapshots", async () => {
 	await gone(z);
 	await gone(plain);
 	await s.stop();
+});
+
+test("graph events without a socket", async () => {
+	const rest = await zeal(), env = { ZK_ZEAL_BASE_URL: rest.url }, ready = temp("ready");
+	const { workflowId } = await rest.call("POST", "/orchestrator/workflows", { name: "w" });
+	const add = () => rest.call("POST", "/orchestrator/nodes", { workflowId, templateId: "zk/a", position: { x: 0, y: 0 } });
+	const nodes = async () => (await rest.state()).workflows[0].graphs.main.nodes;
+	const diff = ["events", "tail", "-w", workflowId, "--diff", "--diff-every", "50ms"];
+	await rest.conf({ socketDown: true });
+	const z = zkRun([...diff, "--ready-file", ready], { env });
+	await waitFor("an answer of the editor's API", () => existsSync(ready));
+	await add();
+	const [{ id }] = await nodes();
+	await rest.call("PATCH", `/orchestrator/nodes/${id}`, { workflowId, position: { x: 7, y: 0 } });
+	await rest.call("DELETE", `/orchestrator/nodes/${id}?workflowId=${workflowId}`);
+	await z.lines(3);
+	equal(z.rows.map((r) => `${r.type} ${r.nodeId} ${r.source} ${r.data?.position.x}`),
+		[`node.added ${id} zk-diff 0`, `node.updated ${id} zk-diff 7`, `node.deleted ${id} zk-diff undefined`],
+		"changes come from the editor's API");
+	ok(z.err.includes("there is no socket"), "which is said", z.err);
+	await gone(z);
+	await finished(zkRun([...diff, "--compat=off"], { env }), 75, "not with --compat=off");
+	await rest.conf({ noUpdates: true });
+	await finished(zkRun(diff, { env }), 75, "a server that has neither");
+	await rest.conf({ noUpdates: false });
+
+	const graph = (list) => [{ id: "main", nodes: list, connections: [], groups: [] }];
+	let s = await start({ graphs: { [workflowId]: graph([{ id: "a" }]) } });
+	const { port } = s;
+	const back = zkRun(diff, { server: s, env });
+	await joined(s);
+	s.graph(workflowId, graph([{ id: "a" }, { id: "b" }]));
+	await back.lines(1);
+	await s.stop();
+	await add();
+	await back.lines(2, "the API to be asked while the socket is away");
+	const known = [{ id: "a" }, { id: "b" }, ...(await nodes())];
+	s = await start({ port, graphs: { [workflowId]: graph(known) } });
+	await joined(s);
+	await waitFor("the room", () => s.io.sockets.adapter.rooms.get(workflowId)?.size);
+	s.graph(workflowId, graph([...known, { id: "d" }]));
+	await back.lines(3);
+	equal(back.rows.map((r) => `${r.type} ${r.nodeId}`), ["node.added b", `node.added ${known[2].id}`, "node.added d"],
+		"a socket that goes and comes back: each change once");
+	await gone(back);
+	await s.stop();
+	await rest.stop();
 });
 
 test("names and attachments", async () => {

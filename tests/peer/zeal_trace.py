@@ -313,6 +313,9 @@ def test_reading():
         sid = session(s, 1)["id"]
         r = s.zk("trace", "export", sid, "-o", "csv")
         zkt.equal(len(r.out.splitlines()), 51, "CSV")
+        types = [e["eventType"] for e in input_of(E50)]
+        r = s.zk("trace", "export", sid, "--filter", f"eventType={types[0]}", "--skip", "1", "--count", "3", "--buffer", "2")
+        zkt.equal([[e["eventType"] for e in a] for a in r.rows], [[types[0]] * 2, [types[0]]], "operators", r.err)
         spans = otlp.decode(s.zk("trace", "export", sid, "-o", "otlp").out)
         zkt.equal((len(spans), len({x.trace_id for x in spans})), (51, 1), "OTLP, one trace")
         root = next(x for x in spans if not x.parent_id)

@@ -171,6 +171,16 @@ def test_duplicates_and_deliveries():
     with listener("--insecure", "--fields", "id", "-o", "plain", "--count", "2") as w:
         post(w, [event(1), event(2)])
         zkt.equal((w.wait(), w.out), (0, "evt_1\nevt_2\n"), "--fields, --count")
+    with listener("--insecure", "--distinct", "data.n", "--skip", "1", "--count", "3", "--buffer", "2") as w:
+        post(w, [event(i, data={"n": n}) for i, n in enumerate((1, 1, 2, 3, 4, 5))])
+        zkt.equal((w.wait(), [[e["id"] for e in r] for r in rows(w)]), (0, [["evt_2", "evt_3"], ["evt_4"]]),
+                  "--distinct, --skip, --count, --buffer")
+    db = zkt.tmp() + "/ops.db"
+    with listener("--insecure", "--store", db, "--debounce", "100ms", "--key", "workflowId", "--every", "10s") as w:
+        post(w, [event(i) for i in range(5)])
+        zkt.equal((w.stop(), [[e["id"] for e in r] for r in rows(w)]), (0, [["evt_4"]]), "--debounce, --every")
+    zkt.equal(sqlite3.connect(db).execute("SELECT count(*) FROM event WHERE state = 'done'").fetchone()[0], 5,
+              "all of them are done, in the store too")
 
 
 def test_exec():

@@ -449,3 +449,71 @@ Test(zip_watch, changes)
 	zk_buf_done(&b);
 	zk_zip_watch_free(w);
 }
+
+#define UPDATE(type, data, ms)                                        \
+	"{\"type\":\"" type                                           \
+	"\",\"workflowId\":\"w\",\"graphId\":\"main\",\"data\":" data \
+	",\"timestamp\":" #ms "}"
+
+/* Snapshots and single changes tell each change once between them. */
+Test(zip_watch, updates)
+{
+	static const struct {
+		bool update;
+		const char *json;
+		const char *events;
+		int64_t seen_ms;
+	} cases[] = {
+		/* Before the first snapshot everything is news, but a repeat. */
+		{ true, UPDATE("node-added", "{\"id\":\"a\"}", 10), "node.added:a", 10 },
+		{ true, UPDATE("node-added", "{\"id\":\"a\"}", 10), "", 10 },
+		{ true, UPDATE("node-removed", "{\"nodeId\":\"old\"}", 11),
+		  "node.deleted:old", 11 },
+		{ false, STATE("[{\"id\":\"a\"},{\"id\":\"b\"}]", "[]", "[]"), "", 11 },
+		{ true, UPDATE("node-updated", "{\"id\":\"b\",\"x\":1}", 12),
+		  "node.updated:b", 12 },
+		{ true, UPDATE("connection-added", "{\"id\":\"c\"}", 13),
+		  "connection.added:c", 13 },
+		{ true, UPDATE("group-created", "{\"id\":\"g\"}", 13), "group.created:g",
+		  13 },
+		{ true, UPDATE("node-removed", "{\"nodeId\":\"a\"}", 14),
+		  "node.deleted:a", 14 },
+		{ true, UPDATE("node-removed", "{\"nodeId\":\"a\"}", 14), "", 14 },
+		/* The snapshot knows what was told, and more. */
+		{ false,
+		  STATE("[{\"id\":\"b\",\"x\":1},{\"id\":\"d\"}]", "[{\"id\":\"c\"}]",
+		        "[{\"id\":\"g\"}]"),
+		  "node.added:d", 14 },
+		/* One that comes late is known. */
+		{ true, UPDATE("node-added", "{\"id\":\"d\"}", 14), "", 14 },
+		/* Back to what an earlier snapshot was: a change all the same. */
+		{ true, UPDATE("node-removed", "{\"id\":\"d\"}", 15), "node.deleted:d",
+		  15 },
+		{ false,
+		  STATE("[{\"id\":\"b\",\"x\":1},{\"id\":\"d\"}]", "[{\"id\":\"c\"}]",
+		        "[{\"id\":\"g\"}]"),
+		  "node.added:d", 15 },
+		{ true, UPDATE("node-added", "{}", 99), "", 15 },
+		{ true, UPDATE("edge-added", "{\"id\":\"e\"}", 99), "", 15 },
+		{ true, "{\"type\":\"node-added\",\"data\":{\"id\":\"a\"}}", "", 15 },
+	};
+	struct zk_zip_watch *w = zk_zip_watch_new();
+	struct zk_buf b;
+
+	zk_buf_init(&b, 10000);
+	for (size_t i = 0; i < ZK_ARRAY_LEN(cases); i++) {
+		zk_str json = zk_str_of(cases[i].json);
+
+		zk_buf_clear(&b);
+		if (cases[i].update)
+			(void)zk_zip_watch_update(w, json, on_change, &b);
+		else
+			ZK_IGNORE(zk_zip_watch_state(w, json, on_change, &b));
+		cr_expect_str_eq(zk_buf_cstring(&b), cases[i].events, "case %zu", i);
+		cr_expect_eq(zk_zip_watch_seen_ms(w, ZK_STR("w")), cases[i].seen_ms,
+		             "case %zu", i);
+	}
+	cr_expect_eq(zk_zip_watch_seen_ms(w, ZK_STR("other")), 0);
+	zk_buf_done(&b);
+	zk_zip_watch_free(w);
+}

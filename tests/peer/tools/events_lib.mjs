@@ -32,6 +32,21 @@ export function zkRun(args, { server, env = {}, input, program = zk, cwd } = {})
 	return z;
 }
 
+// The stand-in for the REST side of a server (zeal.mjs): .url, .call(method, path, body), .conf(object), .stop().
+export async function zeal() {
+	const p = spawn(process.execPath, [new URL("zeal.mjs", import.meta.url).pathname], { stdio: ["pipe", "pipe", "inherit"] });
+	children.add(p);
+	const { url } = await new Promise((done, no) => {
+		let text = "";
+		p.on("exit", () => no(new Error("zeal.mjs ended")));
+		p.stdout.on("data", (d) => (text += d).includes("\n") && done(JSON.parse(text)));
+	});
+	const ask = async (method, path, body) => (await fetch(url + path, { method, body: body && JSON.stringify(body) })).json();
+	return { url, call: (method, path, body) => ask(method, "/api/zip" + path, body), conf: (c) => ask("POST", "/__/conf", c),
+		state: () => ask("GET", "/__/state"),
+		stop: () => new Promise((done) => p.removeAllListeners("exit").on("exit", done) && p.stdin.end()) };
+}
+
 export const tail = (server, wf, ...args) => zkRun(["events", "tail", "-w", wf, ...args], { server });
 export const joined = (server, n = 1) => waitFor("zk to join", () => server.sent("auth").length >= n);
 export const gone = async (z) => ok(await z.stop() === "SIGTERM", "TERM ends it", z.err);

@@ -23,7 +23,7 @@ const hasNul = (v) => JSON.stringify(v ?? null).includes("\\u0000");
 export function newStore() {
 	return {
 		templates: new Map(), categories: new Map(), bundles: new Map(), workflows: new Map(),
-		sessions: new Map(), webhooks: new Map(), newest: null,
+		sessions: new Map(), webhooks: new Map(), newest: null, updates: [],
 	};
 }
 
@@ -227,6 +227,9 @@ export function routes(app, conf, store) {
 		w.graphs[id] = doc;
 		w.updatedAt = now();
 	};
+	// What the editor is told about its graphs.
+	const tell = (type, b, data) => workflowOf(b.workflowId) && store.updates.push({ type, workflowId: b.workflowId,
+		graphId: b.graphId ?? "main", data: structuredClone(data), timestamp: now() });
 	const missing = (what) => {
 		if (ideal) throw new Fail(404, "RESOURCE_NOT_FOUND", `${what} not found`);
 	};
@@ -241,6 +244,7 @@ export function routes(app, conf, store) {
 			category: "", inputs: [], outputs: [], properties: {}, propertyValues: b.propertyValues ?? {},
 			tags: [`namespace:${b.templateId.split("/")[0]}`] };
 		await edit(b, (g) => g.nodes.push({ id, metadata, position: b.position }));
+		tell("node-added", b, { id, metadata, position: b.position });
 		afterStore();
 		return { nodeId: uuid, node: { id: uuid, type: b.templateId, position: b.position,
 			metadata: { ...metadata, id: uuid } } };
@@ -254,6 +258,7 @@ export function routes(app, conf, store) {
 			found = true;
 			Object.assign(n.metadata.propertyValues, b.properties ?? {});
 			if (b.position) n.position = b.position;
+			tell("node-updated", b, n);
 		});
 		if (!found) missing("Node");
 		return { success: true, nodeId: req.params.id,
@@ -269,6 +274,7 @@ export function routes(app, conf, store) {
 				c.source.nodeId !== req.params.id && c.target.nodeId !== req.params.id);
 		});
 		if (!found) missing("Node");
+		else tell("node-removed", req.query, { nodeId: req.params.id });
 		return { success: true, message: "Node deleted" };
 	});
 	route("POST", "/orchestrator/connections", async (req) => {
@@ -276,6 +282,7 @@ export function routes(app, conf, store) {
 		const c = { id: ideal ? uuid : `conn-${now()}-${rand(7)}`, source: b.source, target: b.target,
 			state: "pending" };
 		await edit(b, (g) => g.connections.push(c));
+		tell("connection-added", b, c);
 		afterStore();
 		return { connectionId: uuid, connection: c };
 	});
@@ -297,6 +304,7 @@ export function routes(app, conf, store) {
 			color: b.color ?? "#6B7280", description: b.description ?? "", isCollapsed: false };
 		groupsHere.add(g.id);
 		await edit(b, (doc) => doc.groups.push(g));
+		tell("group-created", b, g);
 		afterStore();
 		return { success: true, groupId: uuid, group: g };
 	});
@@ -321,6 +329,11 @@ export function routes(app, conf, store) {
 	app.get("/api/orchestrator/nodes", (req) => {
 		const w = workflowOf(req.query.workflowId);
 		return { success: true, nodes: w?.graphs[req.query.graphId ?? "main"]?.nodes ?? [] };
+	});
+	app.get("/api/orchestrator/crdt-updates", (req, reply) => {
+		if (conf.noUpdates) return gone(req, reply);
+		return { success: true, updates: store.updates.filter((u) => u.workflowId === req.query.workflowId
+			&& u.timestamp > Number(req.query.since ?? 0)) };
 	});
 	app.put("/api/flow-traces/sessions/:id", (req, reply) => {
 		const s = store.sessions.get(req.params.id), b = body(req);

@@ -1,7 +1,7 @@
 // The socket server of a Zeal server, for tests: the real socket.io from npm with the events of
 // specs/zeal-zip.md §7 on it. As a module:
 //
-//   const s = await start({ port, pingInterval, pingTimeout, workflows: ["wf_1"], deaf, refuse })
+//   const s = await start({ port, pingInterval, pingTimeout, workflows: ["wf_1"], graphs: { wf_1: [...] }, deaf, refuse })
 //   s.url, s.log (what clients sent), s.emit(wf, name, ...args), s.graph(wf, graphs), s.stop()
 //
 // deaf: frames of 32 bytes and more on WebSockets are not heard [T 17]; refuse: WebSockets are
@@ -53,7 +53,7 @@ function typed(e) {
 
 export async function start(opt = {}) {
 	const conf = { deaf: false, refuse: false, silent: false, mute: false, ...opt };
-	const log = [], graphs = new Map(), known = opt.workflows ? new Set(opt.workflows) : null;
+	const log = [], graphs = new Map(Object.entries(opt.graphs ?? {})), known = opt.workflows ? new Set(opt.workflows) : null;
 	const server = http.createServer((req, res) => {
 		res.writeHead(404, { "content-type": "text/html" });
 		res.end("<!DOCTYPE html><html><body>404</body></html>");
