@@ -5,7 +5,6 @@ usage: zeal.py BENCH-BUILD-DIR [--events N] [--bytes N]
 """
 
 import argparse
-import contextlib
 import os
 import pathlib
 import subprocess
@@ -19,8 +18,8 @@ DATA = HERE.parent / "data/zeal/traces/events-5000.ndjson"
 
 
 class Null:
-    def __init__(self, build):
-        self.p = subprocess.Popen([os.path.join(build, "tests/bench/null_zeal")],
+    def __init__(self, build, *how):
+        self.p = subprocess.Popen([os.path.join(build, "tests/bench/null_zeal"), *how],
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.url = f"http://127.0.0.1:{self.p.stdout.readline().strip()}"
 
@@ -54,9 +53,9 @@ def run(zk, null, args, feed=None):
     return use.ru_utime + use.ru_stime, peak
 
 
-def single(build, block, start, where):
+def single(build, block, start, where, *how):
     n = 20000
-    gaps, null = Null(build), Null(build)
+    gaps, null = Null(build, *how), Null(build, *how)
     cpu, _ = run(os.path.join(build, "zk"), gaps, ["--batch", "1"],
                  feed=(block for _ in range(n // 5000)))
     print(f"from an answer to the next request, p99   {gaps.close() / 1000:9.2f} ms  of 1 ms "
@@ -85,9 +84,10 @@ def main():
     print(f"events/CPU s at batch 1000, from a pipe   {rate:12,.0f}  "
           f"{rate / 1e6:.2f} of 1,000,000   peak RSS {rss / 1e6:.1f} MB")
 
-    for where in (one_cpu, contextlib.nullcontext):
-        with where():
-            single(a.build, block, start, "on one CPU" if where is one_cpu else "on all")
+    with one_cpu():
+        single(a.build, block, start, "on one CPU")
+    single(a.build, block, start, "on all")
+    single(a.build, block, start, "on all, the server does not sleep", "awake")
 
     with tempfile.NamedTemporaryFile(suffix=".ndjson") as f:
         while f.tell() < a.bytes:

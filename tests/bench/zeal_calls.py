@@ -19,8 +19,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 DATA = HERE.parent / "data/zeal"
 
 
-def null_server(build):
-    p = subprocess.Popen([build / "tests/bench/null_zeal"], stdin=subprocess.PIPE,
+def null_server(build, *how):
+    p = subprocess.Popen([build / "tests/bench/null_zeal", *how], stdin=subprocess.PIPE,
                          stdout=subprocess.PIPE, text=True)
     return p, f"http://127.0.0.1:{p.stdout.readline().strip()}"
 
@@ -29,8 +29,8 @@ def run(*argv):
     return json.loads(subprocess.run(list(map(str, argv)), check=True, capture_output=True, text=True).stdout)
 
 
-def health(build, calls, rounds, where):
-    server, url = null_server(build)
+def health(build, calls, rounds, where, *how):
+    server, url = null_server(build, *how)
     ours, theirs = [], []
     for _ in range(rounds):
         ours.append(run(build / "tests/bench/bench_zeal", url, calls))
@@ -87,6 +87,7 @@ def main():
     with one_cpu():
         health(o.build.resolve(), o.calls, o.rounds, "on one CPU")
     health(o.build.resolve(), o.calls, o.rounds, "on all")
+    health(o.build.resolve(), o.calls, o.rounds, "on all, the server does not sleep", "awake")
     lint(o.build.resolve(), o.rounds)
     first_byte(o.build.resolve(), o.rounds * 6)
 
