@@ -213,6 +213,7 @@ static void spawn(struct child *c, int (*fn)(void))
 	if (c->pid == 0) {
 		(void)close(fd[0]);
 		to_parent = fd[1];
+		(void)signal(SIGHUP, SIG_DFL); /* nohup would have it ignored */
 		exit(fn());
 	}
 	(void)close(fd[1]);
