@@ -249,13 +249,7 @@ static int delete_one(struct graph_cmd *c, int argc, char **argv, struct zk_erro
 	return graph_status(c, zk_str_of(id), ZK_STR_NULL, "deleted", err);
 }
 
-static int delete_run(struct zk_app *app, void *opts, int argc, char **argv,
-                      struct zk_error *err)
-{
-	static const struct graph_verb verb = { .shape = &shape, .work = delete_one };
-
-	return graph_run(app, opts, &verb, argc, argv, err);
-}
+GRAPH_RUN(delete_run, .shape = &shape, .work = delete_one)
 
 const struct zk_cmd zk_cmd_connection_delete = {
 	.path = "connection delete",
@@ -295,15 +289,7 @@ static int list(struct graph_cmd *c, int argc, char **argv, struct zk_error *err
 	return graph_list(c, zk_zip_graph_conns(&c->g), fill, /* where */ NULL, err);
 }
 
-static int list_run(struct zk_app *app, void *opts, int argc, char **argv,
-                    struct zk_error *err)
-{
-	static const struct graph_verb verb = { .shape = &shape,
-		                                .reads = true,
-		                                .work = list };
-
-	return graph_run(app, opts, &verb, argc, argv, err);
-}
+GRAPH_RUN(list_run, .shape = &shape, .reads = true, .work = list)
 
 const struct zk_cmd zk_cmd_connection_list = {
 	.path = "connection list",

@@ -53,6 +53,15 @@ struct graph_verb {
  * an exit status or a negative code. */
 int graph_run(struct zk_app *app, struct graph_opts *o, const struct graph_verb *v,
               int argc, char **argv, struct zk_error *err);
+/* The .run of a command that is nothing but this: its name, and the members of the verb. */
+#define GRAPH_RUN(name_, ...)                                                   \
+	static int name_(struct zk_app *app, void *opts, int argc, char **argv, \
+	                 struct zk_error *err)                                  \
+	{                                                                       \
+		static const struct graph_verb verb = { __VA_ARGS__ };          \
+                                                                                \
+		return graph_run(app, opts, &verb, argc, argv, err);            \
+	}
 
 /* Parts that are named by their ids. */
 struct graph_part {

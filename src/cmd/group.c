@@ -117,13 +117,7 @@ static int add(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
 	return graph_status(c, zk_buf_str(&id), zk_str_of(argv[0]), "added", err);
 }
 
-static int add_run(struct zk_app *app, void *opts, int argc, char **argv,
-                   struct zk_error *err)
-{
-	static const struct graph_verb verb = { .shape = &shape, .work = add };
-
-	return graph_run(app, opts, &verb, argc, argv, err);
-}
+GRAPH_RUN(add_run, .shape = &shape, .work = add)
 
 const struct zk_cmd zk_cmd_group_add = {
 	.path = "group add",
@@ -219,15 +213,7 @@ const struct zk_cmd zk_cmd_group_update = {
 	.run = update_run,
 };
 
-static int delete_run(struct zk_app *app, void *opts, int argc, char **argv,
-                      struct zk_error *err)
-{
-	static const struct graph_verb verb = { .shape = &shape,
-		                                .part = &part,
-		                                .work = graph_delete };
-
-	return graph_run(app, opts, &verb, argc, argv, err);
-}
+GRAPH_RUN(delete_run, .shape = &shape, .part = &part, .work = graph_delete)
 
 const struct zk_cmd zk_cmd_group_delete = {
 	.path = "group delete",
@@ -265,15 +251,7 @@ static int list(struct graph_cmd *c, int argc, char **argv, struct zk_error *err
 	return graph_list(c, zk_zip_graph_groups(&c->g), fill, /* where */ NULL, err);
 }
 
-static int list_run(struct zk_app *app, void *opts, int argc, char **argv,
-                    struct zk_error *err)
-{
-	static const struct graph_verb verb = { .shape = &shape,
-		                                .reads = true,
-		                                .work = list };
-
-	return graph_run(app, opts, &verb, argc, argv, err);
-}
+GRAPH_RUN(list_run, .shape = &shape, .reads = true, .work = list)
 
 const struct zk_cmd zk_cmd_group_list = {
 	.path = "group list",

@@ -142,13 +142,7 @@ static int add(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
 	return add_one(c, &n, err);
 }
 
-static int add_run(struct zk_app *app, void *opts, int argc, char **argv,
-                   struct zk_error *err)
-{
-	static const struct graph_verb verb = { .shape = &shape, .work = add };
-
-	return graph_run(app, opts, &verb, argc, argv, err);
-}
+GRAPH_RUN(add_run, .shape = &shape, .work = add)
 
 const struct zk_cmd zk_cmd_node_add = {
 	.path = "node add",
@@ -193,13 +187,7 @@ static int set(struct graph_cmd *c, int argc, char **argv, struct zk_error *err)
 	return change(c, argv[0], zk_buf_str(&values), ZK_STR_NULL, err);
 }
 
-static int set_run(struct zk_app *app, void *opts, int argc, char **argv,
-                   struct zk_error *err)
-{
-	static const struct graph_verb verb = { .shape = &shape, .work = set };
-
-	return graph_run(app, opts, &verb, argc, argv, err);
-}
+GRAPH_RUN(set_run, .shape = &shape, .work = set)
 
 const struct zk_cmd zk_cmd_node_set = {
 	.path = "node set",
@@ -235,13 +223,7 @@ static int move(struct graph_cmd *c, int argc, char **argv, struct zk_error *err
 	return change(c, argv[0], ZK_STR_NULL, zk_buf_str(&pos), err);
 }
 
-static int move_run(struct zk_app *app, void *opts, int argc, char **argv,
-                    struct zk_error *err)
-{
-	static const struct graph_verb verb = { .shape = &shape, .work = move };
-
-	return graph_run(app, opts, &verb, argc, argv, err);
-}
+GRAPH_RUN(move_run, .shape = &shape, .work = move)
 
 const struct zk_cmd zk_cmd_node_move = {
 	.path = "node move",
@@ -258,15 +240,7 @@ const struct zk_cmd zk_cmd_node_move = {
 
 /* ---- delete ---- */
 
-static int delete_run(struct zk_app *app, void *opts, int argc, char **argv,
-                      struct zk_error *err)
-{
-	static const struct graph_verb verb = { .shape = &shape,
-		                                .part = &part,
-		                                .work = graph_delete };
-
-	return graph_run(app, opts, &verb, argc, argv, err);
-}
+GRAPH_RUN(delete_run, .shape = &shape, .part = &part, .work = graph_delete)
 
 const struct zk_cmd zk_cmd_node_delete = {
 	.path = "node delete",
@@ -328,15 +302,7 @@ static int list(struct graph_cmd *c, int argc, char **argv, struct zk_error *err
 	return graph_list(c, zk_zip_graph_nodes(&c->g), fill, o->where, err);
 }
 
-static int list_run(struct zk_app *app, void *opts, int argc, char **argv,
-                    struct zk_error *err)
-{
-	static const struct graph_verb verb = { .shape = &shape,
-		                                .reads = true,
-		                                .work = list };
-
-	return graph_run(app, opts, &verb, argc, argv, err);
-}
+GRAPH_RUN(list_run, .shape = &shape, .reads = true, .work = list)
 
 const struct zk_cmd zk_cmd_node_list = {
 	.path = "node list",
