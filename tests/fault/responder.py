@@ -22,6 +22,7 @@ Each request takes the next answer of the script; after the last one `default` (
 STEPS, done in order:
     b"bytes"                 send them
     0.5                      wait so many seconds
+    callable()               call it: to wait for the test, or to tell it
     ("drip", data, n, s)     send n bytes at a time, s seconds apart
     ("repeat", data, times)  send data again and again, or until the peer closes
     "hang"                   keep the connection open and silent until the peer or stop() ends it
@@ -323,6 +324,8 @@ class Responder:
             elif isinstance(step, (int, float)):
                 if self._over.wait(step):
                     return False
+            elif callable(step):
+                step()
             elif step == "next":
                 return True
             elif step == "close":

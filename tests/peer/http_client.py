@@ -296,11 +296,13 @@ def test_no_answer_is_taken_for_another():
             (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "behind chunks"),
             (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"
              b"0\r\n\r\n", "behind two framings")]:
-        for late in (0, 0.05):
-            steps = [first, late, evil] if late else [first + evil]
+        for late in (False, True):
+            go, sent = threading.Event(), threading.Event()
+            steps = [first, go.wait, evil, sent.set] if late else [first + evil]
             with Client() as c, Responder([[*steps, "next"], fine]) as r:
                 c.get(r.url)
-                time.sleep(late * 2)
+                go.set()
+                zkt.ok(not late or sent.wait(30), "it is there before the next request is made")
                 e = c.get(r.url, method="POST", body="x")
                 zkt.equal((e["body"], e["reused"]), ("fine", False), f"{name}, later {late}", e)
     for head, name in [(b"Content-Length: 2\r\nContent-Length: 3\r\n", "two lengths"),
@@ -381,7 +383,7 @@ def test_a_name_service_that_hangs():
             t = time.monotonic()
             e = c.get("http://slow.test/", method="POST", **limit)
             expect_error(e, CONNECT, True, f"is given up {limit}")
-            zkt.ok(time.monotonic() - t < 2, "in time", time.monotonic() - t)
+            zkt.ok(time.monotonic() - t < 20, "in time", time.monotonic() - t)
         i = c.start("http://slow.test/")
         time.sleep(0.2)
         t = time.monotonic()
@@ -389,10 +391,10 @@ def test_a_name_service_that_hangs():
         c.start("http://slow.test/")
         c.say(op="maps")
         c.event("maps")
-        zkt.ok(time.monotonic() - t < 2, "cancelling does not wait for it", time.monotonic() - t)
+        zkt.ok(time.monotonic() - t < 20, "cancelling does not wait for it", time.monotonic() - t)
         t = time.monotonic()
         c.quit()
-        zkt.ok(time.monotonic() - t < 2, "ending neither", time.monotonic() - t)
+        zkt.ok(time.monotonic() - t < 20, "ending neither", time.monotonic() - t)
 
 
 def test_idle_limit():

@@ -1,4 +1,4 @@
-/* A name service that does not answer: preloaded, it takes five seconds for each name and then
+/* A name service that does not answer: preloaded, it takes half a minute for each name and then
  * fails.
  * Layer: tests. */
 #include <netdb.h>
@@ -15,6 +15,6 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *name,
 	(void)service;
 	(void)hints;
 	(void)ret;
-	(void)sleep(5);
+	(void)sleep(30);
 	return EAI_AGAIN;
 }
