@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "cmd/cmds.h"
+#include "codec/jwrite.h"
 #include "net/net.h"
 #include "rt/progress.h"
 #include "rt/status.h"
@@ -61,6 +62,23 @@ void events_say_drop(struct events *e, const struct zk_error *err, int64_t wait_
 	zk_status_event(zk_app_status(e->app), "retry", zk_buf_str(&b));
 	zk_warn("the socket was dropped, connecting again", "reason=%s wait_ms=%lld",
 	        err->msg, (long long)wait_ms);
+}
+
+void events_put_gap(const struct zk_zip_live_gap *gap, struct zk_buf *b)
+{
+	struct zk_jwrite w;
+
+	zk_jwrite_init(&w, b);
+	zk_jw_obj(&w);
+	zk_jw_key(&w, "type");
+	zk_jw_cstr(&w, "zk.gap");
+	zk_jw_key(&w, "from");
+	zk_jw_time(&w, gap->from_us);
+	zk_jw_key(&w, "to");
+	zk_jw_time(&w, gap->to_us);
+	zk_jw_key(&w, "reconnects");
+	zk_jw_u64(&w, gap->reconnects);
+	zk_jw_obj_end(&w);
 }
 
 int events_one_workflow(const struct events_opts *o, struct zk_error *err)

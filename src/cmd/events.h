@@ -97,6 +97,8 @@ void events_close(struct events *e);
 void events_remember_deaf(struct events *e);
 /* A drop, for people: "…; again in 1.6 s". */
 void events_say_drop(struct events *e, const struct zk_error *err, int64_t wait_ms);
+/* Appends the record of what was missed (§7.7), a JSON object. */
+void events_put_gap(const struct zk_zip_live_gap *gap, struct zk_buf *b);
 /* Exactly one workflow, for commands that send. */
 int events_one_workflow(const struct events_opts *o, struct zk_error *err) ZK_MUST_USE;
 

@@ -376,20 +376,9 @@ static void on_event(void *ctx, struct zk_zip_live *live,
 static void tell_gap(struct tail *t, const struct zk_zip_live_gap *gap)
 {
 	struct zk_buf b ZK_CLEANUP(zk_buf_done);
-	struct zk_jwrite w;
 
 	zk_buf_init(&b, 4096);
-	zk_jwrite_init(&w, &b);
-	zk_jw_obj(&w);
-	zk_jw_key(&w, "type");
-	zk_jw_cstr(&w, "zk.gap");
-	zk_jw_key(&w, "from");
-	zk_jw_time(&w, gap->from_us);
-	zk_jw_key(&w, "to");
-	zk_jw_time(&w, gap->to_us);
-	zk_jw_key(&w, "reconnects");
-	zk_jw_u64(&w, gap->reconnects);
-	zk_jw_obj_end(&w);
+	events_put_gap(gap, &b);
 	if (t->o->gaps)
 		sink(t, zk_buf_str(&b));
 	else

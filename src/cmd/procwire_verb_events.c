@@ -67,27 +67,36 @@ static void on_event(void *ctx, struct zk_zip_live *live,
 		zk_zip_live_pause(live, true);
 }
 
+/* JSON where the chunks are that, otherwise with times as JavaScript has them. */
+static void put_gap(const struct zk_zip_live_gap *gap, bool raw, struct zk_buf *b)
+{
+	if (raw) {
+		events_put_gap(gap, b);
+		return;
+	}
+	zk_mp_map(b, 4);
+	zk_mp_cstr(b, "type");
+	zk_mp_cstr(b, "zk.gap");
+	zk_mp_cstr(b, "from");
+	zk_mp_date(b, gap->from_us);
+	zk_mp_cstr(b, "to");
+	zk_mp_date(b, gap->to_us);
+	zk_mp_cstr(b, "reconnects");
+	zk_mp_u64(b, gap->reconnects);
+}
+
 static void on_live(void *ctx, struct zk_zip_live *live,
                     const struct zk_zip_live_gap *gap)
 {
 	struct call *c = ctx;
-	struct zk_buf b;
+	struct zk_buf b ZK_CLEANUP(zk_buf_done);
 
-	if (!gap || !c->stream.req || procwire_stream_is_raw(&c->stream))
+	zk_buf_init(&b, 4096);
+	if (!gap || !c->stream.req)
 		return;
-	zk_buf_init(&b, 256);
-	zk_mp_map(&b, 4);
-	zk_mp_cstr(&b, "type");
-	zk_mp_cstr(&b, "zk.gap");
-	zk_mp_cstr(&b, "from");
-	zk_mp_date(&b, gap->from_us);
-	zk_mp_cstr(&b, "to");
-	zk_mp_date(&b, gap->to_us);
-	zk_mp_cstr(&b, "reconnects");
-	zk_mp_u64(&b, gap->reconnects);
+	put_gap(gap, procwire_stream_is_raw(&c->stream), &b);
 	if (!procwire_stream_send(&c->stream, &b))
 		zk_zip_live_pause(live, true);
-	zk_buf_done(&b);
 }
 
 static void on_drop(void *ctx, struct zk_zip_live *live, const struct zk_error *err,

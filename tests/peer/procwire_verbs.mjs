@@ -73,6 +73,9 @@ test("zk:events.tail", async () => {
   await joined(5);
   s.event("wf_1", { nodeId: "n4" });
   equal(JSON.parse((await first).value.toString()).nodeId, "n4", "raw: the JSON as it came");
+  const gap = raw.next();
+  s.io.disconnectSockets(true);
+  equal(JSON.parse((await gap).value.toString()).type, "zk.gap", "and what was missed");
   const e = await rejected(collect(m.stream("tail", { workflows: [] })), "no workflow");
   ok(/workflow/.test(e.message), "is what lacks", e.message);
   await stop();
