@@ -308,7 +308,7 @@ static zk_str config(void *ctx)
 
 int jet_run_web(struct run *r, struct zk_error *err)
 {
-	struct zk_jet_web_conf conf = { .listen = r->o->listen.v,
+	struct zk_jet_web_conf conf = { .listen = (const char *const *)r->o->listen.v,
 		                        .n_listen = r->o->listen.n,
 		                        .metrics = zk_app_metrics(r->app),
 		                        .compat = r->o->compat_metrics,

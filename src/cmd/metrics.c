@@ -83,7 +83,7 @@ static int listen_at(struct metrics_out *m, struct zk_loop *loop, const char *ad
 	conf.routes = routes;
 	conf.n_routes = ZK_ARRAY_LEN(routes);
 	if (zk_httpd_new(loop, &conf, &m->httpd, err) < 0 ||
-	    zk_httpd_listen(m->httpd, zk_str_of(addr), err) < 0)
+	    zk_httpd_listen_at(m->httpd, "admin", &addr, 1, err) < 0)
 		return -(int)err->code;
 	zk_say("metrics at http://%s/metrics", zk_httpd_address(m->httpd, 0));
 	return 0;

@@ -437,7 +437,7 @@ static int open_server(struct listen *l, struct zk_error *err)
 
 	if (zk_zip_hookd_new(l->loop, &conf, &l->hookd, err) < 0)
 		return -(int)err->code;
-	return zk_zip_hookd_listen(l->hookd, zk_str_of(l->o->listen), err);
+	return zk_zip_hookd_listen(l->hookd, l->o->listen, err);
 }
 
 /* ---- stop ---------------------------------------------------------------------------------- */

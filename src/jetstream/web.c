@@ -762,8 +762,9 @@ int zk_jet_web_new(struct zk_loop *loop, const struct zk_jet_web_conf *conf,
 	http.routes = routes;
 	http.n_routes = ZK_ARRAY_LEN(routes);
 	r = zk_httpd_new(loop, &http, &w->httpd, err);
-	for (size_t i = 0; i < conf->n_listen && r == 0; i++)
-		r = zk_httpd_listen(w->httpd, zk_str_of(conf->listen[i]), err);
+	if (r == 0)
+		r = zk_httpd_listen_at(w->httpd, "api", conf->listen, conf->n_listen,
+		                       err);
 	if (r < 0) {
 		zk_jet_web_free(w);
 		return r;

@@ -36,7 +36,7 @@ struct zk_jet_view {
 };
 
 struct zk_jet_web_conf {
-	char *const *listen;
+	const char *const *listen;
 	size_t n_listen;
 	struct zk_metrics *metrics;
 	bool compat; /* also the metrics of the earlier versions */

@@ -93,6 +93,10 @@ int zk_httpd_new(struct zk_loop *l, const struct zk_httpd_conf *conf,
 int zk_httpd_listen(struct zk_httpd *s, zk_str addr, struct zk_error *err) ZK_MUST_USE;
 /* A listening socket inherited from the parent; taken over. */
 int zk_httpd_listen_fd(struct zk_httpd *s, int fd, struct zk_error *err) ZK_MUST_USE;
+/* The sockets that the service manager handed over under this name (LISTEN_FDS; "api" gets those
+ * without names too); where there are none, the addresses. */
+int zk_httpd_listen_at(struct zk_httpd *s, const char *name, const char *const *addrs,
+                       size_t n, struct zk_error *err) ZK_MUST_USE;
 /* The bound address i as "127.0.0.1:8080", "[::1]:8080" or "unix:/path"; NULL past the end. */
 const char *zk_httpd_address(const struct zk_httpd *s, size_t i);
 /* True when a connection from here to `addr`:`port` would reach one of our own listeners. */

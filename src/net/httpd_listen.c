@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -14,10 +15,12 @@
 
 #include "net/httpd_int.h"
 #include "rt/loop.h"
+#include "rt/status.h"
 
 #include "base/ban.h"
 
-#define BACKLOG 1024
+#define BACKLOG   1024
+#define GIVEN_MAX 16 /* sockets of the service manager */
 /* Tries to find a port that is free on 127.0.0.1 and on ::1. */
 #define PORT_TRIES 32
 
@@ -508,6 +511,28 @@ int zk_httpd_listen_fd(struct zk_httpd *s, int fd, struct zk_error *err)
 	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	set_options(fd); /* fails for unix sockets, which need none */
 	return adopt(s, fd, &l, err);
+}
+
+static size_t find_given(const char *name, int *fds, size_t room)
+{
+	size_t n = zk_listen_fds(name, fds, room);
+
+	if (n || strcmp(name, "api") != 0 || zk_listen_fds("admin", fds, room))
+		return n;
+	return zk_listen_fds(/* name */ NULL, fds, room);
+}
+
+int zk_httpd_listen_at(struct zk_httpd *s, const char *name, const char *const *addrs,
+                       size_t n, struct zk_error *err)
+{
+	int fds[GIVEN_MAX], r = 0;
+	size_t given = find_given(name, fds, ZK_ARRAY_LEN(fds));
+
+	for (size_t i = 0; i < given && r == 0; i++)
+		r = zk_httpd_listen_fd(s, fds[i], err);
+	for (size_t i = 0; i < n && !given && r == 0; i++)
+		r = zk_httpd_listen(s, zk_str_of(addrs[i]), err);
+	return r;
 }
 
 const char *zk_httpd_address(const struct zk_httpd *s, size_t i)

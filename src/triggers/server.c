@@ -94,7 +94,8 @@ static int start_metrics(struct zk_trig_server *s, struct zk_error *err)
 	conf.n_routes = ZK_ARRAY_LEN(metrics_routes);
 	if (zk_httpd_new(s->loop, &conf, &s->metrics_httpd, err) < 0)
 		return -(int)err->code;
-	return zk_httpd_listen(s->metrics_httpd, zk_str_of(s->conf.metrics_listen), err);
+	return zk_httpd_listen_at(s->metrics_httpd, "admin", &s->conf.metrics_listen, 1,
+	                          err);
 }
 
 /* ---- the main listener ---------------------------------------------------------------- */
@@ -127,14 +128,9 @@ static int start_http(struct zk_trig_server *s, struct zk_error *err)
 	fill_http(s, &s->conf.http);
 	if (zk_httpd_new(s->loop, &s->conf.http, &s->httpd, err) < 0)
 		return -(int)err->code;
-	for (size_t i = 0; i < s->conf.n_listen_fds; i++) {
-		if (zk_httpd_listen_fd(s->httpd, s->conf.listen_fds[i], err) < 0)
-			return -(int)err->code;
-	}
-	for (size_t i = 0; i < s->conf.n_listen && !s->conf.n_listen_fds; i++) {
-		if (zk_httpd_listen(s->httpd, zk_str_of(s->conf.listen[i]), err) < 0)
-			return -(int)err->code;
-	}
+	if (zk_httpd_listen_at(s->httpd, "api", s->conf.listen, s->conf.n_listen, err) <
+	    0)
+		return -(int)err->code;
 	return start_metrics(s, err);
 }
 

@@ -26,11 +26,9 @@ struct zk_trig_server;
 /* Everything is copied where it must outlive the call, except strings, which must live as long
  * as the server (they come from the option set). */
 struct zk_trig_server_conf {
-	const char *const *listen; /* addresses; n_listen of them */
+	const char *const
+	        *listen; /* addresses, where the service manager gives no sockets */
 	size_t n_listen;
-	const int *
-	        listen_fds; /* inherited sockets; used instead of `listen` when there are any */
-	size_t n_listen_fds;
 	const char *metrics_listen; /* NULL = /metrics on the main listener */
 	struct zk_httpd_conf
 	        http; /* limits, deadlines, TLS; ctx, routes and hooks are ours */

@@ -372,9 +372,9 @@ int zk_zip_hookd_new(struct zk_loop *loop, const struct zk_zip_hookd_conf *conf,
 	return 0;
 }
 
-int zk_zip_hookd_listen(struct zk_zip_hookd *h, zk_str addr, struct zk_error *err)
+int zk_zip_hookd_listen(struct zk_zip_hookd *h, const char *addr, struct zk_error *err)
 {
-	return zk_httpd_listen(h->httpd, addr, err);
+	return zk_httpd_listen_at(h->httpd, "api", &addr, 1, err);
 }
 
 const char *zk_zip_hookd_address(const struct zk_zip_hookd *h, size_t i)

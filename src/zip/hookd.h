@@ -50,8 +50,8 @@ struct zk_zip_hookd_stats {
 /* Everything is copied. */
 int zk_zip_hookd_new(struct zk_loop *loop, const struct zk_zip_hookd_conf *conf,
                      struct zk_zip_hookd **ret, struct zk_error *err) ZK_MUST_USE;
-/* HOST:PORT and so on, as zk_httpd_listen. */
-int zk_zip_hookd_listen(struct zk_zip_hookd *h, zk_str addr,
+/* HOST:PORT and so on, or what the service manager gives, as zk_httpd_listen_at. */
+int zk_zip_hookd_listen(struct zk_zip_hookd *h, const char *addr,
                         struct zk_error *err) ZK_MUST_USE;
 /* "127.0.0.1:3999", NULL past the end. */
 const char *zk_zip_hookd_address(const struct zk_zip_hookd *h, size_t i);

@@ -3,6 +3,8 @@
 
 import json
 import re
+import signal
+import socket
 import sys
 
 import zkt
@@ -388,6 +390,24 @@ def test_ready_answers():
     with Server("--no-ui") as s:
         r = s.api("GET", "/", headers={"Accept": "text/html"})
         zkt.equal(r.header("Content-Type"), "application/json", "no page with --no-ui")
+
+
+def test_sockets_of_the_service_manager():
+    """LISTEN_FDS: the port is the manager's, so that a restart refuses nobody."""
+    script = 'exec 3<&"$0"; export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=$1; shift; exec "$@"'
+    for name, command, path in [
+            ("api", ["triggers", "serve", "--db", zkt.tmp() + "/t.db", "--listen", "127.0.0.1:1"], "/health"),
+            ("", ["webhook", "listen", "--no-register", "--insecure", "--listen", "127.0.0.1:1"], "/healthz")]:
+        with socket.create_server(("127.0.0.1", 0)) as given:
+            port = given.getsockname()[1]
+            with zkt.Process("-c", script, given.fileno(), name, zkt.ZK, *command, argv0="bash",
+                             pass_fds=[given.fileno()]) as p:
+                with zkt.Raw(("127.0.0.1", port)) as c:  # it waits in the manager's queue
+                    zkt.equal(c.request("GET", path).status, 200, f"{command[0]} answers on the port it was given")
+                p.signal(signal.SIGTERM)
+                zkt.equal(p.wait(), 0, "and ends", p.err)
+            with zkt.Raw(("127.0.0.1", port)):
+                zkt.ok(True, "the port is still there")
 
 
 if __name__ == "__main__":
