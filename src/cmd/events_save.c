@@ -112,6 +112,16 @@ static void print(struct save *s, const struct saved *v, const char *file,
 		finish(s, &err);
 	else if (zk_out_closed(s->out))
 		finish(s, NULL);
+	else if (zk_out_is_full(s->out) && s->live)
+		zk_zip_live_pause(s->live, true);
+}
+
+static void on_room(void *ctx)
+{
+	struct save *s = ctx;
+
+	if (s->live && !s->stopping)
+		zk_zip_live_pause(s->live, false);
 }
 
 static void free_saved(struct save *s, struct saved *v)
@@ -312,7 +322,7 @@ static int start(struct save *s, struct zk_error *err)
 	if (s->dir < 0)
 		return zk_fail_errno(err, ZK_E_CREATE, errno, "cannot open '%s'",
 		                     s->o->dir);
-	s->out = zk_app_out(s->app, err);
+	s->out = zk_app_out_on_loop(s->app, on_room, s, err);
 	if (!s->out || zk_out_begin(s->out, &shape, err) < 0 ||
 	    events_open(s->app, s->o->events, /* tries */ 0, /* client */ false,
 	                &s->events, err) < 0)

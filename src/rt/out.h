@@ -57,8 +57,9 @@ struct zk_out_conf {
 	bool threaded;
 	void *ctx;
 	void (*on_room)(void *ctx); /* after zk_out_is_full said so */
-	/* With `threaded`: how many milliseconds a reader that stands still may hold up the end;
-	 * below 0 = any time. Asked when that is about to happen; NULL = any time. */
+	/* How many milliseconds a reader that stands still may hold up the end, with `threaded`;
+	 * below 0 = any time. Asked when that is about to happen, and without `threaded` before each
+	 * write that would wait. NULL = any time. */
 	int64_t (*patience_ms)(void *app);
 	void *app;
 };

@@ -91,6 +91,13 @@ int zk_out_write_init(struct zk_out *o, struct zk_error *err)
 	return zk_lane_start(o->conf.loop, &conf, &o->lane, err);
 }
 
+static bool would_wait(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	return poll(&p, 1, 0) == 0;
+}
+
 void zk_out_write(struct zk_out *o)
 {
 	struct write_job *w;
@@ -100,6 +107,8 @@ void zk_out_write(struct zk_out *o)
 		return;
 	}
 	if (!o->lane) {
+		if (o->conf.patience_ms && would_wait(o->conf.fd))
+			(void)o->conf.patience_ms(o->conf.app); /* as long as it takes */
 		note_error(o, zk_write_all(o->conf.fd, zk_buf_str(&o->buf)));
 		zk_buf_clear(&o->buf);
 		return;

@@ -258,6 +258,31 @@ test("nobody reads", async () => {
 	await s.stop();
 });
 
+test("nobody reads what a loop of its own prints", async () => {
+	const rest = await zeal();
+	const { workflowId } = await rest.call("POST", "/orchestrator/workflows", { name: "w" });
+	const z = zkRun(["workflow", "watch", workflowId, "--every", "50ms"], { env: { ZK_ZEAL_BASE_URL: rest.url } });
+	const looks = async () => (await rest.log()).filter((q) => q.url.includes("/state")).length;
+	z.p.stdout.pause();
+	await waitFor("the first look", looks);
+	for (let i = 0; i < 10; i++)
+		await rest.call("POST", "/orchestrator/nodes", { workflowId, templateId: "zk/a", position: { x: i, y: 0 },
+			propertyValues: { pad: "x".repeat(30000) } });
+	let seen = -1;
+	await waitFor("zk to stand still", async () => {
+		const before = seen;
+		seen = await looks();
+		await new Promise((done) => setTimeout(done, 500));
+		return before === seen;
+	});
+	const end = new Promise((done) => z.p.on("exit", (code, signal) => done(signal ?? code)));
+	z.p.kill("SIGTERM");
+	const how = await end;
+	ok(how === 143 || how === "SIGTERM", "the first TERM ends it", how);
+	z.p.stdout.destroy();
+	await rest.stop();
+});
+
 test("many sockets", async () => {
 	const s = await start();
 	const wfs = [...Array(100).keys()].map((i) => `wf_${i}`);

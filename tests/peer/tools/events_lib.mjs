@@ -32,7 +32,7 @@ export function zkRun(args, { server, env = {}, input, program = zk, cwd } = {})
 	return z;
 }
 
-// The stand-in for the REST side of a server (zeal.mjs): .url, .call(method, path, body), .conf(object), .stop().
+// The stand-in for the REST side of a server (zeal.mjs): .url, .call(method, path, body), .conf(object), .state(), .log(), .stop().
 export async function zeal() {
 	const p = spawn(process.execPath, [new URL("zeal.mjs", import.meta.url).pathname], { stdio: ["pipe", "pipe", "inherit"] });
 	children.add(p);
@@ -43,7 +43,7 @@ export async function zeal() {
 	});
 	const ask = async (method, path, body) => (await fetch(url + path, { method, body: body && JSON.stringify(body) })).json();
 	return { url, call: (method, path, body) => ask(method, "/api/zip" + path, body), conf: (c) => ask("POST", "/__/conf", c),
-		state: () => ask("GET", "/__/state"),
+		state: () => ask("GET", "/__/state"), log: () => ask("GET", "/__/log"),
 		stop: () => new Promise((done) => p.removeAllListeners("exit").on("exit", done) && p.stdin.end()) };
 }
 
