@@ -163,14 +163,6 @@ void zk_md_done(struct zk_md *md)
 	*md = (struct zk_md){ 0 };
 }
 
-const char *zk_md_title(const struct zk_md *md)
-{
-	for (size_t i = 0; i < md->n; i++)
-		if (md->v[i].kind == ZK_MD_HEAD && md->v[i].level == 1)
-			return md->v[i].text;
-	return "";
-}
-
 /* ---- inline ---- */
 
 /* The end of a run that `mark` of `n` characters opens at the start of s, or 0. */

@@ -47,9 +47,6 @@ struct zk_md {
 void zk_md_parse(struct zk_md *md, zk_str text);
 void zk_md_done(struct zk_md *md);
 
-/* The title of the first level-1 heading, "" when there is none. */
-const char *zk_md_title(const struct zk_md *md);
-
 /* As text of at most `width` columns; headings bold when `color`. */
 void zk_md_text(const struct zk_md *md, unsigned width, bool color, struct zk_buf *b);
 /* As man(7) macros below the .TH line; the level-1 heading is left out. */

@@ -25,8 +25,10 @@ int graph_open(struct zk_app *app, const struct zeal_opts *o, const char *workfl
 	zk_row_init(&c->row);
 	r = zeal_open(app, o, /* patient */ false, &c->z, err);
 	zk_zip_graph_init(&c->g, c->z.zip, zk_str_of(workflow), zk_str_of(graph));
-	if (r == 0)
+	if (r == 0) {
+		zeal_recall_server(&c->z);
 		zk_zip_about(c->z.zip, workflow);
+	}
 	c->dry_run = app->common.dry_run;
 	c->g.verify = o->verify || c->dry_run;
 	c->g.compat_writes = c->z.compat_writes;

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -28,12 +29,17 @@ static void on_retry(void *ctx, unsigned retry, unsigned max, int64_t wait_ms,
 	       (double)wait_ms / 1000);
 }
 
+static void say_unfit(void)
+{
+	zk_say("this build of the server loses the parameters of its paths "
+	       "(server-unfit); see: zk explain ZK3017");
+}
+
 static void on_unfit(void *ctx)
 {
 	struct zeal *z = ctx;
 
-	zk_say("this build of the server loses the parameters of its paths "
-	       "(server-unfit); see: zk explain ZK3017");
+	say_unfit();
 	zeal_remember_server(z);
 }
 
@@ -125,6 +131,15 @@ void zeal_close(struct zeal *z)
 	z->metrics = NULL;
 }
 
+/* The caller frees; NULL with `err`. */
+static char *memory_path(struct zeal *z, bool make, struct zk_error *err)
+{
+	ZK_CLEANUP(zk_freep)
+	char *dir = zk_app_state_dir(z->app, make, err);
+
+	return dir ? zk_asprintf("%s/zeal.db", dir) : NULL;
+}
+
 struct zk_zip_memory *zeal_memory(struct zeal *z)
 {
 	struct zk_error err = { 0 };
@@ -132,15 +147,10 @@ struct zk_zip_memory *zeal_memory(struct zeal *z)
 	if (z->memory)
 		return z->memory;
 	ZK_CLEANUP(zk_freep)
-	char *dir = zk_app_state_dir(z->app, /* make */ true, &err);
+	char *path = memory_path(z, /* make */ true, &err);
 
-	if (dir) {
-		ZK_CLEANUP(zk_freep)
-		char *path = zk_asprintf("%s/zeal.db", dir);
-
-		if (zk_zip_memory_open(path, &z->memory, &err) == 0)
-			return z->memory;
-	}
+	if (path && zk_zip_memory_open(path, &z->memory, &err) == 0)
+		return z->memory;
 	zk_log_error(ZK_LOG_WARN, "zeal", "nothing is remembered between runs", &err);
 	return NULL;
 }
@@ -157,40 +167,31 @@ void zeal_remember_server(struct zeal *z)
 		             &err);
 }
 
-/* What the last ten minutes showed. */
-static bool recall(struct zeal *z)
+void zeal_recall_server(struct zeal *z)
 {
-	struct zk_zip_memory *m = zeal_memory(z);
 	struct zk_buf b ZK_CLEANUP(zk_buf_done);
 	struct zk_error ignored = { 0 };
+	ZK_CLEANUP(zk_freep)
+	char *path = memory_path(z, /* make */ false, &ignored);
+	struct zk_zip_memory *m;
 	bool found = false;
 
 	zk_buf_init(&b, 64);
+	/* Where nothing was ever kept no file is made to find that out. */
+	if (zk_zip_server(z->zip) != ZK_ZIP_AUTO || !path || access(path, F_OK) < 0)
+		return;
+	m = zeal_memory(z);
 	if (!m || zk_zip_memory_get(m,
 	                            &(struct zk_zip_memory_key){ zk_zip_origin(z->zip),
 	                                                         ZK_ZIP_MEM_SERVER,
 	                                                         ZK_STR_NULL },
 	                            KNOWN_MS, &b, &found, &ignored) < 0)
-		return false;
-	for (int i = ZK_ZIP_IDEAL; found && zeal_servers[i]; i++) {
-		if (!zk_str_eq(zk_buf_str(&b), zk_str_of(zeal_servers[i])))
-			continue;
-		zk_zip_set_server(z->zip, (enum zk_zip_server)i);
-		return true;
-	}
-	return false;
-}
-
-int zeal_know_server(struct zeal *z, struct zk_error *err)
-{
-	enum zk_zip_server kind;
-
-	if (zk_zip_server(z->zip) != ZK_ZIP_AUTO || recall(z))
-		return 0;
-	if (zk_zip_detect(z->zip, &kind, err) < 0)
-		return -(int)err->code;
-	zeal_remember_server(z);
-	return 0;
+		return;
+	for (int i = ZK_ZIP_IDEAL; found && zeal_servers[i]; i++)
+		if (zk_str_eq(zk_buf_str(&b), zk_str_of(zeal_servers[i])))
+			zk_zip_set_server(z->zip, (enum zk_zip_server)i);
+	if (zk_zip_server(z->zip) == ZK_ZIP_PATH_BLIND)
+		say_unfit();
 }
 
 int zeal_print(struct zk_app *app, zk_str object, struct zk_error *err)

@@ -123,10 +123,10 @@ void zeal_close(struct zeal *z);
 /* The local memory, opened on first use. NULL, after a warning, when it cannot be opened: it
  * holds nothing that could not be found out again. */
 struct zk_zip_memory *zeal_memory(struct zeal *z);
-/* Sets z->zip's kind of server from --server-kind, the memory of the last ten minutes, or by
- * asking the server. */
-int zeal_know_server(struct zeal *z, struct zk_error *err) ZK_MUST_USE;
+/* Keeps the kind of the server, which its answers showed, and finds again, unless --server-kind says
+ * it, what the last ten minutes showed. */
 void zeal_remember_server(struct zeal *z);
+void zeal_recall_server(struct zeal *z);
 /* "10/s", "600/m", "1000/h", "10" as a number per second; NULL leaves `*ret`. */
 int zeal_parse_rate(const char *text, double *ret, struct zk_error *err) ZK_MUST_USE;
 /* Prints one object as the result. */

@@ -13,7 +13,6 @@
 #define ZK_ARROW_META_MAX   ((size_t)64 << 20)
 #define ZK_ARROW_BODY_MAX   ((uint64_t)2 << 30)
 #define ZK_ARROW_ROWS_MAX   ((int64_t)INT32_MAX)
-#define ZK_ARROW_NAME_MAX   (1u << 20)
 
 /* ---- arrow_schema.c ---- */
 

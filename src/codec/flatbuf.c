@@ -76,11 +76,6 @@ static size_t field(const struct zk_fb_table *t, unsigned id, size_t size)
 	return (size_t)t->pos + off;
 }
 
-bool zk_fb_has(const struct zk_fb_table *t, unsigned id)
-{
-	return field(t, id, 1) != 0;
-}
-
 uint8_t zk_fb_u8(const struct zk_fb_table *t, unsigned id, uint8_t def)
 {
 	size_t at = field(t, id, 1);

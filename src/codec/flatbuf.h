@@ -39,7 +39,6 @@ uint8_t zk_fb_u8(const struct zk_fb_table *t, unsigned id, uint8_t def);
 int16_t zk_fb_i16(const struct zk_fb_table *t, unsigned id, int16_t def);
 int32_t zk_fb_i32(const struct zk_fb_table *t, unsigned id, int32_t def);
 int64_t zk_fb_i64(const struct zk_fb_table *t, unsigned id, int64_t def);
-bool zk_fb_has(const struct zk_fb_table *t, unsigned id);
 /* Empty when absent. */
 zk_str zk_fb_str(const struct zk_fb_table *t, unsigned id);
 void zk_fb_sub(const struct zk_fb_table *t, unsigned id, struct zk_fb_table *ret);

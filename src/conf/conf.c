@@ -437,11 +437,6 @@ const char *zk_conf_profile(const struct zk_conf *c)
 	return c->n_chain ? c->chain[c->n_chain - 1] : NULL;
 }
 
-enum zk_profile_by zk_conf_profile_by(const struct zk_conf *c)
-{
-	return c->n_chain ? c->profile_by : ZK_PROFILE_BY_NONE;
-}
-
 bool zk_conf_is_protected(const struct zk_conf *c)
 {
 	bool v = false;

@@ -49,7 +49,6 @@ void zk_conf_free(struct zk_conf *c); /* NULL is fine */
 
 /* The active profile, NULL when none is. */
 const char *zk_conf_profile(const struct zk_conf *c);
-enum zk_profile_by zk_conf_profile_by(const struct zk_conf *c);
 /* `protected: true` in the active profile or what it extends. */
 bool zk_conf_is_protected(const struct zk_conf *c);
 /* The file of a place, NULL when there is none. */

@@ -437,20 +437,6 @@ int zk_opt_check(const struct zk_opt *row, zk_str text, struct zk_error *err)
 	return r;
 }
 
-int zk_opt_defaults(struct zk_optpool *pool, const struct zk_opt *rows, void *base,
-                    struct zk_error *err)
-{
-	for (const struct zk_opt *row = rows; row->type != ZK_OPT_NONE; row++) {
-		if (!row->def)
-			continue;
-		if (zk_opt_set(pool, row, base, zk_str_of(row->def), err) < 0)
-			return zk_fail(err, ZK_E_BUG,
-			               "the default of --%s is wrong: '%s'", row->name,
-			               row->def);
-	}
-	return 0;
-}
-
 void zk_opt_reset(const struct zk_opt *row, void *base)
 {
 	if (row->type == ZK_OPT_LIST || row->type == ZK_OPT_MAP)

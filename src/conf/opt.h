@@ -114,9 +114,6 @@ int zk_opt_set(struct zk_optpool *pool, const struct zk_opt *row, void *base, zk
                struct zk_error *err) ZK_MUST_USE;
 /* The same without a place for the value: says whether the text would be accepted. */
 int zk_opt_check(const struct zk_opt *row, zk_str text, struct zk_error *err) ZK_MUST_USE;
-/* Sets every row of a table that has a default to it. A bad default is a bug of the table. */
-int zk_opt_defaults(struct zk_optpool *pool, const struct zk_opt *rows, void *base,
-                    struct zk_error *err) ZK_MUST_USE;
 /* The row of `sub` whose name is `key`, with '_' or '-' between words; NULL when there is none. */
 const struct zk_opt *zk_opt_find(const struct zk_opt *rows, zk_str key);
 /* Empties a LIST, MAP, TABLE or SECRET_REF (a higher layer replaces the lower one's as a whole). */

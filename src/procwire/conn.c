@@ -286,11 +286,6 @@ bool zk_pw_conn_is_whole(const struct zk_pw_conn *c)
 	return !c->open_frame;
 }
 
-size_t zk_pw_conn_waiting(const struct zk_pw_conn *c)
-{
-	return c->tx.bytes + c->held.bytes;
-}
-
 bool zk_pw_conn_is_full(const struct zk_pw_conn *c)
 {
 	return c->full;

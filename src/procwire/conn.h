@@ -58,8 +58,6 @@ void zk_pw_conn_send_piece(struct zk_pw_conn *c, zk_str piece, bool last);
 /* False while a frame of pieces is open. */
 bool zk_pw_conn_is_whole(const struct zk_pw_conn *c);
 
-/* Bytes that wait to be written. */
-size_t zk_pw_conn_waiting(const struct zk_pw_conn *c);
 /* The high mark is reached: producers wait for on_room. */
 bool zk_pw_conn_is_full(const struct zk_pw_conn *c);
 /* Drops the queued frames that answer `request` and are not begun yet. */

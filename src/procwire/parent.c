@@ -538,8 +538,3 @@ int zk_pw_parent_pid(const struct zk_pw_parent *p)
 {
 	return p->child ? zk_child_pid(p->child) : 0;
 }
-
-bool zk_pw_parent_is_full(const struct zk_pw_parent *p)
-{
-	return p->conn && zk_pw_conn_is_full(p->conn);
-}

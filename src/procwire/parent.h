@@ -46,8 +46,6 @@ void zk_pw_parent_free(struct zk_pw_parent *p);
 const struct zk_pw_table *zk_pw_parent_table(const struct zk_pw_parent *p);
 int zk_pw_parent_pid(const struct zk_pw_parent *p);
 void zk_pw_parent_ping(struct zk_pw_parent *p);
-/* More is not to be sent for now; on_room says when. */
-bool zk_pw_parent_is_full(const struct zk_pw_parent *p);
 
 struct zk_pw_call_conf {
 	void *ctx;

@@ -112,7 +112,6 @@ int zk_pg_exec(struct zk_pg_conn *c, const char *sql, struct zk_error *err) ZK_M
 int zk_pg_query(struct zk_pg_conn *c, const char *sql, const struct zk_pg_params *params,
                 struct zk_pg_res **ret, struct zk_error *err) ZK_MUST_USE;
 void zk_pg_res_free(struct zk_pg_res *r);
-void zk_pg_res_freep(struct zk_pg_res **r);
 /* "host port 5432, database zk", without a secret. */
 void zk_pg_describe(const char *url, struct zk_buf *b);
 

@@ -236,8 +236,3 @@ void zk_pg_res_free(struct zk_pg_res *r)
 	if (r)
 		(zk_pq.PQclear)(zk_pq_res(r));
 }
-
-void zk_pg_res_freep(struct zk_pg_res **r)
-{
-	zk_pg_res_free(*r);
-}

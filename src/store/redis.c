@@ -68,7 +68,6 @@ struct zk_redis {
 	struct zk_retry retry;
 	struct zk_rand rnd;
 	struct zk_error why; /* of the last failure */
-	bool failed_once;
 };
 
 /* ---- state ---------------------------------------------------------------------------- */
@@ -139,7 +138,6 @@ static void fail(struct zk_redis *r, const struct zk_error *why)
 	if (was_up)
 		zk_retry_init(&r->retry, &r->retry.conf, zk_loop_now_ms(r->loop));
 	r->why = err;
-	r->failed_once = true;
 	give_up(r, &err);
 	zk_timer_start(r->again,
 	               zk_retry_next(&r->retry, zk_loop_now_ms(r->loop), 0, &r->rnd), 0);
@@ -717,22 +715,6 @@ void zk_redis_free(struct zk_redis *r)
 bool zk_redis_is_up(const struct zk_redis *r)
 {
 	return r->state == UP;
-}
-
-const struct zk_error *zk_redis_error(const struct zk_redis *r)
-{
-	return r->state != UP && r->failed_once ? &r->why : NULL;
-}
-
-void zk_redis_retry_now(struct zk_redis *r)
-{
-	if (r->state == DOWN && zk_timer_is_active(r->again))
-		zk_timer_start(r->again, 0, 0);
-}
-
-size_t zk_redis_pending(const struct zk_redis *r)
-{
-	return r->n_pending;
 }
 
 size_t zk_redis_out_bytes(const struct zk_redis *r)

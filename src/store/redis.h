@@ -91,12 +91,7 @@ int zk_redis_new(struct zk_loop *l, const struct zk_redis_conf *conf,
  * client. NULL is fine. */
 void zk_redis_free(struct zk_redis *r);
 bool zk_redis_is_up(const struct zk_redis *r);
-/* Why it is not up; NULL before the first attempt has ended. Until the next change. */
-const struct zk_error *zk_redis_error(const struct zk_redis *r);
-/* Ends the wait before the next attempt. */
-void zk_redis_retry_now(struct zk_redis *r);
-/* Commands whose answer is outstanding; bytes that wait to be sent. */
-size_t zk_redis_pending(const struct zk_redis *r);
+/* Bytes that wait to be sent. */
 size_t zk_redis_out_bytes(const struct zk_redis *r);
 
 struct zk_redis_cmd {

@@ -328,8 +328,3 @@ const char *zk_spool_uid(const struct zk_spool *sp)
 {
 	return sp->uid;
 }
-
-void zk_spool_interrupt(struct zk_spool *sp)
-{
-	zk_db_interrupt(sp->db);
-}

@@ -62,8 +62,6 @@ void zk_spool_closep(struct zk_spool **sp);
 const char *zk_spool_path(const struct zk_spool *sp);
 /* 32 hexadecimal digits made with the file: with a record's id unique in the world. */
 const char *zk_spool_uid(const struct zk_spool *sp);
-/* Makes a running call of another thread fail with -ZK_E_STORE ("interrupted"). Any thread. */
-void zk_spool_interrupt(struct zk_spool *sp);
 
 struct zk_spool_target {
 	zk_str kind; /* [a-z0-9_-]{1,32} */

@@ -176,13 +176,3 @@ struct zk_spool_total zk_spool_lane_total(const struct zk_spool_lane *l)
 		.oldest_us = atomic_load(&l->oldest_us),
 	};
 }
-
-const char *zk_spool_lane_path(const struct zk_spool_lane *l)
-{
-	return zk_spool_path(l->sp);
-}
-
-const char *zk_spool_lane_uid(const struct zk_spool_lane *l)
-{
-	return zk_spool_uid(l->sp);
-}

@@ -53,7 +53,5 @@ void zk_spool_lane_close(struct zk_spool_lane *l);
 bool zk_spool_lane_do(struct zk_spool_lane *l, struct zk_spool_op *op) ZK_MUST_USE;
 /* What the spool held after the latest change by this lane: for metrics. */
 struct zk_spool_total zk_spool_lane_total(const struct zk_spool_lane *l);
-const char *zk_spool_lane_path(const struct zk_spool_lane *l);
-const char *zk_spool_lane_uid(const struct zk_spool_lane *l);
 
 #endif

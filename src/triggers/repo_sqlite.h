@@ -144,7 +144,6 @@ char *zk_lite_col_dup(struct zk_stmt *st, int i);
 	t "id," t "name," t "tier," t "rate_limit_per_minute," t "webhook_url," t \
 	  "webhook_enabled," t "webhook_disabled_reason," t "webhook_ordered," t  \
 	  "secret_version," t "old_secret_expires_at," t "created_at," t "updated_at"
-#define ZK_LITE_N_ORG_COLS 12
 /* Reads them from column `first` on; release with zk_trig_org_done. */
 void zk_lite_read_org(struct zk_stmt *st, int first, struct zk_trig_org *org);
 

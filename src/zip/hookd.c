@@ -382,11 +382,6 @@ const char *zk_zip_hookd_address(const struct zk_zip_hookd *h, size_t i)
 	return zk_httpd_address(h->httpd, i);
 }
 
-size_t zk_zip_hookd_open_events(const struct zk_zip_hookd *h)
-{
-	return h->open;
-}
-
 void zk_zip_hookd_get_stats(const struct zk_zip_hookd *h, struct zk_zip_hookd_stats *ret)
 {
 	*ret = h->stats;

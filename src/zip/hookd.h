@@ -59,8 +59,6 @@ const char *zk_zip_hookd_address(const struct zk_zip_hookd *h, size_t i);
 void zk_zip_hookd_again(struct zk_zip_hookd *h, int64_t seq, zk_str json);
 /* The owner is through with it; frees it. */
 void zk_zip_hookd_finish(struct zk_zip_hookd *h, struct zk_zip_hook_event *ev);
-/* Events handed on and not finished. */
-size_t zk_zip_hookd_open_events(const struct zk_zip_hookd *h);
 void zk_zip_hookd_get_stats(const struct zk_zip_hookd *h, struct zk_zip_hookd_stats *ret);
 /* Accepts nothing more; fn(ctx) when the last answer is out. */
 void zk_zip_hookd_drain(struct zk_zip_hookd *h, void (*fn)(void *ctx), void *ctx);

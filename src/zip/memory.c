@@ -12,7 +12,7 @@
 
 struct zk_zip_memory {
 	struct zk_db *db;
-	struct zk_stmt *get, *put, *drop;
+	struct zk_stmt *get, *put;
 };
 
 static const char *const steps[] = {
@@ -32,11 +32,7 @@ static int prepare(struct zk_zip_memory *m, struct zk_error *err)
 	    zk_db_prepare(m->db,
 	                  "INSERT INTO memory VALUES (?1, ?2, ?3, ?4, ?5)"
 	                  " ON CONFLICT DO UPDATE SET value = ?4, at_ms = ?5",
-	                  &m->put, err) < 0 ||
-	    zk_db_prepare(m->db,
-	                  "DELETE FROM memory"
-	                  " WHERE origin = ?1 AND topic = ?2 AND name = ?3",
-	                  &m->drop, err) < 0)
+	                  &m->put, err) < 0)
 		return -(int)err->code;
 	return 0;
 }
@@ -93,11 +89,4 @@ int zk_zip_memory_put(struct zk_zip_memory *m, const char *origin, const char *t
 	zk_bind_text(m->put, 4, value);
 	zk_bind_i64(m->put, 5, zk_wall_us() / 1000);
 	return zk_stmt_run(m->put, err);
-}
-
-int zk_zip_memory_drop(struct zk_zip_memory *m, const char *origin, const char *topic,
-                       zk_str name, struct zk_error *err)
-{
-	bind(m->drop, origin, topic, name);
-	return zk_stmt_run(m->drop, err);
 }

@@ -38,7 +38,5 @@ int zk_zip_memory_get(struct zk_zip_memory *m, const struct zk_zip_memory_key *k
                       struct zk_error *err) ZK_MUST_USE;
 int zk_zip_memory_put(struct zk_zip_memory *m, const char *origin, const char *topic,
                       zk_str name, zk_str value, struct zk_error *err) ZK_MUST_USE;
-int zk_zip_memory_drop(struct zk_zip_memory *m, const char *origin, const char *topic,
-                       zk_str name, struct zk_error *err) ZK_MUST_USE;
 
 #endif

@@ -11,15 +11,13 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define ZK_ZIP_MARK_TEXT 32
-
 struct zk_zip_run;
 
 struct zk_zip_run_head {
 	const char *base;     /* of the server */
 	const char *session;  /* "" = not opened yet */
 	const char *workflow; /* "" = the session was given */
-	const char *mark;     /* ZK_ZIP_MARK_TEXT characters */
+	const char *mark;     /* 32 characters */
 	const char *source;   /* the file, absolute */
 	const char *options;  /* that change what becomes of a line (--map, --strict) */
 	bool completes;       /* the session is closed at the end */

@@ -95,11 +95,6 @@ void zk_zip_sum_add(struct zk_zip_sum *s, const struct zk_zip_event *e)
 	add(s, e->node, e->is_error, e->size);
 }
 
-uint64_t zk_zip_sum_nodes(const struct zk_zip_sum *s)
-{
-	return s->nodes.n;
-}
-
 uint64_t zk_zip_sum_failed(const struct zk_zip_sum *s)
 {
 	uint64_t n = 0;

@@ -36,7 +36,6 @@ struct zk_zip_sum {
 void zk_zip_sum_init(struct zk_zip_sum *s);
 void zk_zip_sum_done(struct zk_zip_sum *s);
 void zk_zip_sum_add(struct zk_zip_sum *s, const struct zk_zip_event *e);
-uint64_t zk_zip_sum_nodes(const struct zk_zip_sum *s);
 uint64_t zk_zip_sum_failed(const struct zk_zip_sum *s);
 /* The object "summary" of the request that completes the session. */
 void zk_zip_sum_format(const struct zk_zip_sum *s, int64_t now_ms, struct zk_buf *b);

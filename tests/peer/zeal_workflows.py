@@ -359,6 +359,13 @@ def test_other_servers():
                   "path-blind: the editor's API tells of the 500 that stored", r)
         posts = [q for q in s.log() if q["method"] == "POST" and q["url"].endswith("/nodes")]
         zkt.equal(len(posts), 1, "and it is not sent twice")
+        home = zkt.tmp()
+        for _ in range(2):
+            r = s.zk("node", "list", wf, env={"XDG_STATE_HOME": home})
+            zkt.equal((r.status, len(r.rows), r.err.count("server-unfit")), (0, 1, 1), "read through the editor", r)
+        gets = [q["url"].split("?")[0] for q in s.log()][-3:]
+        zkt.equal(gets, [f"/api/zip/orchestrator/workflows/{wf}/state", *["/api/orchestrator/nodes"] * 2],
+                  "at once while it is remembered what this server is")
         zkt.equal(s.zk("node", "add", wf, "ns/t", "--compat=off").status, 76, "--compat=off")
         r = s.zk("workflow", "apply", "-f", W / "etl.yaml", "--log-format", "json")
         zkt.equal((r.status, "ZK3017" in r.err), (76, True), "apply says that it cannot", r)
