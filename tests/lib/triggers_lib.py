@@ -136,6 +136,7 @@ class Load:
     def __init__(self, server, keys, threads=8):
         self.server = server
         self.keys = keys
+        self.name = str(uuid.uuid4())
         self.accepted = {}      # number -> (id, organization index)
         self.other = collections.Counter()
         self.unanswered = 0
@@ -157,7 +158,7 @@ class Load:
             with self.server.raw() as c:
                 while not self.over.is_set():
                     n = self._number()
-                    body = {"type": "load", "payload": {"n": n}, "dedup_id": f"{id(self)}-{n}"}
+                    body = {"type": "load", "payload": {"n": n}, "dedup_id": f"{self.name}-{n}"}
                     r = c.request("POST", "/api/events", body, {"X-API-Key": self.keys[o]})
                     with self.lock:
                         if r.status == 202:
