@@ -44,6 +44,16 @@ void zk_httpd_chunk_put(struct zk_httpd *s, struct zk_buf *b)
 	b->room = 0;
 }
 
+void zk_httpd_in_shift(struct zk_httpd_conn *c, size_t from)
+{
+	if (!from)
+		return;
+	zk_buf_consume(&c->in, from);
+	zk_wipe(c->in.p + c->in.n, from); /* heads hold API keys */
+	c->pos -= from;
+	c->base = 0;
+}
+
 void zk_httpd_in_reserve(struct zk_httpd_conn *c)
 {
 	if (!c->in.p) {
@@ -58,10 +68,7 @@ void zk_httpd_in_reserve(struct zk_httpd_conn *c)
 	if (c->phase != ZK_HTTPD_HEAD && c->phase != ZK_HTTPD_IDLE)
 		return;
 	if (from > 0) {
-		zk_buf_consume(&c->in, from);
-		zk_wipe(c->in.p + c->in.n, from); /* heads hold API keys */
-		c->pos -= from;
-		c->base = 0;
+		zk_httpd_in_shift(c, from);
 		return;
 	}
 	/* Failure means no room, which libuv reports; the parser ends such a head before. */

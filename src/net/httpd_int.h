@@ -176,6 +176,8 @@ void zk_httpd_conn_release(struct zk_httpd_conn *c);
 void zk_httpd_chunk_get(struct zk_httpd *s, struct zk_buf *b);
 void zk_httpd_chunk_put(struct zk_httpd *s, struct zk_buf *b);
 
+/* Takes `from` bytes away in front of the input, wiped; nobody may have slices of it. */
+void zk_httpd_in_shift(struct zk_httpd_conn *c, size_t from);
 /* Makes room behind the input. A request that is being read has no slices yet; for others nothing
  * moves. */
 void zk_httpd_in_reserve(struct zk_httpd_conn *c);

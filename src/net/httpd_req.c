@@ -249,8 +249,10 @@ static void make_room(struct zk_httpd_conn *c)
 
 	if (!r->head.chunked || c->in.room - c->in.n >= 1024)
 		return;
-	if (!zk_buf_reserve(&c->in, 4096))
-		return; /* the cap leaves more than that behind the longest head */
+	zk_httpd_in_shift(c, c->base);
+	/* It fails only where more bytes than that stand behind the head, which will go. */
+	if (c->in.n + 4096 <= c->in.cap)
+		(void)zk_buf_reserve(&c->in, 4096);
 	zk_http1_init(&r->parser, &r->limits);
 	enum zk_http1_result again =
 	        zk_http1_parse(&r->parser, zk_str_n(c->in.p + c->base, c->in.n - c->base),
@@ -283,8 +285,9 @@ static bool parse_head(struct zk_httpd_conn *c)
 		return c->eof && zk_httpd_req_input_ended(c);
 	case ZK_HTTP1_DONE:
 		zk_httpd_wheel_set(c, 0);
-		r->head_end = c->pos = c->base + used;
+		c->pos = c->base + used;
 		make_room(c);
+		r->head_end = c->pos;
 		route_request(c);
 		return true;
 	case ZK_HTTP1_BAD:

@@ -378,6 +378,27 @@ def test_tls_reload():
         zkt.ok(p.wait() == 1 and "TLS" in p.err, f"{name}: not started", p.err)
 
 
+# ---- the end of the buffer ---------------------------------------------------------------------
+
+def test_head_ends_with_the_buffer():
+    """The input of a connection has 24 KiB; what waits there behind a request makes a later head end
+    with its last byte, or near it. The body still has its place."""
+    def head(path, size):
+        text = f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nX-Pad: "
+        return (text + "p" * (size - len(text) - 4) + "\r\n\r\n").encode()
+
+    body, room = zkt.rng.randbytes(3000), 24576
+    with server() as s:
+        for left in (0, 1, 2, 7, 100):
+            first = head("/later?ms=200", 7500) + chunked(b"a", 1) \
+                + head("/later?ms=200", 5000) + chunked(b"b", 1)
+            with s.raw() as c:
+                c.send(first + head("/echo", room - left - len(first)))
+                got = [c.response().body, c.response().body]
+                c.send(chunked(body, 1000))
+                zkt.equal([*got, c.response().body], [b"a", b"b", body], f"{left} bytes before its end")
+
+
 # ---- everything at random ----------------------------------------------------------------------
 
 def random_request(n):
