@@ -153,8 +153,8 @@ static const struct zk_opt fake_rows[] = {
 	          "silence), h2_code, close_after, close_ms, breaks_word, drops_unacked, "
 	          "poison. An object with two arrays, streams and tokens, also has "
 	          "faults of the token endpoint: status, body, delay_ms, life_ms, "
-	          "quoted, expiry. The last element of an array holds for all that "
-	          "follow." },
+	          "quoted, expiry. What comes after the last element of an array has "
+	          "no faults." },
 	{ .type = ZK_OPT_UINT,
 	  .name = "chaos",
 	  .meta = "SEED",

@@ -505,9 +505,8 @@ static void choose_fault(struct zk_zb_fake *f, struct fake_stream *s)
 	s->fault = zk_zb_no_fault;
 	if (f->conf.chaos)
 		chaos(&f->rnd, &s->fault);
-	else if (f->plan.n_streams)
-		s->fault =
-		        f->plan.streams[ZK_MIN((size_t)s->number, f->plan.n_streams - 1)];
+	else if (s->number < f->plan.n_streams)
+		s->fault = f->plan.streams[s->number];
 }
 
 struct fake_stream *zk_zb_fake_stream_new(struct fake_conn *conn, int32_t id)

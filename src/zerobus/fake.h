@@ -103,7 +103,7 @@ struct zk_zb_fake_plan {
 };
 
 /* Reads a plan: an array of faults of streams, or an object with such an array and one of faults of
- * token requests, {"streams": […], "tokens": […]}. The last of each holds for all that follow. */
+ * token requests, {"streams": […], "tokens": […]}. Those that come after them have none. */
 int zk_zb_plan_parse(zk_str json, struct zk_zb_fake_plan *ret,
                      struct zk_error *err) ZK_MUST_USE;
 void zk_zb_plan_done(struct zk_zb_fake_plan *p);
