@@ -75,6 +75,7 @@ static void on_flush(void *ctx, bool expired)
 		(void)zk_fail(&err, ZK_E_INTERRUPTED,
 		              "stopped before everything was sent");
 		zk_zb_sender_abort(s->sender, &err);
+		zk_zb_feed_finish(s->feed); /* what it had read comes back at once */
 		zb_settle(s);
 	}
 	zk_stop_done(s->stop);

@@ -25,7 +25,7 @@ struct zk_zb_feed {
 	struct zk_mailbox *mail;
 	struct zk_zb_writer *writer; /* NULL = no debug files */
 	pthread_t thread;
-	bool freed;
+	bool joined, freed;
 	char **names; /* of the sources */
 
 	pthread_mutex_t lock; /* of the following */
@@ -495,10 +495,12 @@ int zk_zb_feed_start(const struct zk_zb_feed_conf *conf, struct zk_zb_feed **ret
 	return 0;
 }
 
-void zk_zb_feed_free(struct zk_zb_feed *f)
+/* Joins the threads: whatever they wait for, they do no longer. */
+static void end_threads(struct zk_zb_feed *f)
 {
-	if (!f)
+	if (f->joined)
 		return;
+	f->joined = true;
 	(void)pthread_mutex_lock(&f->lock);
 	f->stopped = f->going = true;
 	f->conf.max_bytes = SIZE_MAX / 2;
@@ -507,5 +509,19 @@ void zk_zb_feed_free(struct zk_zb_feed *f)
 	(void)pthread_cond_signal(&f->room);
 	(void)pthread_mutex_unlock(&f->lock);
 	(void)pthread_join(f->thread, NULL);
+	zk_zb_writer_free(ZK_TAKE(f->writer));
+}
+
+void zk_zb_feed_finish(struct zk_zb_feed *f)
+{
+	end_threads(f);
+	zk_mailbox_close(f->mail); /* hands over what is in it */
+}
+
+void zk_zb_feed_free(struct zk_zb_feed *f)
+{
+	if (!f)
+		return;
+	end_threads(f);
 	free_now(f);
 }

@@ -87,7 +87,10 @@ void zk_zb_feed_release(struct zk_zb_feed *f, struct zk_zb_request *r);
 void zk_zb_feed_go(struct zk_zb_feed *f);
 /* Reads nothing more; what was read is still handed over, then the end. */
 void zk_zb_feed_stop(struct zk_zb_feed *f);
-/* Joins the thread; no callback comes any more. NULL is fine. */
+/* The same, but now: everything that was read was handed over when it returns, on_end was called.
+ * What waits in a pipe is not read. Not from a callback. */
+void zk_zb_feed_finish(struct zk_zb_feed *f);
+/* Joins the threads; no callback comes any more. NULL is fine. */
 void zk_zb_feed_free(struct zk_zb_feed *f);
 /* The first row that was not read: its source and number. False when all were. */
 bool zk_zb_feed_first_unread(const struct zk_zb_feed *f, const char **ret_source,

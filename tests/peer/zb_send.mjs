@@ -423,5 +423,19 @@ await withService(() => ({ refuse: [14, 'down'] }), async (svc) => {
   const r = await run.done;
   check(r.read === 20 && r.spooled === 20, 'TERM in BACKOFF: the rows go to the spool', r);
 });
+await withService(() => ({ ackLimit: -1 }), async (svc) => {
+  const dir = path.join(z.dir, 'grace');
+  for (const more of [[], ['--debug-dir', dir, '--debug-proto']]) {
+    const before = svc.streams.length;
+    const run = z.start(z.sendArgs(svc, '--batch-rows', '10', '--max-message', '1KiB',
+      '--max-inflight-bytes', '4KiB', '--grace', '300ms', ...more));
+    run.p.stdin.write(z.lines(500)); // one read takes them all
+    while (!svc.streams[before]?.requests) await new Promise((resolve) => { setTimeout(resolve, 5); });
+    run.p.kill('SIGTERM');
+    const r = await run.done;
+    check(r.read === 500 && r.spooled === 500,
+      'TERM and no acknowledgement: what was read and found no room goes to the spool, too', r);
+  }
+});
 
 z.finish();
