@@ -17,6 +17,7 @@
 #define UPDATE_MAX   ((size_t)16 << 20)
 #define ELEMENTS_MAX 200 /* of one update */
 #define DEPTH_MAX    32
+#define KNOWN_MAX    100000 /* elements whose state is remembered */
 
 /* Members of an element, in the order in which they are written. */
 enum member { ID, ELEMENT_TYPE, STATE, PROGRESS, MESSAGE, HIGHLIGHT, COLOR, MEMBERS };
@@ -159,6 +160,18 @@ static struct element *element_of(struct visual *v, zk_str key)
 	return e;
 }
 
+static void forget_states(struct visual *v)
+{
+	size_t pos = 0;
+	zk_str key;
+	void *value;
+
+	while (zk_map_next(&v->known, &pos, &key, &value))
+		free(value);
+	zk_map_done(&v->known);
+	zk_map_init(&v->known);
+}
+
 /* Whether its state is another one than before; the new one is kept. */
 static bool changed(struct visual *v, zk_str key, zk_str state)
 {
@@ -167,6 +180,9 @@ static bool changed(struct visual *v, zk_str key, zk_str state)
 	if (old && zk_str_eq(zk_str_of(old), state))
 		return false;
 	free(old);
+	/* Forgetting costs an update that was not needed at once. */
+	if (!old && v->known.n >= KNOWN_MAX)
+		forget_states(v);
 	zk_map_set(&v->known, key, zk_strndup(state.p, state.n));
 	return true;
 }
@@ -245,7 +261,9 @@ static void on_line(void *ctx, const char *file, const struct zk_ndjson_line *li
 	struct zk_error err = { 0 };
 
 	(void)file;
-	if (add(v, line->text, &err) == 0)
+	if (line->too_long)
+		ZK_IGNORE(zk_fail(&err, ZK_E_LIMIT, "the line is too long") < 0);
+	else if (add(v, line->text, &err) == 0)
 		return;
 	events_send_reject(v->send, line->number, &err);
 	if (v->o->send.fail_fast) {
@@ -310,9 +328,6 @@ static int feed(struct visual *v, int argc, char **argv, struct zk_error *err)
 
 static void visual_done(struct visual *v)
 {
-	size_t pos = 0;
-	zk_str key;
-	void *value;
 	struct element *e;
 
 	zk_lines_close(v->lines);
@@ -324,9 +339,7 @@ static void visual_done(struct visual *v)
 		v->first = e->next;
 		free_element(e);
 	}
-	while (zk_map_next(&v->known, &pos, &key, &value))
-		free(value);
-	zk_map_done(&v->known);
+	forget_states(v);
 	zk_map_done(&v->by_key);
 	zk_buf_done(&v->body);
 }
