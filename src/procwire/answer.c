@@ -109,6 +109,14 @@ int zk_pw_out_record(enum zk_pw_out out, const struct zk_pw_method *m, zk_str te
 	return 0;
 }
 
+int zk_pw_out_line(const struct zk_ndjson_line *line, struct zk_error *err)
+{
+	return line->too_long ? zk_fail(err, ZK_E_LIMIT,
+	                                "a line of the output is longer than %zu bytes",
+	                                line->text.n)
+	                      : 0;
+}
+
 int zk_pw_out_whole(enum zk_pw_out out, const struct zk_pw_method *m, zk_str text,
                     const struct zk_pw_exit *how, struct zk_buf *b, struct zk_error *err)
 {

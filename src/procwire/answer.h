@@ -9,6 +9,7 @@
 #include "procwire/spec.h"
 
 struct zk_buf;
+struct zk_ndjson_line;
 
 /* How a command ended. */
 struct zk_pw_exit {
@@ -28,6 +29,8 @@ int zk_pw_out_whole(enum zk_pw_out out, const struct zk_pw_method *m, zk_str tex
 /* The same for one record of a stream: a line without its end, or what one read gave. */
 int zk_pw_out_record(enum zk_pw_out out, const struct zk_pw_method *m, zk_str text,
                      struct zk_buf *b, struct zk_error *err) ZK_MUST_USE;
+/* Whether a line of output is whole: 0, or -ZK_E_LIMIT. */
+int zk_pw_out_line(const struct zk_ndjson_line *line, struct zk_error *err) ZK_MUST_USE;
 /* The error map of a command that failed: {message, code, exit, signal, stderr}. */
 void zk_pw_out_failure(const struct zk_pw_exit *how, const char *code,
                        const char *message, struct zk_buf *b);

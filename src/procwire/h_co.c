@@ -238,9 +238,16 @@ static void on_out(void *ctx, zk_str chunk)
 	struct copy *c = ctx;
 	struct zk_ndjson_line line;
 
-	while (zk_ndjson_next(&c->lines, &chunk, &line))
-		if (!line.too_long)
+	while (zk_ndjson_next(&c->lines, &chunk, &line)) {
+		if (!line.too_long) {
 			take_line(c, line.text);
+			continue;
+		}
+		/* Whose answer it was stands somewhere in it: all of them have to be told. */
+		zk_warn("a process wrote a line that is too long, it is ended",
+		        "argv0=%s bytes=%u", c->pool->c->words.v[0], LINE_BYTES);
+		zk_child_kill(c->child);
+	}
 	if (c->paused || zk_list_is_empty(&c->jobs))
 		return;
 	struct job *j = ZK_LIST_ENTRY(c->jobs.next, struct job, link);

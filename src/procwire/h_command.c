@@ -118,9 +118,14 @@ static bool read_events(struct run *r)
 		return false;
 	}
 	in = zk_str_n(chunk, (size_t)n);
-	while (zk_ndjson_next(&r->event_lines, &in, &line))
+	while (zk_ndjson_next(&r->event_lines, &in, &line)) {
 		if (!line.too_long)
 			take_event(r, line.text);
+		else
+			zk_warn("an event of a command was not sent",
+			        "method=%s why=longer than %u bytes",
+			        zk_pw_method_of(r->req)->name, EVENT_LINE);
+	}
 	return true;
 }
 
@@ -186,6 +191,16 @@ static void send_record(struct run *r, zk_str text)
 	zk_buf_done(&b);
 }
 
+static void send_line(struct run *r, const struct zk_ndjson_line *line)
+{
+	if (r->error.code)
+		return;
+	if (zk_pw_out_line(line, &r->error) == 0)
+		send_record(r, line->text);
+	else if (!r->ended)
+		zk_child_kill(r->child);
+}
+
 static void on_out(void *ctx, zk_str chunk)
 {
 	struct run *r = ctx;
@@ -195,7 +210,7 @@ static void on_out(void *ctx, zk_str chunk)
 		send_record(r, chunk);
 	} else {
 		while (zk_ndjson_next(&r->lines, &chunk, &line))
-			send_record(r, line.text);
+			send_line(r, &line);
 	}
 	if (zk_pw_is_full(r->req))
 		pause_all(r);
@@ -300,7 +315,7 @@ static void finish(struct run *r, const struct zk_child_result *res)
 		return;
 	case ZK_PW_STREAMED:
 		if (r->c->out != ZK_PW_OUT_RAW && zk_ndjson_last(&r->lines, &line))
-			send_record(r, line.text);
+			send_line(r, &line);
 		if (is_ok(r, res) && zk_pw_end(r->req, &r->error) == 0)
 			return;
 		break;

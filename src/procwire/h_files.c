@@ -162,6 +162,12 @@ static void send_record(struct reading *r, zk_str text)
 	zk_buf_done(&b);
 }
 
+static void send_line(struct reading *r, const struct zk_ndjson_line *line)
+{
+	if (!r->error.code && zk_pw_out_line(line, &r->error) == 0)
+		send_record(r, line->text);
+}
+
 static void on_room(void *ctx)
 {
 	struct reading *r = ctx;
@@ -204,7 +210,7 @@ static void on_data(void *ctx, zk_str chunk)
 	if (r->f->out == ZK_PW_OUT_RAW)
 		send_record(r, chunk);
 	while (r->f->out != ZK_PW_OUT_RAW && zk_ndjson_next(&r->lines, &chunk, &line))
-		send_record(r, line.text);
+		send_line(r, &line);
 	if (r->error.code) {
 		finish(r);
 	} else if (zk_pw_is_full(r->req)) {
@@ -226,7 +232,7 @@ static void on_end(void *ctx, const struct zk_error *err)
 		return;
 	}
 	if (r->f->out != ZK_PW_OUT_RAW && zk_ndjson_last(&r->lines, &line))
-		send_record(r, line.text);
+		send_line(r, &line);
 	finish(r);
 }
 

@@ -19,11 +19,11 @@ test("exec", async () => {
     "greet=exec:echo 'hello {name}' '{n}'", "upper,codec=raw=exec:tr a-z A-Z", "bad=exec:sh -c 'echo oops >&2; exit 3'",
     "grep,ok=0,ok=1,out=lines=exec:grep {word}", "full,out=full=exec:sh -c 'echo out; echo err >&2; exit 4'",
     "none=exec:/nonexistent/program", "json,out=json=exec:echo '{{\"a\": [1, 2.5]}'",
-    "stdin=exec:cat", "lines,kind=stream=exec:seq {n}", "nd,kind=stream,out=ndjson=exec:cat",
+    "stdin=exec:cat", "lines,kind=stream=exec:seq {n}", "wide,kind=stream=exec:head -c 17000000 /dev/zero", "nd,kind=stream,out=ndjson=exec:cat",
     "bytes,kind=stream,response-codec=raw=exec:head -c {n} /dev/zero", "many,max-output=1KiB=exec:yes",
     "hurry,timeout=50ms=exec:sleep 30")],
   d => ["greet", "bad", "grep", "full", "none", "json", "stdin", "many", "hurry"].reduce((x, n) => x.method(n, {}), d)
-    .method("upper", { codec: rawCodec }).method("lines", { response: "stream" }).method("nd", { response: "stream" })
+    .method("upper", { codec: rawCodec }).method("lines", { response: "stream" }).method("wide", { response: "stream" }).method("nd", { response: "stream" })
     .method("bytes", { requestCodec: msgpackCodec, responseCodec: rawCodec, response: "stream" }));
   equal(await m.send("greet", { name: "a b; rm $HOME", n: 7 }), "hello a b; rm $HOME 7", "a field stays one word");
   equal((await m.send("upper", Buffer.from("abc"))).toString(), "ABC", "raw in, raw out");
@@ -36,6 +36,8 @@ test("exec", async () => {
   equal(await m.send("json", null), { a: [1, 2.5] }, "JSON becomes a value");
   equal(await m.send("stdin", { a: 1 }), '{"a":1}', "the JSON of the request is stdin");
   equal(await collect(m.stream("lines", { n: 3 })), ["1", "2", "3"], "lines as chunks");
+  e = await rejected(collect(m.stream("wide", null)), "a line of 17 MB");
+  ok(/longer than \d+ bytes/.test(e.message), "is not cut in silence", e.message);
   equal(await collect(m.stream("nd", { stdin: '1\n{"a":2}\n\n' })), [1, { a: 2 }], "records as chunks");
   equal((await collect(m.stream("bytes", { n: 3000000 }))).reduce((n, b) => n + b.length, 0), 3000000, "bytes as chunks");
   e = await rejected(m.send("many", null), "endless output rejects");
@@ -79,6 +81,7 @@ for line in sys.stdin:
         for c in d: print(json.dumps({"id": i, "chunk": c}))
         print(json.dumps({"id": i, "end": True}))
     elif d == "hang": pass
+    elif d == "flood": print(json.dumps({"id": i, "data": "x" * (17 << 20)}))
     else: print(json.dumps({"id": i, "data": [os.getpid(), d]}))
     sys.stdout.flush()
 `);
@@ -96,6 +99,7 @@ for line in sys.stdin:
   c.abort();
   await rejected(hung, "an abort");
   await rejected(m.send("call", "die"), "a process that ends rejects");
+  await rejected(m.send("call", "flood"), "a line that is too long rejects");
   equal((await m.send("call", "again"))[1], "again", "and is replaced");
   await stop();
   const { module: n, stop: end } = await start(handles(`upper=co:python3 ${example("filter.py")}`),
