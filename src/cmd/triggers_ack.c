@@ -22,6 +22,7 @@ struct ack_run {
 	uint64_t acknowledged, failed;
 	struct zk_buf ids; /* of stdin, one per line */
 	bool input_over;
+	bool checking; /* first all of them, so that a bad one stops everything */
 	struct zk_error err;
 };
 
@@ -58,6 +59,8 @@ static int add(struct ack_run *a, zk_str id, struct zk_error *err)
 	if (!zk_uuid_parse(id, &parsed))
 		return zk_fail(err, ZK_E_DATA, "'%.*s' is no event id",
 		               (int)ZK_MIN(id.n, (size_t)80), id.p ? id.p : "");
+	if (a->checking)
+		return 0;
 	zk_buf_cstr(&a->body, a->n++ ? ",\"" : "{\"event_ids\":[\"");
 	zk_buf_add(&a->body, id);
 	zk_buf_char(&a->body, '"');
@@ -101,7 +104,7 @@ static int read_stdin(struct ack_run *a, struct zk_error *err)
 	return zk_buf_check(&a->ids, err);
 }
 
-static int all(struct ack_run *a, int argc, char **argv, struct zk_error *err)
+static int add_all(struct ack_run *a, int argc, char **argv, struct zk_error *err)
 {
 	for (int i = 0; i < argc; i++) {
 		if (strcmp(argv[i], "-") != 0) {
@@ -109,7 +112,7 @@ static int all(struct ack_run *a, int argc, char **argv, struct zk_error *err)
 				return -(int)err->code;
 			continue;
 		}
-		if (read_stdin(a, err) < 0)
+		if (!a->input_over && read_stdin(a, err) < 0)
 			return -(int)err->code;
 		for (zk_str rest = zk_buf_str(&a->ids); rest.n;) {
 			zk_str id;
@@ -119,7 +122,16 @@ static int all(struct ack_run *a, int argc, char **argv, struct zk_error *err)
 				return -(int)err->code;
 		}
 	}
-	return send_batch(a, err);
+	return 0;
+}
+
+static int all(struct ack_run *a, int argc, char **argv, struct zk_error *err)
+{
+	a->checking = true;
+	if (add_all(a, argc, argv, err) < 0)
+		return -(int)err->code;
+	a->checking = false;
+	return add_all(a, argc, argv, err) < 0 ? -(int)err->code : send_batch(a, err);
 }
 
 static int ack_run(struct zk_app *app, void *opts, int argc, char **argv,

@@ -389,6 +389,9 @@ def test_inbox():
         zkt.equal((p.returncode, len(p.stdout.splitlines()), p.stderr), (0, 1, ""),
                   "| head -1 under pipefail")
         ids = [e["id"] for e in o.all(type="b.x")]
+        many = "\n".join([ids[0]] * 1500 + ["no-id"]).encode()
+        zkt.equal((c("ack", "-", stdin=many).status, acknowledged(o, ids[0])), (65, False),
+                  "one bad id among 1,500: nothing is acknowledged")
         r = c("ack", ids[0])
         zkt.equal((r.status, r.json), (0, {"acknowledged": 1, "failed": 0}), "ack", r)
         r = c("ack", *ids)
