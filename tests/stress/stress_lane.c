@@ -389,6 +389,33 @@ static void test_many(void)
 	(void)tap_ok(right, "six lanes play ping-pong with the loop, %u jobs", done);
 }
 
+/* ---- one that hangs ---- */
+
+static struct rig hanging;
+
+static void test_leaving(void)
+{
+	rig_start(&hanging, (struct zk_lane_conf){ .batch_jobs = 1 });
+	atomic_store(&hanging.gate, true);
+	for (unsigned i = 0; i < 5; i++)
+		(void)push(&hanging, i, 1, 0);
+	hand_over();
+	while (!atomic_load(&hanging.in_run))
+		(void)sched_yield();
+	(void)tap_ok(!zk_lane_stop_within(hanging.lane, 20) && !hanging.done,
+	             "what hangs is left to itself, and comes back to nobody");
+	zk_loop_run(loop);
+}
+
+/* After the loop is gone. */
+static void test_coming_back(void)
+{
+	atomic_store(&hanging.gate, false);
+	while (!atomic_load(&hanging.batches))
+		(void)sched_yield();
+	(void)tap_ok(!hanging.done, "what ends after all touches nothing");
+}
+
 int main(void)
 {
 	struct zk_error err = { 0 };
@@ -406,6 +433,8 @@ int main(void)
 	test_when_empty();
 	test_stop(seed + 1);
 	test_many();
+	test_leaving();
 	zk_loop_free(loop);
+	test_coming_back();
 	return tap_done();
 }
