@@ -23,14 +23,11 @@
 	X(nghttp2_session_callbacks_set_send_data_callback) \
 	X(nghttp2_session_client_new2) X(nghttp2_session_server_new2) X(nghttp2_session_del) \
 	X(nghttp2_option_new) X(nghttp2_option_del) \
-	X(nghttp2_option_set_no_auto_window_update) \
 	X(nghttp2_option_set_no_closed_streams) \
 	X(nghttp2_session_mem_recv) X(nghttp2_session_mem_send) \
 	X(nghttp2_session_want_read) X(nghttp2_session_want_write) \
-	X(nghttp2_session_consume) X(nghttp2_session_resume_data) \
+	X(nghttp2_session_resume_data) \
 	X(nghttp2_session_set_local_window_size) X(nghttp2_session_terminate_session) \
-	X(nghttp2_session_get_remote_window_size) \
-	X(nghttp2_session_get_stream_remote_window_size) \
 	X(nghttp2_submit_settings) X(nghttp2_submit_request) X(nghttp2_submit_response) \
 	X(nghttp2_submit_trailer) X(nghttp2_submit_rst_stream) X(nghttp2_submit_ping) \
 	X(nghttp2_submit_goaway) \
@@ -247,7 +244,6 @@ static int make_session(struct zk_h2 *h)
 		                                                               on_chunk);
 		(ng.nghttp2_session_callbacks_set_on_stream_close_callback)(cb, on_close);
 		(ng.nghttp2_session_callbacks_set_send_data_callback)(cb, on_send_data);
-		(ng.nghttp2_option_set_no_auto_window_update)(opt, h->conf.hold_window);
 		(ng.nghttp2_option_set_no_closed_streams)(opt, 1);
 		r = (h->conf.server ? ng.nghttp2_session_server_new2
 		                    : ng.nghttp2_session_client_new2)(&h->s, cb, h, opt);
@@ -446,11 +442,6 @@ void zk_h2_reset(struct zk_h2 *h, int32_t id, uint32_t code)
 	(void)(ng.nghttp2_submit_rst_stream)(h->s, NGHTTP2_FLAG_NONE, id, code);
 }
 
-void zk_h2_consume(struct zk_h2 *h, int32_t id, size_t n)
-{
-	(void)(ng.nghttp2_session_consume)(h->s, id, n);
-}
-
 void zk_h2_ping(struct zk_h2 *h)
 {
 	(void)(ng.nghttp2_submit_ping)(h->s, NGHTTP2_FLAG_NONE, NULL);
@@ -465,12 +456,4 @@ void zk_h2_goaway(struct zk_h2 *h, uint32_t code)
 		                                 NULL, 0);
 	else
 		(void)(ng.nghttp2_session_terminate_session)(h->s, code);
-}
-
-int64_t zk_h2_room(struct zk_h2 *h, int32_t id)
-{
-	int64_t all = (ng.nghttp2_session_get_remote_window_size)(h->s);
-	int64_t one = (ng.nghttp2_session_get_stream_remote_window_size)(h->s, id);
-
-	return ZK_MIN(all, one);
 }

@@ -52,7 +52,6 @@ struct zk_h2_conf {
 	bool server;
 	uint32_t stream_window, conn_window; /* for what comes in; 0 = 1 MiB */
 	uint32_t max_frame;                  /* of frames that come in; 0 = 16 KiB */
-	bool hold_window; /* the owner gives windows back with zk_h2_consume */
 	void *ctx;
 	/* Head or trailers of a stream; on_head after the last of them. */
 	void (*on_header)(void *ctx, int32_t id, zk_str name, zk_str value);
@@ -97,12 +96,8 @@ void zk_h2_trailers(struct zk_h2 *h, int32_t id, const struct zk_h2_header *v, s
 /* The body has bytes again, or its end. */
 void zk_h2_resume(struct zk_h2 *h, int32_t id);
 void zk_h2_reset(struct zk_h2 *h, int32_t id, uint32_t code);
-/* With hold_window: `n` bytes of on_data were dealt with. */
-void zk_h2_consume(struct zk_h2 *h, int32_t id, size_t n);
 void zk_h2_ping(struct zk_h2 *h);
 /* No streams after those that are there; with a code other than 0 the session ends. */
 void zk_h2_goaway(struct zk_h2 *h, uint32_t code);
-/* What the peer lets us send now: the smaller of the stream's and the connection's window. */
-int64_t zk_h2_room(struct zk_h2 *h, int32_t id);
 
 #endif

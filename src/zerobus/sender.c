@@ -479,8 +479,3 @@ void zk_zb_sender_stat(const struct zk_zb_sender *s, struct zk_zb_sender_stat *r
 			ret->oldest_us = first->queued_us;
 	}
 }
-
-const char *zk_zb_sender_stream_id(const struct zk_zb_sender *s, size_t stream)
-{
-	return s->slots[stream].link ? zk_zb_stream_id(stream_of(&s->slots[stream])) : "";
-}

@@ -77,7 +77,5 @@ struct zk_zb_sender_stat {
 	unsigned attempt, of; /* of "retrying" */
 };
 void zk_zb_sender_stat(const struct zk_zb_sender *s, struct zk_zb_sender_stat *ret);
-/* The id of a stream, for logs and spans; "" = none yet. */
-const char *zk_zb_sender_stream_id(const struct zk_zb_sender *s, size_t stream);
 
 #endif

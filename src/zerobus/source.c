@@ -17,23 +17,6 @@
 
 #include "base/ban.h"
 
-ptrdiff_t zk_zb_source_full(struct zk_zb_source *s, void *p, size_t n,
-                            struct zk_error *err)
-{
-	size_t got = 0;
-
-	while (got < n) {
-		ptrdiff_t r = s->read(s, (char *)p + got, n - got, err);
-
-		if (r < 0)
-			return r;
-		if (r == 0)
-			break;
-		got += (size_t)r;
-	}
-	return (ptrdiff_t)got;
-}
-
 /* ------------------------------------------------------------------ descriptors */
 
 enum { RUN, DRAIN, STOP };

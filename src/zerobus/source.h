@@ -27,10 +27,6 @@ struct zk_zb_source {
 	             struct zk_error *err);
 };
 
-/* Reads `n` bytes unless the input ends before: the number read, or a negative code. */
-ptrdiff_t zk_zb_source_full(struct zk_zb_source *s, void *p, size_t n,
-                            struct zk_error *err);
-
 /* ---- descriptors ---- */
 
 struct zk_zb_fd_source_conf {

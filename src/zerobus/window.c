@@ -77,11 +77,6 @@ static bool may_begin(const struct zk_zb_window *w)
 	return !w->hold && (!w->solo || w->sent == w->acked);
 }
 
-bool zk_zb_window_is_torn(const struct zk_zb_window *w)
-{
-	return w->at > 0;
-}
-
 bool zk_zb_window_is_quiet(const struct zk_zb_window *w)
 {
 	return !w->at && w->sent == w->acked;

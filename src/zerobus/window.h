@@ -43,8 +43,6 @@ size_t zk_zb_window_ready(const struct zk_zb_window *w, size_t room);
 void zk_zb_window_take(struct zk_zb_window *w, char *to, size_t n);
 /* Nothing is half sent, and everything that was sent is acknowledged. */
 bool zk_zb_window_is_quiet(const struct zk_zb_window *w);
-/* A message was begun and not finished. */
-bool zk_zb_window_is_torn(const struct zk_zb_window *w);
 
 enum zk_zb_acked { ZK_ZB_ACK_OLD, ZK_ZB_ACK_NEW, ZK_ZB_ACK_BAD };
 /* What an acknowledgement means (§8.1). NEW: take what it frees with
