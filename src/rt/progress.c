@@ -127,6 +127,8 @@ static void put_status(struct zk_progress *p)
 	}
 	zk_jw_key(&w, "rate");
 	zk_jw_double(&w, (double)(int64_t)(p->bar.rate * 10) / 10);
+	if (p->conf.more)
+		p->conf.more(p->conf.ctx, &w);
 	zk_status_event(p->conf.status, "progress", zk_buf_str(&b));
 }
 

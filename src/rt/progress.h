@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
+struct zk_jwrite;
 struct zk_loop;
 struct zk_progress;
 struct zk_status;
@@ -32,6 +33,9 @@ struct zk_progress_conf {
 	const char *unit;  /* "rows" */
 	struct zk_status
 	        *status; /* gets `progress` lines, at most one a second; NULL = none */
+	/* Further members of these lines; may be NULL. */
+	void (*more)(void *ctx, struct zk_jwrite *w);
+	void *ctx;
 };
 
 struct zk_progress *zk_progress_new(struct zk_loop *loop,
