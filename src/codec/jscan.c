@@ -503,6 +503,33 @@ int zk_jscan_plan(zk_str text, unsigned max_depth, const struct zk_jplan *plan,
 	return scan(&s, text, max_depth, res);
 }
 
+bool zk_jscan_one(zk_str text, unsigned depth, unsigned max_depth, struct zk_jval *ret)
+{
+	struct zk_jscan res;
+	struct scan s; /* as above */
+	const char *end;
+
+	ZK_ASSERT(depth <= max_depth && max_depth <= ZK_JSCAN_DEPTH_MAX);
+	if (!text.n)
+		return false;
+	s.start = text.p;
+	s.end = text.p + text.n;
+	s.res = &res;
+	res.depth = 0;
+	res.members = 0;
+	s.depth = depth;
+	s.max_depth = max_depth;
+	s.escapes = 0;
+	s.spaces = 0;
+	end = skip_value(&s, text.p);
+	if (!end)
+		return false;
+	*ret = (struct zk_jval){ .raw = zk_str_n(text.p, (size_t)(end - text.p)),
+		                 .type = zk_jb_type(*text.p),
+		                 .has_space = s.spaces != 0 };
+	return true;
+}
+
 int zk_jscan_fail(const struct zk_jscan *res, struct zk_error *err)
 {
 	switch ((int)res->code) {

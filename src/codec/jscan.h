@@ -80,6 +80,10 @@ struct zk_jscan {
  * escapes, `1e400` and duplicate names are valid. 0, or -res->code. */
 int zk_jscan(zk_str text, unsigned max_depth, struct zk_jwant *want, size_t n_want,
              struct zk_jscan *res) ZK_MUST_USE;
+/* Checks the value that begins `text` as a scan does, inside of `depth` containers, and says where it
+ * ends; what is behind it is not looked at. False when it is none. */
+bool zk_jscan_one(zk_str text, unsigned depth, unsigned max_depth,
+                  struct zk_jval *ret) ZK_MUST_USE;
 /* Turns a failed scan into an error: "invalid JSON at byte 17: expected …"; returns
  * -code. */
 int zk_jscan_fail(const struct zk_jscan *res, struct zk_error *err);

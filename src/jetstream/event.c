@@ -8,8 +8,6 @@
 
 #include "base/ban.h"
 
-#define DID_MAX 2048
-
 /* Places in the array of wants; a child names its parent by `in` (its place plus one). */
 enum want {
 	W_DID,
@@ -102,7 +100,8 @@ const char *zk_jet_dead_name(enum zk_jet_dead dead)
 void zk_jet_decoder_init(struct zk_jet_decoder *d, bool records)
 {
 	zk_buf_init(&d->text, ZK_JET_EVENT_MAX);
-	d->escapes = false;
+	d->escapes = d->thorough = false;
+	d->records = records;
 	zk_jplan_init(&d->plan, wants, records ? N_WANTS : HEADS);
 }
 
@@ -144,7 +143,7 @@ static enum zk_jet_kind kind_of(zk_str s)
 	return ZK_JET_OTHER;
 }
 
-static enum zk_jet_op op_of(zk_str s)
+enum zk_jet_op zk_jet_op_of(zk_str s)
 {
 	if (zk_str_eq(s, ZK_STR("create")))
 		return ZK_JET_CREATE;
@@ -173,7 +172,7 @@ static void read_commit(struct zk_jet_decoder *d, const struct zk_jval *w,
 	e->op_text = text_of(d, &w[W_OPERATION]);
 	e->collection = text_of(d, &w[W_COLLECTION]);
 	e->rkey = text_of(d, &w[W_RKEY]);
-	e->op = op_of(e->op_text);
+	e->op = zk_jet_op_of(e->op_text);
 	e->record = only(&w[W_RECORD], ZK_J_OBJECT);
 	if (!e->record.raw.n)
 		return;
@@ -229,6 +228,9 @@ enum zk_jet_dead zk_jet_decode(struct zk_jet_decoder *d, zk_str frame,
 	memset(e, 0, sizeof(*e));
 	if (frame.n > ZK_JET_EVENT_MAX)
 		return ZK_JET_DEAD_TOO_BIG;
+	d->text.n = 0;
+	if (!d->records && !d->thorough && zk_jet_decode_usual(frame, e))
+		return ZK_JET_ALIVE;
 	memset(w + HEADS, 0,
 	       sizeof(w) - HEADS * sizeof(w[0])); /* perhaps not in the plan */
 	if (zk_jscan_plan(frame, ZK_JET_DEPTH_MAX, &d->plan, w, &js) < 0)
@@ -236,7 +238,6 @@ enum zk_jet_dead zk_jet_decode(struct zk_jet_decoder *d, zk_str frame,
 	e->raw = js.top.raw;
 	if (js.top.type != ZK_J_OBJECT)
 		return ZK_JET_DEAD_JSON;
-	d->text.n = 0;
 	/* Decoded texts are never longer than they were. */
 	d->escapes = js.has_escape;
 	if (js.has_escape)
@@ -247,7 +248,7 @@ enum zk_jet_dead zk_jet_decode(struct zk_jet_decoder *d, zk_str frame,
 		return ZK_JET_CONTROL;
 	}
 	e->did = text_of(d, &w[W_DID]);
-	if (!zk_str_starts(e->did, ZK_STR("did:")) || e->did.n > DID_MAX)
+	if (!zk_str_starts(e->did, ZK_STR("did:")) || e->did.n > ZK_JET_DID_MAX)
 		return ZK_JET_DEAD_NO_DID;
 	if ((is_there(&w[W_KIND]) && w[W_KIND].type != ZK_J_STRING) ||
 	    !read_numbers(w, e))

@@ -70,6 +70,8 @@ struct zk_jet_event {
 struct zk_jet_decoder {
 	struct zk_buf text;   /* texts that had escapes */
 	bool escapes;         /* the last event has some */
+	bool records;         /* members of the record are wanted */
+	bool thorough;        /* no short way is taken; for tests */
 	struct zk_jplan plan; /* what is looked for */
 };
 
@@ -83,6 +85,13 @@ void zk_jet_decoder_done(struct zk_jet_decoder *d);
 /* ZK_JET_ALIVE, ZK_JET_CONTROL, or why it is dead. */
 enum zk_jet_dead zk_jet_decode(struct zk_jet_decoder *d, zk_str frame,
                                struct zk_jet_event *ret);
+
+/* A commit exactly as the servers write it, read without looking members up: what zk_jet_decode() says
+ * of it, without the members of the record. False for everything else, which says nothing. */
+bool zk_jet_decode_usual(zk_str frame, struct zk_jet_event *ret);
+enum zk_jet_op zk_jet_op_of(zk_str s);
+
+#define ZK_JET_DID_MAX 2048
 
 /* ---- the second wire (§4) ---- */
 

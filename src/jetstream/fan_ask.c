@@ -191,12 +191,12 @@ static void replace(struct zk_jet_ask *a, struct zk_jet_filter *fresh)
 	a->filter.n_collections = fresh->n_collections;
 	a->filter.dids = fresh->dids;
 	a->filter.n_dids = fresh->n_dids;
-	a->filter.did_set = fresh->did_set;
+	a->filter.wanted = fresh->wanted;
 	fresh->collections = old.collections;
 	fresh->n_collections = old.n_collections;
 	fresh->dids = old.dids;
 	fresh->n_dids = old.n_dids;
-	fresh->did_set = old.did_set;
+	fresh->wanted = old.wanted;
 	judge(a);
 }
 

@@ -93,10 +93,26 @@ bool zk_jet_did_ok(zk_str s)
 
 /* ---- making it ---- */
 
+static unsigned mark_of(zk_str did)
+{
+	uint64_t tail = 0;
+
+	if (did.n >= sizeof(tail))
+		memcpy(&tail, did.p + did.n - sizeof(tail), sizeof(tail));
+	return (unsigned)(tail * UINT64_C(0x9e3779b97f4a7c15) >> 54);
+}
+
+static bool has_did(const struct zk_jet_dids *d, zk_str did)
+{
+	unsigned mark = mark_of(did);
+
+	return d->marks[mark / 64] >> mark % 64 & 1 && zk_map_get(&d->set, did);
+}
+
 /* Where the accounts of an option go: a set, and a list when the upstream is told. */
 struct dids {
 	const char *option;
-	struct zk_map *set;
+	struct zk_jet_dids *to;
 	char ***list;
 	size_t *n;
 };
@@ -108,12 +124,13 @@ static int add_did(const struct dids *d, zk_str did, struct zk_error *err)
 	if (!zk_jet_did_ok(did))
 		return zk_fail(err, ZK_E_USAGE, "%s: '%.*s' is not a DID", d->option,
 		               (int)ZK_MIN(did.n, (size_t)80), did.p);
-	if (zk_map_get(d->set, did))
+	if (has_did(d->to, did))
 		return 0;
 	if (d->list && *d->n == ZK_JET_DIDS_MAX)
 		return zk_fail(err, ZK_E_USAGE, "%s: more than %d accounts", d->option,
 		               ZK_JET_DIDS_MAX);
-	(void)zk_map_set(d->set, did, d->set);
+	(void)zk_map_set(&d->to->set, did, d->to);
+	d->to->marks[mark_of(did) / 64] |= UINT64_C(1) << mark_of(did) % 64;
 	if (!d->list)
 		return 0;
 	text = zk_strndup(did.p, did.n);
@@ -223,9 +240,9 @@ int zk_jet_filter_init(struct zk_jet_filter *f, const struct zk_jet_filter_conf 
                        struct zk_error *err)
 {
 	const struct dids wanted = {
-		.option = "--did", .set = &f->did_set, .list = &f->dids, .n = &f->n_dids
+		.option = "--did", .to = &f->wanted, .list = &f->dids, .n = &f->n_dids
 	};
-	const struct dids unwanted = { .option = "--exclude-did", .set = &f->exclude };
+	const struct dids unwanted = { .option = "--exclude-did", .to = &f->exclude };
 	static const char *const kinds[] = { "commit", "identity", "account",
 		                             "sync",   "other",    NULL };
 	static const char *const ops[] = {
@@ -234,8 +251,8 @@ int zk_jet_filter_init(struct zk_jet_filter *f, const struct zk_jet_filter_conf 
 	int r;
 
 	memset(f, 0, sizeof(*f));
-	zk_map_init(&f->did_set);
-	zk_map_init(&f->exclude);
+	zk_map_init(&f->wanted.set);
+	zk_map_init(&f->exclude.set);
 	f->shards = 1;
 	r = add_collections(f, c, err);
 	if (r == 0)
@@ -264,8 +281,8 @@ void zk_jet_filter_done(struct zk_jet_filter *f)
 	for (size_t i = 0; i < f->n_dids; i++)
 		free(f->dids[i]);
 	free(f->dids);
-	zk_map_done(&f->did_set);
-	zk_map_done(&f->exclude);
+	zk_map_done(&f->wanted.set);
+	zk_map_done(&f->exclude.set);
 	zk_expr_free(f->match);
 	memset(f, 0, sizeof(*f));
 }
@@ -290,7 +307,7 @@ bool zk_jet_filter_collection(const struct zk_jet_filter *f, zk_str c)
 
 bool zk_jet_filter_excludes(const struct zk_jet_filter *f, zk_str did)
 {
-	return f->exclude.n && zk_map_get(&f->exclude, did);
+	return f->exclude.set.n && has_did(&f->exclude, did);
 }
 
 /* What the decoder has found already, by the full path. */
@@ -329,7 +346,7 @@ bool zk_jet_filter_passes(const struct zk_jet_filter *f, const struct zk_jet_eve
 		if (!zk_jet_filter_collection(f, e->collection))
 			return false;
 	}
-	if (f->n_dids && !zk_map_get(&f->did_set, e->did))
+	if (f->n_dids && !has_did(&f->wanted, e->did))
 		return false;
 	if (zk_jet_filter_excludes(f, e->did))
 		return false;

@@ -31,12 +31,18 @@ struct zk_jet_filter_conf {
 	const char *shard; /* "I/N", NULL = all */
 };
 
+/* Accounts. Most of those that are not among them are told by a mark of their last bytes. */
+struct zk_jet_dids {
+	struct zk_map set;
+	uint64_t marks[16];
+};
+
 struct zk_jet_filter {
 	char **collections; /* exact or "prefix.*"; none = all */
 	size_t n_collections;
 	char **dids; /* in order; none = all */
 	size_t n_dids;
-	struct zk_map did_set, exclude;
+	struct zk_jet_dids wanted, exclude;
 	unsigned kinds, ops; /* bits 1 << enum; 0 = all */
 	struct zk_expr *match;
 	unsigned shard, shards;

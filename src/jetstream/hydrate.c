@@ -181,7 +181,7 @@ static bool is_excluded(const struct zk_jet_hydrator *h, const struct zk_jet_loo
 	struct zk_jval v;
 	zk_str did;
 
-	return h->conf.filter && h->conf.filter->exclude.n && l->post &&
+	return h->conf.filter && h->conf.filter->exclude.set.n && l->post &&
 	       zk_jscan_get(zk_jet_obj_str(l->obj), ZK_STR("author.did"), &v) &&
 	       zk_jstr_plain(v.raw, &did) && zk_jet_filter_excludes(h->conf.filter, did);
 }

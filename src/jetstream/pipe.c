@@ -21,12 +21,14 @@
 
 #define WINDOW_ITEMS 20000
 #define WINDOW_BYTES (12u << 20)
-#define TICK_MS      50
-#define SLOW_TICKS   20 /* once a second */
-#define IDLE_MS      5000
-#define RETRY_MS     5000
-#define IN_FLIGHT    2
-#define DEAD_SAMPLE  10000
+#define BATCH_BYTES \
+	(6u << 20) /* where nothing waits for lookups: batches for the store */
+#define TICK_MS     50
+#define SLOW_TICKS  20 /* once a second */
+#define IDLE_MS     5000
+#define RETRY_MS    5000
+#define IN_FLIGHT   2
+#define DEAD_SAMPLE 10000
 
 /* Items in order of arrival. */
 struct fifo {
@@ -207,15 +209,20 @@ static size_t held_items(const struct zk_jet_pipe *p)
 	return p->window.n + p->ready.n + p->fig.waiting;
 }
 
+static size_t most_bytes(const struct zk_jet_pipe *p)
+{
+	return p->conf.hydrator ? WINDOW_BYTES : BATCH_BYTES;
+}
+
 static bool is_full(const struct zk_jet_pipe *p)
 {
-	return held_items(p) >= WINDOW_ITEMS || p->bytes >= WINDOW_BYTES || p->held;
+	return held_items(p) >= WINDOW_ITEMS || p->bytes >= most_bytes(p) || p->held;
 }
 
 static void flow(struct zk_jet_pipe *p)
 {
 	if (!p->paused || p->held || held_items(p) > WINDOW_ITEMS / 2 ||
-	    p->bytes > WINDOW_BYTES / 2 || !p->source || p->source_ended)
+	    p->bytes > most_bytes(p) / 2 || !p->source || p->source_ended)
 		return;
 	p->paused = false;
 	p->source->ops->resume(p->source);

@@ -1,5 +1,5 @@
 /* Fuzz target: lines that are looked at ahead. What the sieve says of them is what decoding and
- * filtering them one by one says.
+ * filtering them one by one says, each read completely.
  * Layer: tests. */
 #include <stddef.h>
 #include <stdint.h>
@@ -97,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	ZK_ASSERT(zk_jet_filter_init(&filter, &conf, &err) == 0);
 	zk_jet_sieve_init(&sieve, &sc);
 	zk_jet_decoder_init(&p.d, sc.records);
+	p.d.thorough = true;
 	/* Lines are whole, and not the first of a file. */
 	while (text.n && text.p[text.n - 1] != '\n')
 		text.n--;

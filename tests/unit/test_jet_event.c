@@ -94,6 +94,82 @@ Test(jet_event, last_duplicate_wins)
 	zk_jet_decoder_done(&d);
 }
 
+/* ---- the short way for commits as the servers write them ---- */
+
+static void expect_same(zk_str a, zk_str b, zk_str text)
+{
+	cr_assert(a.n == b.n && (a.p == b.p || !a.n), "%.*s", ZK_STR_ARG(text));
+}
+
+/* Read on both ways, whatever it is: there is no difference. True when the short one was taken. */
+static bool read_twice(struct zk_jet_decoder *d, zk_str text)
+{
+	struct zk_jet_event a, b, ignored;
+
+	d->thorough = false;
+	enum zk_jet_dead x = zk_jet_decode(d, text, &a);
+
+	d->thorough = true;
+	cr_assert_eq(x, zk_jet_decode(d, text, &b), "%.*s", ZK_STR_ARG(text));
+	if (d->text.n) /* texts that were decoded lie elsewhere now */
+		return false;
+	expect_same(a.raw, b.raw, text);
+	expect_same(a.did, b.did, text);
+	expect_same(a.kind_text, b.kind_text, text);
+	expect_same(a.op_text, b.op_text, text);
+	expect_same(a.collection, b.collection, text);
+	expect_same(a.rkey, b.rkey, text);
+	expect_same(a.rev, b.rev, text);
+	expect_same(a.record.raw, b.record.raw, text);
+	expect_same(a.error, b.error, text);
+	cr_assert(a.kind == b.kind && a.op == b.op && a.active == b.active &&
+	                  a.has_time == b.has_time && a.time_us == b.time_us &&
+	                  a.has_cursor == b.has_cursor && a.cursor == b.cursor &&
+	                  a.record.type == b.record.type &&
+	                  a.record.has_space == b.record.has_space,
+	          "%.*s", ZK_STR_ARG(text));
+	return zk_jet_decode_usual(text, &ignored);
+}
+
+static const char *const usual[] = {
+	"{\"did\":\"did:x:y\",\"time_us\":1767225600001617,\"cursor\":5,\"kind\":"
+	"\"commit\","
+	"\"commit\":{\"rev\":\"r\",\"operation\":\"delete\",\"collection\":\"a.b.c\","
+	"\"rkey\":\"k\"}}",
+	"{\"did\":\"did:x:y\",\"time_us\":0,\"kind\":\"commit\",\"commit\":{\"rev\":\"\","
+	"\"operation\":\"create\",\"collection\":\"a.b.c\",\"rkey\":\"k\",\"record\":"
+	"{\"text\":\"\\u00e4\",\"langs\":[ \"en\",{}]},\"cid\":\"bafy\"}}",
+};
+
+/* Every byte of them replaced, left out or doubled, and every beginning. */
+Test(jet_event, usual_commits)
+{
+	static const char others[] = " \"\\{}[]:,0x\n\x80\0";
+	struct zk_jet_decoder d;
+
+	zk_jet_decoder_init(&d, /* records */ false);
+	for (size_t i = 0; i < ZK_ARRAY_LEN(usual); i++) {
+		size_t n = strlen(usual[i]);
+		char text[512];
+
+		cr_expect(read_twice(&d, zk_str_of(usual[i])), "%s", usual[i]);
+		for (size_t at = 0; at < n; at++) {
+			memcpy(text, usual[i], n);
+			for (size_t k = 0; k < sizeof(others) - 1; k++) {
+				text[at] = others[k];
+				(void)read_twice(&d, zk_str_n(text, n));
+			}
+			memcpy(text + at, usual[i] + at + 1, n - at - 1);
+			(void)read_twice(&d, zk_str_n(text, n - 1));
+			memcpy(text + at + 1, usual[i] + at, n - at);
+			text[at] = usual[i][at];
+			(void)read_twice(&d, zk_str_n(text, n + 1));
+			(void)read_twice(&d, zk_str_n(usual[i], at));
+		}
+	}
+	zk_jet_decoder_done(&d);
+}
+
 static const struct {
 	const char *text;
 	enum zk_jet_pos_kind kind; /* NONE = an error */
