@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/cmds.h"
+#include "codec/jkv.h"
 #include "jetstream/cachefile.h"
-#include "jetstream/recent.h"
 #include "jetstream/session.h"
 #include "net/net.h"
 #include "rt/loop.h"
@@ -235,11 +235,10 @@ static void on_mended(void *ctx, const char *name)
 static bool may_pack(void *ctx, const char *name)
 {
 	/* The store knows the pipe only. */
-	const struct zk_jet_pipe *p = ctx;
+	struct run *r = zk_jet_pipe_owner(ctx);
 
-	const struct run *r = zk_jet_pipe_owner(p);
-
-	return jet_run_passed(zk_jet_pipe_owner(p), name) &&
+	/* Before that the sinks, which may want it, are not there. */
+	return r->started && jet_run_passed(r, name) &&
 	       (!r->fan || zk_jet_fan_passed(r->fan, name));
 }
 
@@ -310,6 +309,7 @@ static int open_store(struct run *r, struct zk_error *err)
 		.keep_plain = r->o->keep_plain,
 		.compress = (enum zk_jet_compress)r->o->compress,
 		.ctx = r->pipe,
+		.known = zk_jet_pipe_known,
 		.on_commit = zk_jet_pipe_committed,
 		.on_sealed = on_sealed,
 		.before_seal = before_seal,
@@ -323,7 +323,6 @@ static int open_store(struct run *r, struct zk_error *err)
 	if (zk_jet_store_open(r->loop, &conf, &r->store, err) < 0)
 		return -(int)err->code;
 	r->dead = zk_jet_dead_new(r->dir);
-	zk_jet_recent_each(r->dir, zk_jet_pipe_known, r->pipe);
 	r->keep = zk_timer_new(r->loop, on_keep, r);
 	zk_timer_weak(r->keep, true);
 	zk_timer_start(r->keep, 100, KEEP_MS);
@@ -393,11 +392,20 @@ static int make_hydrator(struct run *r, struct zk_error *err)
 static void announce(struct run *r)
 {
 	const char *address = r->web ? zk_jet_web_address(r->web, 0) : NULL;
-	char text[300] = "";
+	const char *admin = r->web ? zk_jet_web_admin(r->web) : NULL;
+	struct zk_buf b ZK_CLEANUP(zk_buf_done);
+	struct zk_jwrite w;
 
-	if (address)
-		(void)snprintf(text, sizeof(text), "\"api\":[\"%s\"]", address);
-	zk_status_ready(r->status, r->loop, zk_str_of(text));
+	zk_buf_init(&b, 4096);
+	zk_jwrite_init(&w, &b);
+	if (address) {
+		zk_jw_kv_arr(&w, "api");
+		zk_jw_cstr(&w, address);
+		zk_jw_arr_end(&w);
+	}
+	if (admin)
+		zk_jw_kv_cstr(&w, "admin", admin);
+	zk_status_ready(r->status, r->loop, zk_buf_str(&b));
 	zk_notice("started", "store=%s address=%s", r->dir ? r->dir : "none",
 	          address ? address : "none");
 }
@@ -426,6 +434,7 @@ static int start(struct run *r, struct zk_error *err)
 	if (!r->stop || (r->store && jet_run_sinks(r, err) < 0) ||
 	    jet_run_web(r, err) < 0 || jet_run_source(r, err) < 0)
 		return -(int)err->code;
+	r->started = true;
 	announce(r);
 	jet_show_run(r);
 	return 0;

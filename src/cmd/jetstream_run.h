@@ -16,6 +16,7 @@ struct run_opts {
 	const char *store;
 	bool no_store;
 	struct zk_strlist sinks, listen, required;
+	const char *admin;
 	uint64_t batch;
 	int64_t linger_ms;
 	int durability, compress, when_full, repair;
@@ -76,7 +77,7 @@ struct run {
 	struct zk_buf config; /* what the page shows of it: JSON rows */
 	struct zk_error err;
 	int64_t start_us;
-	bool over, draining, gap_stop, blocked;
+	bool started, over, draining, gap_stop, blocked;
 };
 
 /* jetstream_run_source.c */
@@ -101,6 +102,8 @@ void jet_run_drain_sinks(struct run *r, void (*fn)(struct run *r));
 /* Reads it again, after the start or a reload. */
 void jet_run_config(struct run *r);
 int jet_run_web(struct run *r, struct zk_error *err) ZK_MUST_USE;
+/* What the sinks have and what they lack, as of now. */
+void jet_run_view_sinks(struct run *r, struct zk_jet_view *v);
 /* jetstream_show.c: what people see. The line is there from `run` on; `done` before the loop ends. */
 void jet_show_start(struct run *r);
 void jet_show_run(struct run *r);

@@ -262,6 +262,13 @@ const struct zk_opt zk_jetstream_run_rows[] = {
 	  OFF(listen),
 	  .flags = ZK_OPT_F_COMMA,
 	  .help = "serve health, stats, metrics, a page there; 'off' for none" },
+	{ .type = ZK_OPT_STR,
+	  .name = "admin",
+	  .meta = "ADDR",
+	  OFF(admin),
+	  .help = "the page and /status there instead, with /healthz /readyz",
+	  .text = "A listener of its own for those who run the server; everything that "
+	          "--listen serves is there too." },
 	{ .type = ZK_OPT_BOOL,
 	  .name = "compat-metrics",
 	  OFF(compat_metrics),

@@ -242,6 +242,16 @@ void jet_run_drain_sinks(struct run *r, void (*fn)(struct run *r))
 
 /* ---- HTTP ---- */
 
+void jet_run_view_sinks(struct run *r, struct zk_jet_view *v)
+{
+	v->n_followers = 0;
+	for (size_t i = 0; i < r->n_sinks; i++)
+		zk_jet_follower_view(r->sinks[i].follower,
+		                     &v->followers[v->n_followers++]);
+	if (r->archive && v->n_followers < ZK_JET_FOLLOWERS_MAX)
+		zk_jet_archive_view(r->archive, &v->followers[v->n_followers++]);
+}
+
 static void collect(void *ctx, struct zk_jet_view *v)
 {
 	struct run *r = ctx;
@@ -263,11 +273,7 @@ static void collect(void *ctx, struct zk_jet_view *v)
 		v->redis_stream = r->o->redis_stream;
 		v->redis_maxlen = r->o->redis_maxlen;
 	}
-	for (size_t i = 0; i < r->n_sinks; i++)
-		zk_jet_follower_view(r->sinks[i].follower,
-		                     &v->followers[v->n_followers++]);
-	if (r->archive && v->n_followers < ZK_JET_FOLLOWERS_MAX)
-		zk_jet_archive_view(r->archive, &v->followers[v->n_followers++]);
+	jet_run_view_sinks(r, v);
 }
 
 static void on_config_row(void *ctx, zk_str json)
@@ -310,6 +316,7 @@ int jet_run_web(struct run *r, struct zk_error *err)
 {
 	struct zk_jet_web_conf conf = { .listen = (const char *const *)r->o->listen.v,
 		                        .n_listen = r->o->listen.n,
+		                        .admin = r->o->admin,
 		                        .metrics = zk_app_metrics(r->app),
 		                        .compat = r->o->compat_metrics,
 		                        .required = r->o->required.v,
@@ -319,7 +326,9 @@ int jet_run_web(struct run *r, struct zk_error *err)
 		                        .config = config,
 		                        .collect = collect };
 
-	if (!conf.n_listen || strcmp(conf.listen[0], "off") == 0)
+	if (conf.n_listen && strcmp(conf.listen[0], "off") == 0)
+		conf.n_listen = 0;
+	if (!conf.n_listen && !conf.admin)
 		return 0;
 	if (r->store)
 		r->fan = zk_jet_fan_new(r->loop, r->dir,

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "cmd/jetstream_run.h"
 #include "cmd/zerobus_client.h"
-#include "codec/jwrite.h"
+#include "codec/jkv.h"
 #include "zerobus/request.h"
 
 #define ZK_LOGGER "jetstream"
@@ -28,13 +28,13 @@ struct zb_sink {
 
 /* ---- the lane: a record becomes an encoded row ---- */
 
+/* Empty is null. */
 static void kv_text(struct zk_jwrite *w, const char *key, zk_str v)
 {
-	zk_jw_key(w, key);
 	if (v.n)
-		zk_jw_str(w, v);
+		zk_jw_kv_str(w, key, v);
 	else
-		zk_jw_null(w);
+		zk_jw_kv_null(w, key);
 }
 
 /* The columns of §15.3 by name; those that the table does not have are left out by the plan. */

@@ -138,6 +138,20 @@ void jet_show_look(struct run *r)
 	zk_progress_fact(r->progress, "host", f.host[0] ? f.host : NULL);
 }
 
+/* Of the lines of the status channel: how far behind the stream it is, and each sink. */
+static void put_more(void *ctx, struct zk_jwrite *w)
+{
+	struct run *r = ctx;
+	struct zk_jet_view v = { 0 };
+
+	if (!r->pipe)
+		return;
+	zk_jet_pipe_figures(r->pipe, &v.pipe);
+	jet_run_view_sinks(r, &v);
+	zk_jet_view_put_lag(&v, w);
+	zk_jet_view_put_followers(&v, w);
+}
+
 static bool writes_rows(const struct run *r)
 {
 	bool rows = r->o->no_store;
@@ -158,7 +172,9 @@ void jet_show_start(struct run *r)
 		                         .quiet = r->app->common.quiet,
 		                         .verbose = r->app->common.verbose > 0,
 		                         .unit = "ev",
-		                         .status = r->status };
+		                         .status = r->status,
+		                         .more = put_more,
+		                         .ctx = r };
 
 	/* Rows on the terminal and a line that is redrawn do not go together. */
 	if (isatty(STDOUT_FILENO) == 1 && writes_rows(r))

@@ -33,12 +33,17 @@ char *jet_store_dir(struct zk_app *app, const char *store, struct zk_error *err)
 
 /* ---- one file ---- */
 
+static const char *tmp_dir(void)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	return tmp && tmp[0] ? tmp : "/tmp";
+}
+
 /* A name for a temporary file; the caller frees and removes it. */
 static char *temporary(const char *suffix, struct zk_error *err)
 {
-	const char *tmp = getenv("TMPDIR");
-	char *path =
-	        zk_asprintf("%s/zk-query-XXXXXX%s", tmp && tmp[0] ? tmp : "/tmp", suffix);
+	char *path = zk_asprintf("%s/zk-query-XXXXXX%s", tmp_dir(), suffix);
 	int fd = mkstemps(path, (int)strlen(suffix));
 
 	if (fd < 0) {
@@ -50,23 +55,6 @@ static char *temporary(const char *suffix, struct zk_error *err)
 	return path;
 }
 
-/* A packed file is unpacked to where temporary files go, and removed at once: the open
- * connection keeps it. */
-static int open_packed(const char *from, struct zk_db **ret, struct zk_error *err)
-{
-	char *to = temporary("", err);
-	int r;
-
-	if (!to)
-		return -(int)err->code;
-	r = zk_jet_unpack(from, to, err);
-	if (r == 0)
-		r = zk_jet_file_open(to, ret, err);
-	(void)unlink(to); /* may be gone */
-	free(to);
-	return r;
-}
-
 /* A file of the store: here, or only in the bucket. */
 struct place {
 	char name[ZK_JET_NAME_MAX];
@@ -74,16 +62,6 @@ struct place {
 	bool plain;
 	char *key; /* NULL = it is here */
 };
-
-static int open_here(const char *dir, const struct place *f, struct zk_db **ret,
-                     struct zk_error *err)
-{
-	char *path = zk_asprintf("%s/%s%s", dir, f->name, f->plain ? "" : f->packed);
-	int r = f->plain ? zk_jet_file_open(path, ret, err) : open_packed(path, ret, err);
-
-	free(path);
-	return r;
-}
 
 struct fetching {
 	struct jet_s3_wait w;
@@ -137,7 +115,7 @@ static int open_there(struct zk_app *app, struct zk_s3 *s3, const struct place *
 		return -(int)err->code;
 	r = fetch(app, s3, f->key, path, err);
 	if (r == 0)
-		r = f->packed[0] ? open_packed(path, ret, err)
+		r = f->packed[0] ? zk_jet_packed_open(path, tmp_dir(), ret, err)
 		                 : zk_jet_file_open(path, ret, err);
 	(void)unlink(path); /* may be gone */
 	free(path);
@@ -267,7 +245,7 @@ static int walk(struct zk_app *app, const struct jet_store_walk *w, const char *
 		if (is_skipped(w, ledger, f))
 			continue;
 		r = f->key ? open_there(app, w->s3, f, &db, err)
-		           : open_here(dir, f, &db, err);
+		           : zk_jet_form_open(dir, f->name, tmp_dir(), &db, err);
 		if (r == 0)
 			r = w->fn(w->ctx, db, err);
 		zk_db_close(db);

@@ -34,18 +34,21 @@ struct zk_jet_archive {
 	/* The lane's while `looking`: */
 	struct zk_job job;
 	struct zk_db *ledger;
-	struct zk_jet_due due;
+	struct zk_jet_due found;
 	struct zk_jet_due_sums sums;
 	char gone[16][ZK_JET_NAME_MAX]; /* files to be removed first */
 	unsigned n_gone;
-	bool keep_due;       /* `due` says what became of it: to be written */
+	struct zk_jet_sealed keep; /* what became of a file: to be written */
+	bool keeps;
+	char (*aside)[ZK_JET_NAME_MAX];
+	size_t n_aside;
 	struct zk_map fresh; /* archived ones, as far as they are new to `has` */
 	struct zk_error err;
 	/* The loop's: */
-	char (*aside)[ZK_JET_NAME_MAX];
-	size_t n_aside;
+	struct zk_jet_due due; /* is being sent; or, `settled`, what became of it */
+	bool sending, settled;
 	struct zk_map has;
-	bool looking, sending, kicked, down, once;
+	bool looking, kicked, down, once;
 	struct zk_jet_due_sums seen;
 	uint64_t delivered;
 	char why[520];
@@ -67,25 +70,44 @@ static int on_known(void *ctx, const struct zk_jet_sealed *f)
 	return 0;
 }
 
-static int keep_due(struct zk_jet_archive *a)
+static int keep(struct zk_jet_archive *a)
 {
-	if (!a->keep_due)
+	if (!a->keeps)
 		return 0;
-	if (zk_jet_ledger_put(a->ledger, &a->due.file, &a->err) < 0)
+	if (zk_jet_ledger_put(a->ledger, &a->keep, &a->err) < 0)
 		return -(int)a->err.code;
-	a->keep_due = false;
+	a->keeps = false;
+	if (!a->keep.error[0])
+		return 0;
+	a->aside = zk_realloc(a->aside, (a->n_aside + 1) * sizeof(*a->aside));
+	memcpy(a->aside[a->n_aside++], a->keep.name, ZK_JET_NAME_MAX);
 	return 0;
 }
 
-static void run(void *ctx, struct zk_job *job, size_t n)
+static int find_due(struct zk_jet_archive *a)
 {
-	struct zk_jet_archive *a = ctx;
 	struct zk_jet_due_conf conf = { .dir = a->dir,
 		                        .prefix = a->prefix,
 		                        .shard = a->shard,
 		                        .compress = a->conf.compress,
 		                        .aside = (const char(*)[ZK_JET_NAME_MAX])a->aside,
 		                        .n_aside = a->n_aside };
+
+	return zk_jet_archive_due(a->ledger, &conf, &a->found, &a->sums, &a->err);
+}
+
+static void hand_over(struct zk_jet_archive *a)
+{
+	if (!a->settled)
+		return;
+	a->keep = a->due.file;
+	a->keeps = true;
+	a->settled = false;
+}
+
+static void run(void *ctx, struct zk_job *job, size_t n)
+{
+	struct zk_jet_archive *a = ctx;
 	int r = 0;
 
 	(void)job;
@@ -94,11 +116,11 @@ static void run(void *ctx, struct zk_job *job, size_t n)
 	if (!a->ledger)
 		r = zk_jet_ledger_open(a->dir, &a->ledger, &a->err);
 	if (r == 0)
-		r = keep_due(a);
+		r = keep(a);
 	for (unsigned i = 0; r == 0 && i < a->n_gone; i++)
 		zk_jet_archive_remove(a->dir, a->gone[i]);
 	if (r == 0)
-		r = zk_jet_archive_due(a->ledger, &conf, &a->due, &a->sums, &a->err);
+		r = find_due(a);
 	if (r == 0 && a->sums.last[0])
 		r = zk_jet_ledger_move(a->ledger, "s3", a->sums.last, a->sums.last_rows,
 		                       &a->err);
@@ -111,8 +133,9 @@ static void lane_end(void *ctx)
 	struct zk_jet_archive *a = ctx;
 
 	a->err = (struct zk_error){ 0 };
+	hand_over(a); /* the loop waits for us */
 	if (a->ledger)
-		ZK_IGNORE(keep_due(a) < 0); /* then it is found in the bucket */
+		ZK_IGNORE(keep(a) < 0); /* then it is found in the bucket */
 	zk_db_close(ZK_TAKE(a->ledger));
 }
 
@@ -169,12 +192,9 @@ static void on_retry(void *ctx, int64_t wait_ms, const struct zk_error *err)
 /* This one cannot be archived; the others can. */
 static void set_aside(struct zk_jet_archive *a, const struct zk_error *err)
 {
-	a->aside = zk_realloc(a->aside, (a->n_aside + 1) * sizeof(*a->aside));
-	memcpy(a->aside[a->n_aside++], a->due.file.name, ZK_JET_NAME_MAX);
 	zk_log_error(ZK_LOG_ERROR, ZK_LOGGER,
 	             "a file cannot be archived; it stays, others go on", err);
 	(void)snprintf(a->due.file.error, sizeof(a->due.file.error), "%s", err->msg);
-	a->keep_due = true;
 }
 
 /* What the bucket says of this file, or that it cannot be read; anything else may be over soon. */
@@ -204,25 +224,24 @@ static void on_put(void *ctx, const struct zk_s3_object *o, const struct zk_erro
 		(void)snprintf(f->sha256, sizeof(f->sha256), "%.*s",
 		               ZK_STR_ARG(o->sha256));
 		(void)zk_format_rfc3339(zk_wall_us(), f->archived_at);
-		a->keep_due = true;
 		a->delivered += (uint64_t)f->rows;
 		zk_notice("archived", "key=%s bytes=%llu rows=%lld there=%d", f->key,
 		          (unsigned long long)f->bytes, (long long)f->rows, o->was_there);
 	}
+	a->settled = true;
 	look(a);
 }
 
 static void send(struct zk_jet_archive *a)
 {
-	char *path = zk_asprintf("%s/%s", a->dir, a->due.form);
+	char *path = zk_asprintf("%s/%s", a->dir, a->found.form);
 	struct zk_jet_archive_meta meta;
-	struct zk_s3_put put = { .path = path,
-		                 .key = zk_str_of(a->due.file.key),
-		                 .content_type = zk_jet_archive_type(a->due.form),
-		                 .meta = meta.v,
-		                 .replaces = a->due.file.sha256[0] ? a->due.file.sha256
-		                                                   : NULL };
+	struct zk_s3_put put = { .path = path, .meta = meta.v };
 
+	a->due = a->found;
+	put.key = zk_str_of(a->due.file.key);
+	put.content_type = zk_jet_archive_type(a->due.form);
+	put.replaces = a->due.file.sha256[0] ? a->due.file.sha256 : NULL;
 	zk_jet_archive_meta(&a->due.file, &meta);
 	a->sending = true;
 	zk_s3_put(a->s3, &put, on_put, a);
@@ -268,20 +287,25 @@ static void on_looked(struct zk_job *job)
 	take_known(a);
 	choose_gone(a);
 	set_gauges(a);
-	if (a->due.form[0]) {
+	if (a->settled) {
+		look(a); /* this one has not seen what became of it */
+	} else if (a->found.form[0] && a->once && !a->sending) {
 		send(a);
 	} else if (a->n_gone || a->kicked) {
 		look(a);
 	} else {
 		zk_timer_start(a->timer, LOOK_MS, 0);
-		tell_idle(a);
+		if (a->once && !a->sending)
+			tell_idle(a);
 	}
 }
 
+/* Also while one is sent, which may take for ever: what waits behind it is counted. */
 static void look(struct zk_jet_archive *a)
 {
-	if (a->looking || a->sending || !a->lane || !a->once)
+	if (a->looking || !a->lane)
 		return;
+	hand_over(a);
 	a->kicked = false;
 	a->looking = true;
 	a->job = (struct zk_job){ .done = on_looked };

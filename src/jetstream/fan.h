@@ -8,8 +8,8 @@
  * accounts, as the servers of the first wire have it (§3.2).
  *
  * A client that is more than 1,000 records behind loses the oldest and gets
- * {"type":"lagged","dropped":N}. One with a cursor reads the store at its own pace and loses nothing,
- * but gets {"type":"lagged","dropped":null} where files are packed or gone already. */
+ * {"type":"lagged","dropped":N}. One with a cursor reads the store at its own pace, packed files
+ * too, and loses nothing, but gets {"type":"lagged","dropped":null} where files are gone already. */
 #ifndef ZK_JETSTREAM_FAN_H
 #define ZK_JETSTREAM_FAN_H
 

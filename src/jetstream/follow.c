@@ -121,12 +121,10 @@ static void close_file(struct zk_jet_follower *f)
 
 static int open_file(struct zk_jet_follower *f, const char *name)
 {
-	char *path = zk_asprintf("%s/%s", f->dir, name);
 	int r;
 
 	close_file(f);
-	r = zk_jet_file_open(path, &f->db, &f->err);
-	free(path);
+	r = zk_jet_form_open(f->dir, name, /* tmp */ f->dir, &f->db, &f->err);
 	if (r == 0)
 		r = zk_db_prepare(f->db,
 		                  "SELECT " ZK_JET_ROW_COLUMNS
@@ -164,49 +162,78 @@ static void begin_at(struct zk_jet_follower *f, const char *file, int64_t row)
 	f->begun = f->found = true;
 }
 
-/* A visitor's first row, in files as they are now. */
+/* What the ledger knows of sealed files. */
+struct sealed {
+	struct zk_jet_follower *f;
+	const struct zk_jet_files *files;
+	struct zk_db *db; /* NULL = there is none */
+};
+
+/* Whether nothing in it is as late as a visitor wants; false when that is not known. */
+static bool is_before(const struct sealed *s, const char *name)
+{
+	struct zk_jet_sealed known;
+	struct zk_error ignored;
+
+	return s->db && zk_jet_ledger_get(s->db, name, &known, &ignored) == 1 &&
+	       known.has_times && known.last_us < s->f->conf.since_us;
+}
+
+/* Rows that a visitor wants have left with their file. */
+static int look_for_gone(void *ctx, const struct zk_jet_sealed *known)
+{
+	const struct sealed *s = ctx;
+
+	if (known->has_times && known->last_us >= s->f->conf.since_us &&
+	    !zk_jet_files_find(s->files, known->name))
+		s->f->missed = true;
+	return 0;
+}
+
+static int find_in(struct zk_jet_follower *f, const char *name)
+{
+	int64_t id;
+
+	if (open_file(f, name) < 0 ||
+	    ask(f, "SELECT min(id) FROM records WHERE time_us >= ?", f->conf.since_us,
+	        &id) < 0)
+		return -(int)f->err.code;
+	if (id)
+		begin_at(f, name, id - 1);
+	return 0;
+}
+
+/* A visitor's first row. */
 static int find_since(struct zk_jet_follower *f, const struct zk_jet_files *files)
 {
-	bool hole = false;
+	struct sealed s = { .f = f, .files = files };
+	struct zk_error ignored;
+	int r = 0;
 
-	for (size_t i = 0; i < files->n && !f->begun; i++) {
-		const struct zk_jet_file *n = &files->v[i];
-		int64_t first, id;
-
-		if (!n->plain) {
-			hole = true;
-			continue;
-		}
-		if (open_file(f, n->name) < 0 ||
-		    ask(f, "SELECT min(id) FROM records", 0, &first) < 0 ||
-		    ask(f, "SELECT min(id) FROM records WHERE time_us >= ?",
-		        f->conf.since_us, &id) < 0)
-			return -(int)f->err.code;
-		if (id) {
-			begin_at(f, n->name, id - 1);
-			f->missed = hole && id == first;
-		}
-		hole = false;
-	}
-	return 0;
+	ZK_IGNORE(zk_jet_ledger_open(f->dir, &s.db, &ignored) < 0); /* without, then */
+	if (s.db)
+		ZK_IGNORE(zk_jet_ledger_each(s.db, look_for_gone, &s, &ignored) < 0);
+	for (size_t i = 0; i < files->n && !f->begun && r == 0; i++)
+		if (!is_before(&s, files->v[i].name))
+			r = find_in(f, files->v[i].name);
+	zk_db_close(s.db);
+	return r;
 }
 
 /* Behind the last row that is stored now. */
 static int find_end(struct zk_jet_follower *f, const struct zk_jet_files *files)
 {
-	const struct zk_jet_file *last = NULL;
+	const char *last;
 	int64_t id;
 
-	for (size_t i = 0; i < files->n; i++)
-		last = files->v[i].plain ? &files->v[i] : last;
-	if (!last) {
-		f->begun = !files->n; /* nothing is stored yet: all that comes */
+	if (!files->n) {
+		f->begun = true; /* nothing is stored yet: all that comes */
 		return 0;
 	}
-	if (open_file(f, last->name) < 0 ||
-	    ask(f, "SELECT max(id) FROM records", 0, &id) < 0)
+	last = files->v[files->n - 1].name;
+	if (open_file(f, last) < 0 || ask(f, "SELECT max(id) FROM records", 0, &id) < 0)
 		return -(int)f->err.code;
-	begin_at(f, last->name, id);
+	begin_at(f, last, id);
 	return 0;
 }
 
@@ -330,8 +357,6 @@ static int next_file(struct zk_jet_follower *f, bool *moved)
 		f->missed = f->missed ||
 		            (at->file[0] && !zk_jet_files_find(&files, at->file));
 		n = zk_jet_files_after(&files, at->file);
-		for (; n && !n->plain; n = zk_jet_files_after(&files, n->name))
-			f->missed = true;
 		if (n) {
 			(void)snprintf(at->file, sizeof(at->file), "%s", n->name);
 			at->row = 0;

@@ -34,7 +34,7 @@ struct zk_jet_batch {
 	struct zk_buf bytes;
 	struct zk_jet_rec *v;
 	size_t n, room;
-	/* Rows before these are not to be had: their file is packed or gone. */
+	/* Rows before these are not to be had: their file is gone. */
 	bool missed;
 };
 
@@ -51,8 +51,8 @@ struct zk_jet_follower_conf {
 	/* Or: a batch is handed over; zk_jet_follower_done says what became of it. */
 	void (*deliver)(void *ctx, const struct zk_jet_batch *batch);
 	void *ctx;
-	/* A visitor begins behind what is stored now, or with the first row of `since_us` (0 = not),
-	 * as far as that is in files that are not packed; nothing of it is kept. */
+	/* A visitor begins behind what is stored now, or with the first row of `since_us` (0 = not);
+	 * nothing of it is kept. */
 	bool visitor;
 	int64_t since_us;
 	/* Of a visitor: it cannot go on. */

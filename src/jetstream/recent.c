@@ -220,10 +220,12 @@ static void each_of_files(struct walk *w, const char *dir,
 		each_of_files(w, dir, files, i);
 	if (r == 0 && first)
 		r = walk_rows(w, db, first, &err);
-	/* It may have been packed meanwhile, or is of a switch that was cut off. */
-	if (r < 0)
+	/* Of a switch that was cut off, or another program has packed it meanwhile. */
+	if (r < 0) {
 		zk_debug("the last events of a file are not known", "file=%s why=%s",
 		         files->v[i].name, err.msg);
+		each_of_ledger(w, dir);
+	}
 	zk_db_close(db);
 	free(path);
 }

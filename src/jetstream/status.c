@@ -10,8 +10,8 @@
 #include "base/err.h"
 #include "base/recent.h"
 #include "base/version.h"
-#include "codec/jwrite.h"
-#include "jetstream/web.h"
+#include "codec/jkv.h"
+#include "jetstream/view.h"
 #include "net/recent.h"
 
 #include "base/ban.h"
@@ -37,33 +37,11 @@ static int64_t uptime_s(const struct zk_jet_history *h)
 
 /* ---- JSON ---- */
 
-static void put_text(struct zk_jwrite *j, const char *key, const char *text)
-{
-	zk_jw_key(j, key);
-	zk_jw_cstr(j, text);
-}
-
-static void put_number(struct zk_jwrite *j, const char *key, int64_t v)
-{
-	zk_jw_key(j, key);
-	zk_jw_i64(j, v);
-}
-
-static void put_moment(struct zk_jwrite *j, const char *key, int64_t us)
-{
-	char text[ZK_RFC3339_MAX];
-
-	(void)zk_format_rfc3339(us, text);
-	put_text(j, key, text);
-}
-
 static void put_history(const struct zk_jet_history *h, struct zk_jwrite *j)
 {
-	zk_jw_key(j, "history");
-	zk_jw_obj(j);
-	put_number(j, "step_seconds", ZK_JET_STEP_MS / 1000);
-	zk_jw_key(j, "stored_per_second");
-	zk_jw_arr(j);
+	zk_jw_kv_obj(j, "history");
+	zk_jw_kv_i64(j, "step_seconds", ZK_JET_STEP_MS / 1000);
+	zk_jw_kv_arr(j, "stored_per_second");
 	for (unsigned i = h->n; i > 0; i--)
 		zk_jw_double(
 		        j,
@@ -77,16 +55,15 @@ static void put_exchange(void *ctx, const struct zk_net_exchange *x)
 	struct zk_jwrite *j = ctx;
 
 	zk_jw_obj(j);
-	put_moment(j, "at", x->at_us);
-	put_text(j, "method", x->method);
-	put_text(j, "url", x->url);
-	zk_jw_key(j, "status");
+	zk_jw_kv_time(j, "at", x->at_us);
+	zk_jw_kv_cstr(j, "method", x->method);
+	zk_jw_kv_cstr(j, "url", x->url);
 	if (x->status)
-		zk_jw_i64(j, x->status);
+		zk_jw_kv_i64(j, "status", x->status);
 	else
-		zk_jw_null(j);
-	put_number(j, "ms", x->micros / 1000);
-	put_text(j, "error", x->error[0] ? x->error : NULL);
+		zk_jw_kv_null(j, "status");
+	zk_jw_kv_i64(j, "ms", x->micros / 1000);
+	zk_jw_kv_cstr(j, "error", x->error[0] ? x->error : NULL);
 	zk_jw_obj_end(j);
 }
 
@@ -95,20 +72,19 @@ static void put_errors(struct zk_jwrite *j)
 	struct zk_recent_error v[ZK_RECENT_ERRORS];
 	size_t n = zk_recent_errors(v);
 
-	zk_jw_key(j, "errors");
-	zk_jw_arr(j);
+	zk_jw_kv_arr(j, "errors");
 	for (size_t i = 0; i < n; i++) {
 		const struct zk_code_info *code = zk_code_find(v[i].code);
 		char text[16];
 
 		(void)snprintf(text, sizeof(text), "ZK%04d", v[i].code);
 		zk_jw_obj(j);
-		put_moment(j, "at", v[i].at_us);
-		put_text(j, "code", text);
-		put_text(j, "logger", v[i].logger);
-		put_text(j, "message", v[i].msg);
-		put_text(j, "error", v[i].error);
-		put_text(j, "explain", code ? code->title : NULL);
+		zk_jw_kv_time(j, "at", v[i].at_us);
+		zk_jw_kv_cstr(j, "code", text);
+		zk_jw_kv_cstr(j, "logger", v[i].logger);
+		zk_jw_kv_cstr(j, "message", v[i].msg);
+		zk_jw_kv_cstr(j, "error", v[i].error);
+		zk_jw_kv_cstr(j, "explain", code ? code->title : NULL);
 		zk_jw_obj_end(j);
 	}
 	zk_jw_arr_end(j);
@@ -116,12 +92,11 @@ static void put_errors(struct zk_jwrite *j)
 
 static void put_peers(const struct zk_jet_view *v, struct zk_jwrite *j)
 {
-	zk_jw_key(j, "peers");
-	zk_jw_arr(j);
+	zk_jw_kv_arr(j, "peers");
 	if (v->pipe.host[0] && v->pipe.tls_until_s) {
 		zk_jw_obj(j);
-		put_text(j, "name", v->pipe.host);
-		put_moment(j, "certificate_until", v->pipe.tls_until_s * 1000000);
+		zk_jw_kv_cstr(j, "name", v->pipe.host);
+		zk_jw_kv_time(j, "certificate_until", v->pipe.tls_until_s * 1000000);
 		zk_jw_obj_end(j);
 	}
 	zk_jw_arr_end(j);
@@ -130,12 +105,11 @@ static void put_peers(const struct zk_jet_view *v, struct zk_jwrite *j)
 void zk_jet_status_put(const struct zk_jet_history *h, const struct zk_jet_view *v,
                        const struct zk_net *net, zk_str config, struct zk_jwrite *j)
 {
-	put_text(j, "version", ZK_VERSION);
-	put_moment(j, "started_at", h->started_us);
-	put_number(j, "uptime_seconds", uptime_s(h));
+	zk_jw_kv_cstr(j, "version", ZK_VERSION);
+	zk_jw_kv_time(j, "started_at", h->started_us);
+	zk_jw_kv_i64(j, "uptime_seconds", uptime_s(h));
 	put_history(h, j);
-	zk_jw_key(j, "exchanges");
-	zk_jw_arr(j);
+	zk_jw_kv_arr(j, "exchanges");
 	if (net)
 		zk_net_recent_each(net, put_exchange, j);
 	zk_jw_arr_end(j);
@@ -177,11 +151,12 @@ static void number_row(struct zk_buf *b, const char *name, uint64_t v)
 }
 
 void zk_jet_status_rows(const struct zk_jet_history *h, const struct zk_jet_view *v,
-                        const char *status, struct zk_buf *b)
+                        struct zk_buf *b)
 {
 	char text[700];
+	double lag;
 
-	row(b, "status", status);
+	row(b, "status", zk_jet_view_status(v));
 	number_row(b, "up, seconds", (uint64_t)uptime_s(h));
 	row(b, "host", v->pipe.host[0] ? v->pipe.host : "none");
 	row(b, "state", zk_jet_state_name(v->pipe.state));
@@ -189,9 +164,8 @@ void zk_jet_status_rows(const struct zk_jet_history *h, const struct zk_jet_view
 		row(b, "held back by", v->pipe.held);
 	(void)snprintf(text, sizeof(text), "%.1f", v->pipe.rate_1m);
 	row(b, "per second, last minute", text);
-	if (v->pipe.place.time_us) {
-		(void)snprintf(text, sizeof(text), "%.1f",
-		               (double)(zk_wall_us() - v->pipe.place.time_us) / 1e6);
+	if (zk_jet_view_lag(v, &lag)) {
+		(void)snprintf(text, sizeof(text), "%.1f", lag);
 		row(b, "behind the stream, seconds", text);
 	}
 	number_row(b, "stored", v->pipe.stored);

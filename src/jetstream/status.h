@@ -34,6 +34,6 @@ void zk_jet_status_put(const struct zk_jet_history *h, const struct zk_jet_view 
                        const struct zk_net *net, zk_str config, struct zk_jwrite *j);
 /* Rows of an HTML table: the figures that matter most. */
 void zk_jet_status_rows(const struct zk_jet_history *h, const struct zk_jet_view *v,
-                        const char *status, struct zk_buf *b);
+                        struct zk_buf *b);
 
 #endif

@@ -69,6 +69,30 @@ static bool can_seal_later(const struct seal *job)
 	return !job->sealed && job->err.code && job->err.code != ZK_E_STORE_CORRUPT;
 }
 
+static bool may_pack(const struct zk_jet_store *s, const char *name)
+{
+	return !s->conf.may_pack || s->conf.may_pack(s->conf.ctx, name);
+}
+
+static void push_seal(struct seal *job)
+{
+	struct zk_jet_store *s = job->s;
+
+	job->err = (struct zk_error){ 0 };
+	job->sealed = false;
+	job->pack = may_pack(s, job->name);
+	zk_lane_push_always(s->sealer, &job->job);
+}
+
+/* It could not be packed when it was sealed: at the start, when nobody can tell yet. */
+static bool can_pack_now(const struct seal *job)
+{
+	const struct zk_jet_store *s = job->s;
+
+	return s->check && job->sealed && !job->pack &&
+	       s->conf.compress != ZK_JET_PLAIN && may_pack(s, job->name);
+}
+
 static void on_sealed(struct zk_job *j)
 {
 	struct seal *job = ZK_CONTAINER_OF(j, struct seal, job);
@@ -81,17 +105,10 @@ static void on_sealed(struct zk_job *j)
 		s->conf.on_sealed(s->conf.ctx, job->name);
 	if (can_seal_later(job))
 		zk_list_push(&s->unsealed, &job->again);
+	else if (can_pack_now(job))
+		push_seal(job);
 	else
 		free(job);
-}
-
-static void push_seal(struct seal *job)
-{
-	struct zk_jet_store *s = job->s;
-
-	job->err = (struct zk_error){ 0 };
-	job->pack = !s->conf.may_pack || s->conf.may_pack(s->conf.ctx, job->name);
-	zk_lane_push_always(s->sealer, &job->job);
 }
 
 static void seal_later(struct zk_jet_store *s, const char *name)
@@ -127,7 +144,7 @@ void zk_jet_store_repack(struct zk_jet_store *s)
 
 		if (!is_left(s, f) || !f->plain || (f->packed[0] && s->conf.keep_plain))
 			continue;
-		if (!s->conf.may_pack || s->conf.may_pack(s->conf.ctx, f->name))
+		if (may_pack(s, f->name))
 			seal_later(s, f->name);
 	}
 	zk_jet_files_done(&files);
@@ -312,6 +329,7 @@ static void recover(struct zk_jet_store *s)
 	struct zk_jet_files files;
 	struct zk_error err;
 
+	zk_jet_unpacked_sweep(s->dir);
 	if (zk_jet_files_list(s->dir, &files, &err) < 0)
 		return;
 	for (size_t i = 0; i < files.n; i++)
@@ -368,6 +386,9 @@ int zk_jet_store_open(struct zk_loop *loop, const struct zk_jet_store_conf *conf
 		return r;
 	}
 	memcpy(s->live_name, s->live.name, sizeof(s->live_name));
+	/* Before anything is sealed, packed, and gone. */
+	if (conf->known)
+		zk_jet_recent_each(s->dir, conf->known, conf->ctx);
 	recover(s);
 	*ret = s;
 	return 0;
@@ -496,44 +517,4 @@ void zk_jet_store_sizes(const struct zk_jet_store *s, uint64_t *bytes, unsigned 
 {
 	*bytes = s->bytes;
 	*sealed = s->sealed;
-}
-
-/* ---- rows ---- */
-
-int zk_jet_file_open(const char *path, struct zk_db **ret, struct zk_error *err)
-{
-	struct zk_db_conf conf = { .path = path,
-		                   .flags = ZK_DB_READONLY | ZK_DB_QUERY_ONLY,
-		                   .busy_ms = 5000,
-		                   .cache_kib = 4096 };
-
-	return zk_db_open(&conf, ret, err);
-}
-
-static zk_str or_null(struct zk_stmt *st, int i)
-{
-	return zk_col_is_null(st, i) ? ZK_STR_NULL : zk_col_text(st, i);
-}
-
-void zk_jet_row_read(struct zk_stmt *st, struct zk_jet_row *ret)
-{
-	*ret = (struct zk_jet_row){
-		.at_uri = or_null(st, 1),
-		.did = or_null(st, 2),
-		.has_time = !zk_col_is_null(st, 3),
-		.time_us = zk_col_i64(st, 3),
-		.message = zk_col_text(st, 4),
-		.metadata = or_null(st, 5),
-		.processed_at = zk_col_text(st, 6),
-		.hydration_ms = zk_col_i64(st, 7),
-		.calls = zk_col_i64(st, 8),
-		.hits = zk_col_i64(st, 9),
-		.misses = zk_col_i64(st, 10),
-		.kind = or_null(st, 11),
-		.operation = or_null(st, 12),
-		.collection = or_null(st, 13),
-		.has_cursor = !zk_col_is_null(st, 14),
-		.cursor = (uint64_t)zk_col_i64(st, 14),
-		.hydration = (int)zk_col_i64(st, 15),
-	};
 }

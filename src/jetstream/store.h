@@ -14,6 +14,7 @@
 #include "jetstream/files.h"
 #include "jetstream/item.h"
 #include "jetstream/position.h"
+#include "jetstream/recent.h"
 #include "jetstream/record.h"
 #include "rt/lane.h"
 
@@ -33,6 +34,8 @@ struct zk_jet_store_conf {
 	bool full_durability, live_indexes, keep_plain;
 	enum zk_jet_compress compress;
 	void *ctx;
+	/* Each of the last events that are stored, while it is opened; may be NULL. */
+	zk_jet_recent_fn *known;
 	/* A commit came back: `err` NULL when it is on disk. The owner frees the items. */
 	void (*on_commit)(void *ctx, struct zk_jet_commit *c, const struct zk_error *err);
 	/* A file was sealed (and perhaps packed). May be NULL. */
@@ -127,6 +130,13 @@ void zk_jet_row_read(struct zk_stmt *st, struct zk_jet_row *ret);
 /* Opens a store file for reading only. */
 int zk_jet_file_open(const char *path, struct zk_db **ret,
                      struct zk_error *err) ZK_MUST_USE;
+/* The same for one that is packed: a copy in the folder `tmp`, which takes room there until the
+ * connection closes. Blocks for as long as unpacking takes. */
+int zk_jet_packed_open(const char *path, const char *tmp, struct zk_db **ret,
+                       struct zk_error *err) ZK_MUST_USE;
+/* A file of the store `dir` in the form that is there. -ZK_E_NO_INPUT when none is. */
+int zk_jet_form_open(const char *dir, const char *name, const char *tmp,
+                     struct zk_db **ret, struct zk_error *err) ZK_MUST_USE;
 /* Seals `dir/name`: indexes, zk_meta, one file without a log. 1 when there was nothing in it, and
  * it was removed. Any thread; blocks. */
 int zk_jet_seal(const char *dir, const char *name, struct zk_error *err) ZK_MUST_USE;

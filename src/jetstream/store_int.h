@@ -47,6 +47,11 @@ void zk_jet_store_write(struct zk_jet_store *s, struct zk_jet_commit *c);
 /* Nobody has this file open any more that was the live one: it can be sealed. */
 void zk_jet_store_left(struct zk_jet_store *s, const char *name);
 
+/* ---- store_read.c ---- */
+
+/* Removes the copies of packed files that a killed process left. */
+void zk_jet_unpacked_sweep(const char *dir);
+
 /* ---- store_check.c: checkpoints of the live file; loop thread ---- */
 
 int zk_jet_check_new(struct zk_jet_store *s, struct zk_jet_check **ret,

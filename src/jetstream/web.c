@@ -2,18 +2,16 @@
  * Layer: jetstream. */
 #include "jetstream/web.h"
 
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
-#include "codec/jwrite.h"
+#include "codec/jkv.h"
 #include "jetstream/assets.h"
 #include "jetstream/fan.h"
+#include "jetstream/memory.h"
 #include "jetstream/status.h"
 #include "net/httpd.h"
 #include "rt/loop.h"
@@ -21,10 +19,6 @@
 
 #include "base/ban.h"
 
-#define SAMPLES    1440 /* one a minute, for a day */
-#define SAMPLE_MS  60000
-#define DOWN_MS    60000 /* without any host so long: unhealthy */
-#define SHORT_MS   60000 /* degraded so long after a record that lacks something */
 #define ANSWER_MAX (4u << 20)
 #define COMPAT     19 /* gauges of the earlier versions */
 
@@ -33,331 +27,97 @@
 #define HTML_HEAD "Content-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\n"
 #define PROM_HEAD "Content-Type: text/plain; version=0.0.4\r\nCache-Control: no-store\r\n"
 
-struct sample {
-	int64_t at_s;
-	uint64_t rss, virt;
+struct server {
+	struct zk_jet_web *w;
+	struct zk_httpd *httpd; /* NULL = there is none */
+	bool pages;             /* here are the page and /status */
 };
 
 struct zk_jet_web {
 	struct zk_jet_web_conf conf;
-	struct zk_loop *loop;
-	struct zk_httpd *httpd;
-	struct zk_timer *timer;
-	struct sample samples[SAMPLES];
-	size_t n_samples, at;
-	struct zk_gauge *compat[COMPAT], *store_bytes, *files[3];
-	struct zk_timer *step;
+	struct server api, admin;
+	struct zk_timer *sample, *step;
+	struct zk_jet_memory memory;
 	struct zk_jet_history history;
+	struct zk_gauge *compat[COMPAT], *store_bytes, *files[3];
 	struct zk_counter *posts;
 	struct zk_histogram *batches;
 };
 
-/* ---- memory ---- */
-
-static bool read_memory(struct sample *s)
+static struct zk_jet_view look(const struct zk_jet_web *w)
 {
-	char text[128] = "";
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	unsigned long long virt, rss;
-	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+	struct zk_jet_view v = { 0 };
 
-	if (fd >= 0)
-		(void)close(fd); /* only read */
-	if (n <= 0 || sscanf(text, "%llu %llu", &virt, &rss) != 2)
-		return false;
-	s->at_s = zk_wall_us() / 1000000;
-	s->rss = rss * (uint64_t)sysconf(_SC_PAGESIZE);
-	s->virt = virt * (uint64_t)sysconf(_SC_PAGESIZE);
-	return true;
+	w->conf.collect(w->conf.ctx, &v);
+	return v;
 }
 
 static void on_sample(void *ctx)
 {
 	struct zk_jet_web *w = ctx;
-	struct sample s;
 
-	if (!read_memory(&s))
-		return;
-	w->samples[w->at] = s;
-	w->at = (w->at + 1) % SAMPLES;
-	w->n_samples = ZK_MIN(w->n_samples + 1, (size_t)SAMPLES);
+	zk_jet_memory_step(&w->memory);
 }
 
 static void on_step(void *ctx)
 {
 	struct zk_jet_web *w = ctx;
-	struct zk_jet_view v = { 0 };
+	struct zk_jet_view v = look(w);
 
-	w->conf.collect(w->conf.ctx, &v);
 	zk_jet_history_step(&w->history, v.pipe.stored);
-}
-
-/* Of the samples and of `now`, which may be higher than all of them. */
-static void peaks(const struct zk_jet_web *w, const struct sample *now,
-                  struct sample *rss, struct sample *virt)
-{
-	*rss = *virt = *now;
-	for (size_t i = 0; i < w->n_samples; i++) {
-		if (w->samples[i].rss > rss->rss)
-			*rss = w->samples[i];
-		if (w->samples[i].virt > virt->virt)
-			*virt = w->samples[i];
-	}
-}
-
-static const struct sample *latest(const struct zk_jet_web *w)
-{
-	return &w->samples[(w->at + SAMPLES - 1) % SAMPLES];
-}
-
-/* ---- judging ---- */
-
-static bool hosts_are_down(const struct zk_jet_view *v)
-{
-	return v->from_host && v->pipe.away_ms;
-}
-
-static bool is_stopped(const struct zk_jet_view *v)
-{
-	return v->pipe.store_down ||
-	       (v->pipe.held && strcmp(v->pipe.held, "disk full") == 0);
-}
-
-/* No login, the breaker, or records that lately left without what they wanted. */
-static bool lookups_fail(const struct zk_jet_view *v)
-{
-	const struct zk_jet_hydrator_figures *h = &v->hydrator;
-
-	return (v->login && !v->sessions) ||
-	       (h->api.breaker && strcmp(h->api.breaker, "closed") != 0) ||
-	       (h->short_ms && zk_mono_ms() - h->short_ms < SHORT_MS);
-}
-
-static const char *status_of(const struct zk_jet_view *v)
-{
-	if (is_stopped(v) ||
-	    (hosts_are_down(v) && zk_mono_ms() - v->pipe.away_ms > DOWN_MS))
-		return "unhealthy";
-	if (lookups_fail(v))
-		return "degraded";
-	for (size_t i = 0; i < v->n_followers; i++)
-		if (strcmp(v->followers[i].state, "down") == 0)
-			return "degraded";
-	return "healthy";
-}
-
-/* ---- the members of the answers ---- */
-
-static void kv_u64(struct zk_jwrite *j, const char *key, uint64_t v)
-{
-	zk_jw_key(j, key);
-	zk_jw_u64(j, v);
-}
-
-static void kv_i64(struct zk_jwrite *j, const char *key, int64_t v)
-{
-	zk_jw_key(j, key);
-	zk_jw_i64(j, v);
-}
-
-static void kv_bool(struct zk_jwrite *j, const char *key, bool v)
-{
-	zk_jw_key(j, key);
-	zk_jw_bool(j, v);
-}
-
-static void kv_text(struct zk_jwrite *j, const char *key, const char *v)
-{
-	zk_jw_key(j, key);
-	zk_jw_cstr(j, v);
-}
-
-static void kv_null(struct zk_jwrite *j, const char *key)
-{
-	zk_jw_key(j, key);
-	zk_jw_null(j);
-}
-
-static void kv_rate(struct zk_jwrite *j, const char *key, uint64_t hits, uint64_t misses)
-{
-	double rate;
-
-	zk_jw_key(j, key);
-	if (zk_jet_hit_rate((int64_t)hits, (int64_t)misses, &rate))
-		zk_jw_double(j, rate);
-	else
-		zk_jw_null(j);
-}
-
-static void put_memory(const struct zk_jet_web *w, struct zk_jwrite *j)
-{
-	struct sample now = { 0 }, rss, virt;
-	bool known = read_memory(&now);
-
-	peaks(w, &now, &rss, &virt);
-	zk_jw_key(j, "process_memory");
-	zk_jw_obj(j);
-	kv_i64(j, "pid", getpid());
-	kv_u64(j, "rss_bytes", now.rss);
-	kv_u64(j, "virtual_memory_bytes", now.virt);
-	kv_text(j, "source", "procfs");
-	kv_text(j, "collection_error", known ? NULL : "cannot read /proc/self/statm");
-	zk_jw_key(j, "peaks_24h");
-	zk_jw_obj(j);
-	kv_i64(j, "window_seconds", (int64_t)SAMPLES * SAMPLE_MS / 1000);
-	kv_u64(j, "samples_collected", w->n_samples);
-	kv_i64(j, "latest_sample_unix_seconds", latest(w)->at_s);
-	kv_i64(j, "latest_sample_age_seconds", now.at_s - latest(w)->at_s);
-	kv_u64(j, "rss_peak_bytes", rss.rss);
-	kv_i64(j, "rss_peak_unix_seconds", rss.at_s);
-	kv_u64(j, "virtual_memory_peak_bytes", virt.virt);
-	kv_i64(j, "virtual_memory_peak_unix_seconds", virt.at_s);
-	zk_jw_obj_end(j);
-	zk_jw_obj_end(j);
-}
-
-static void put_cache(const struct zk_jet_view *v, struct zk_jwrite *j)
-{
-	const struct zk_jet_hydrator_figures *h = &v->hydrator;
-
-	zk_jw_key(j, "cache_state");
-	zk_jw_obj(j);
-	kv_u64(j, "user_entries", h->users);
-	kv_u64(j, "post_entries", h->posts);
-	kv_u64(j, "user_capacity", h->users_max);
-	kv_u64(j, "post_capacity", h->posts_max);
-	kv_u64(j, "user_hits", h->user_hits);
-	kv_u64(j, "user_misses", h->user_misses);
-	kv_u64(j, "post_hits", h->post_hits);
-	kv_u64(j, "post_misses", h->post_misses);
-	kv_u64(j, "total_requests",
-	       h->user_hits + h->user_misses + h->post_hits + h->post_misses);
-	kv_u64(j, "cache_evictions", h->evictions);
-	zk_jw_obj_end(j);
-}
-
-static void put_sqlite(const struct zk_jet_view *v, struct zk_jwrite *j)
-{
-	zk_jw_key(j, "sqlite_state");
-	zk_jw_obj(j);
-	kv_bool(j, "available", v->has_store && !v->pipe.store_down);
-	kv_u64(j, "db_size_bytes", v->pipe.file_bytes);
-	kv_u64(j, "wal_size_bytes", v->pipe.wal_bytes);
-	kv_u64(j, "page_count", v->pipe.file_bytes / 16384);
-	kv_u64(j, "page_size_bytes", 16384);
-	kv_u64(j, "freelist_count", 0);
-	kv_i64(j, "cache_size_pages", 1024);
-	kv_u64(j, "mmap_size_bytes", 0);
-	kv_text(j, "journal_mode", "wal");
-	kv_u64(j, "journal_size_limit_bytes", 67108864);
-	kv_null(j, "collection_error");
-	zk_jw_obj_end(j);
-}
-
-static void put_redis(const struct zk_jet_view *v, struct zk_jwrite *j)
-{
-	zk_jw_key(j, "redis_state");
-	zk_jw_obj(j);
-	kv_bool(j, "connected", !v->redis || v->redis_up);
-	kv_text(j, "engine", v->redis ? "redis" : NULL);
-	kv_text(j, "stream_name", v->redis ? v->redis_stream : NULL);
-	kv_null(j, "stream_length"); /* Redis is not asked by a request */
-	zk_jw_key(j, "configured_max_length");
-	if (v->redis)
-		zk_jw_u64(j, v->redis_maxlen);
-	else
-		zk_jw_null(j);
-	kv_null(j, "collection_error");
-	zk_jw_obj_end(j);
-}
-
-static void put_upstream(const struct zk_jet_view *v, struct zk_jwrite *j)
-{
-	const struct zk_jet_place *p = &v->pipe.place;
-
-	zk_jw_key(j, "upstream");
-	zk_jw_obj(j);
-	kv_text(j, "state", zk_jet_state_name(v->pipe.state));
-	kv_text(j, "waiting_for", v->pipe.held);
-	kv_text(j, "host", v->pipe.host);
-	kv_text(j, "wire", p->wire[0] ? p->wire : NULL);
-	zk_jw_key(j, "lag_seconds");
-	if (p->time_us)
-		zk_jw_double(j, (double)(zk_wall_us() - p->time_us) / 1e6);
-	else
-		zk_jw_null(j);
-	zk_jw_key(j, "position");
-	zk_jw_obj(j);
-	kv_text(j, "host", p->host[0] ? p->host : NULL);
-	kv_u64(j, "seq", p->seq);
-	kv_i64(j, "time_us", p->time_us);
-	zk_jw_obj_end(j);
-	kv_u64(j, "gaps", v->pipe.gaps);
-	zk_jw_obj_end(j);
-}
-
-static void put_followers(const struct zk_jet_view *v, struct zk_jwrite *j)
-{
-	zk_jw_key(j, "followers");
-	zk_jw_arr(j);
-	for (size_t i = 0; i < v->n_followers; i++) {
-		const struct zk_jet_follower_view *f = &v->followers[i];
-
-		zk_jw_obj(j);
-		kv_text(j, "name", f->name);
-		kv_text(j, "state", f->state);
-		kv_text(j, "file", f->file);
-		kv_i64(j, "row", f->row);
-		kv_u64(j, "delivered", f->delivered);
-		kv_u64(j, "lag_records", f->lag);
-		kv_text(j, "error", f->error[0] ? f->error : NULL);
-		zk_jw_obj_end(j);
-	}
-	zk_jw_arr_end(j);
 }
 
 /* ---- answers ---- */
 
-static void reply(struct zk_httpd_req *r, int status, zk_str head, struct zk_buf *b)
+enum { ROOT, UI, HEALTH, READY, STATS, STATUS, METRICS, WS, ALIVE, ANSWERS };
+
+static void put_health(const struct zk_jet_web *w, const struct zk_jet_view *v,
+                       struct zk_jwrite *j)
 {
-	zk_httpd_reply(r, status, head, zk_buf_str(b));
+	zk_jet_view_put_health(v, &w->memory, j);
 }
 
-static enum zk_httpd_next on_health(void *ctx, struct zk_httpd_req *r)
+static void put_stats(const struct zk_jet_web *w, const struct zk_jet_view *v,
+                      struct zk_jwrite *j)
 {
-	struct zk_jet_web *w = ctx;
+	(void)w;
+	zk_jet_view_put_stats(v, j);
+}
+
+static void put_status(const struct zk_jet_web *w, const struct zk_jet_view *v,
+                       struct zk_jwrite *j)
+{
+	zk_str config = w->conf.config ? w->conf.config(w->conf.ctx) : ZK_STR_NULL;
+
+	zk_jet_status_put(&w->history, v, w->conf.net, config, j);
+}
+
+/* {"status":…,"data":{…}} */
+static void on_data(struct server *s, struct zk_httpd_req *r)
+{
+	static void (*const put[ANSWERS])(const struct zk_jet_web *w,
+	                                  const struct zk_jet_view *v,
+	                                  struct zk_jwrite *j) = {
+		[HEALTH] = put_health,
+		[STATS] = put_stats,
+		[STATUS] = put_status,
+	};
 	struct zk_buf b ZK_CLEANUP(zk_buf_done);
-	struct zk_jet_view v = { 0 };
-	const char *status;
+	struct zk_jet_view v = look(s->w);
+	const char *status = zk_jet_view_status(&v);
+	int what = zk_httpd_route(r)->id;
+	bool bad = what == HEALTH && strcmp(status, "unhealthy") == 0;
 	struct zk_jwrite j;
 
-	w->conf.collect(w->conf.ctx, &v);
-	status = status_of(&v);
 	zk_buf_init(&b, ANSWER_MAX);
 	zk_jwrite_init(&j, &b);
 	zk_jw_obj(&j);
-	kv_text(&j, "status", status);
-	zk_jw_key(&j, "data");
-	zk_jw_obj(&j);
-	kv_bool(&j, "healthy", strcmp(status, "unhealthy") != 0);
-	kv_bool(&j, "redis_connected", !v.redis || v.redis_up);
-	kv_bool(&j, "sqlite_available", v.has_store && !v.pipe.store_down);
-	kv_u64(&j, "session_count", v.sessions);
-	zk_jw_key(&j, "diagnostics");
-	zk_jw_obj(&j);
-	put_memory(w, &j);
-	put_cache(&v, &j);
-	put_sqlite(&v, &j);
-	put_redis(&v, &j);
-	zk_jw_obj_end(&j);
-	put_upstream(&v, &j);
-	put_followers(&v, &j);
-	kv_text(&j, "breaker",
-	        v.hydrator.api.breaker ? v.hydrator.api.breaker : "closed");
+	zk_jw_kv_cstr(&j, "status", what == STATS ? "success" : status);
+	zk_jw_kv_obj(&j, "data");
+	put[what](s->w, &v, &j);
 	zk_jw_obj_end(&j);
 	zk_jw_obj_end(&j);
-	reply(r, strcmp(status, "unhealthy") == 0 ? 503 : 200, ZK_STR(JSON_HEAD), &b);
-	return ZK_HTTPD_DONE;
+	zk_httpd_reply(r, bad ? 503 : 200, ZK_STR(JSON_HEAD), zk_buf_str(&b));
 }
 
 static bool is_required(const struct zk_jet_web *w, const char *name)
@@ -392,114 +152,44 @@ static bool put_missing(const struct zk_jet_web *w, const struct zk_jet_view *v,
 	return any;
 }
 
-static enum zk_httpd_next on_ready(void *ctx, struct zk_httpd_req *r)
+static void on_ready(struct server *s, struct zk_httpd_req *r)
 {
-	struct zk_jet_web *w = ctx;
 	struct zk_buf b ZK_CLEANUP(zk_buf_done);
-	struct zk_jet_view v = { 0 };
+	struct zk_jet_view v = look(s->w);
+	bool away = zk_jet_view_is_away(&v), stopped = zk_jet_view_is_stopped(&v);
+	bool ready = !away && !stopped && !put_missing(s->w, &v, NULL);
 	struct zk_jwrite j;
-	bool hosts, store, ready;
 
-	w->conf.collect(w->conf.ctx, &v);
-	hosts = hosts_are_down(&v);
-	store = is_stopped(&v);
-	ready = !hosts && !store && !put_missing(w, &v, NULL);
 	zk_buf_init(&b, ANSWER_MAX);
 	zk_jwrite_init(&j, &b);
 	zk_jw_obj(&j);
-	kv_bool(&j, "ready", ready);
+	zk_jw_kv_bool(&j, "ready", ready);
 	if (!ready) {
-		zk_jw_key(&j, "why");
-		zk_jw_arr(&j);
-		if (hosts)
+		zk_jw_kv_arr(&j, "why");
+		if (away)
 			zk_jw_cstr(&j, "no host");
-		if (store)
+		if (stopped)
 			zk_jw_cstr(&j, v.pipe.held ? v.pipe.held : "store");
-		(void)put_missing(w, &v, &j); /* known already */
+		(void)put_missing(s->w, &v, &j); /* known already */
 		zk_jw_arr_end(&j);
 	}
 	zk_jw_obj_end(&j);
-	reply(r, ready ? 200 : 503, ZK_STR(JSON_HEAD), &b);
-	return ZK_HTTPD_DONE;
-}
-
-static void put_stats(const struct zk_jet_view *v, struct zk_jwrite *j)
-{
-	const struct zk_jet_hydrator_figures *h = &v->hydrator;
-	static const char *const names[] = { "none", "partial", "full" };
-
-	kv_u64(j, "total_records_processed", v->pipe.stored);
-	kv_u64(j, "cache_user_hits", h->user_hits);
-	kv_u64(j, "cache_user_misses", h->user_misses);
-	kv_u64(j, "cache_post_hits", h->post_hits);
-	kv_u64(j, "cache_post_misses", h->post_misses);
-	kv_rate(j, "cache_user_hit_rate", h->user_hits, h->user_misses);
-	kv_rate(j, "cache_post_hit_rate", h->post_hits, h->post_misses);
-	kv_null(j, "redis_stream_length");
-	kv_null(j, "redis_version");
-	kv_u64(j, "events_received", v->pipe.received);
-	kv_u64(j, "events_filtered", v->pipe.filtered);
-	kv_u64(j, "events_duplicate", v->pipe.duplicate);
-	kv_u64(j, "events_dead", v->pipe.dead);
-	kv_u64(j, "events_stored", v->pipe.stored);
-	kv_u64(j, "events_waiting", v->pipe.waiting);
-	kv_u64(j, "bytes_received", v->pipe.bytes);
-	zk_jw_key(j, "rate_1m");
-	zk_jw_double(j, v->pipe.rate_1m);
-	zk_jw_key(j, "lag_seconds");
-	if (v->pipe.place.time_us)
-		zk_jw_double(j, (double)(zk_wall_us() - v->pipe.place.time_us) / 1e6);
-	else
-		zk_jw_null(j);
-	zk_jw_key(j, "hydration");
-	zk_jw_obj(j);
-	for (size_t i = 0; i < ZK_ARRAY_LEN(names); i++)
-		kv_u64(j, names[i], h->by_hydration[i]);
-	zk_jw_obj_end(j);
-	zk_jw_key(j, "api");
-	zk_jw_obj(j);
-	kv_u64(j, "requests", h->api.requests);
-	kv_u64(j, "errors", h->api.errors);
-	kv_u64(j, "limited", h->api.limited);
-	kv_u64(j, "ids", h->api.ids);
-	zk_jw_obj_end(j);
-	put_followers(v, j);
-}
-
-static enum zk_httpd_next on_stats(void *ctx, struct zk_httpd_req *r)
-{
-	struct zk_jet_web *w = ctx;
-	struct zk_buf b ZK_CLEANUP(zk_buf_done);
-	struct zk_jet_view v = { 0 };
-	struct zk_jwrite j;
-
-	w->conf.collect(w->conf.ctx, &v);
-	zk_buf_init(&b, ANSWER_MAX);
-	zk_jwrite_init(&j, &b);
-	zk_jw_obj(&j);
-	kv_text(&j, "status", "success");
-	zk_jw_key(&j, "data");
-	zk_jw_obj(&j);
-	put_stats(&v, &j);
-	zk_jw_obj_end(&j);
-	zk_jw_obj_end(&j);
-	reply(r, 200, ZK_STR(JSON_HEAD), &b);
-	return ZK_HTTPD_DONE;
+	zk_httpd_reply(r, ready ? 200 : 503, ZK_STR(JSON_HEAD), zk_buf_str(&b));
 }
 
 static void refresh_compat(const struct zk_jet_web *w, const struct zk_jet_view *v)
 {
 	const struct zk_jet_hydrator_figures *h = &v->hydrator;
-	struct sample now = { 0 }, rss, virt;
+	struct zk_jet_sample now, rss, virt;
 
-	(void)read_memory(&now);
-	peaks(w, &now, &rss, &virt);
+	(void)zk_jet_memory_read(&now); /* then all 0 */
+	zk_jet_memory_peaks(&w->memory, &now, &rss, &virt);
 	const double values[COMPAT] = {
 		(double)now.rss,
 		(double)now.virt,
-		SAMPLES * (double)SAMPLE_MS / 1000,
-		(double)w->n_samples,
-		(double)(now.at_s - latest(w)->at_s),
+		ZK_JET_MEMORY_SAMPLES * (double)ZK_JET_MEMORY_STEP_MS / 1000,
+		(double)w->memory.n,
+		(double)(now.at_s - zk_jet_memory_latest(&w->memory)->at_s),
 		(double)rss.rss,
 		(double)rss.at_s,
 		(double)virt.virt,
@@ -508,7 +198,7 @@ static void refresh_compat(const struct zk_jet_web *w, const struct zk_jet_view 
 		(double)h->users_max,
 		(double)h->posts,
 		(double)h->posts_max,
-		v->has_store && !v->pipe.store_down,
+		zk_jet_view_has_sqlite(v),
 		(double)v->pipe.file_bytes,
 		(double)v->pipe.wal_bytes,
 		!v->redis || v->redis_up,
@@ -523,9 +213,8 @@ static void refresh_compat(const struct zk_jet_web *w, const struct zk_jet_view 
 static void refresh(void *ctx)
 {
 	struct zk_jet_web *w = ctx;
-	struct zk_jet_view v = { 0 };
+	struct zk_jet_view v = look(w);
 
-	w->conf.collect(w->conf.ctx, &v);
 	zk_gauge_set(w->store_bytes, (double)v.store_bytes);
 	zk_gauge_set(w->files[0], v.has_store);
 	zk_gauge_set(w->files[1], v.sealed);
@@ -533,82 +222,61 @@ static void refresh(void *ctx)
 		refresh_compat(w, &v);
 }
 
-static enum zk_httpd_next on_metrics(void *ctx, struct zk_httpd_req *r)
+static void on_metrics(struct server *s, struct zk_httpd_req *r)
 {
-	struct zk_jet_web *w = ctx;
 	struct zk_buf b ZK_CLEANUP(zk_buf_done);
 
 	zk_buf_init(&b, ANSWER_MAX);
-	zk_metrics_format(w->conf.metrics, &b);
-	reply(r, 200, ZK_STR(PROM_HEAD), &b);
-	return ZK_HTTPD_DONE;
+	zk_metrics_format(s->w->conf.metrics, &b);
+	zk_httpd_reply(r, 200, ZK_STR(PROM_HEAD), zk_buf_str(&b));
 }
 
 /* The page has one place for what those see who run no scripts. */
-static enum zk_httpd_next on_page(void *ctx, struct zk_httpd_req *r)
+static void on_page(struct server *s, struct zk_httpd_req *r)
 {
 	static const zk_str mark = ZK_STR_INIT("<!--figures-->");
-	struct zk_jet_web *w = ctx;
 	struct zk_buf head ZK_CLEANUP(zk_buf_done), body ZK_CLEANUP(zk_buf_done);
-	struct zk_jet_view v = { 0 };
+	struct zk_jet_view v = look(s->w);
 	zk_str page = zk_jet_page();
 	ptrdiff_t at = zk_str_find(page, mark);
 
-	w->conf.collect(w->conf.ctx, &v);
 	zk_buf_init(&head, ANSWER_MAX);
 	zk_buf_init(&body, ANSWER_MAX);
 	zk_buf_lit(&head, HTML_HEAD);
 	zk_buf_add(&head, zk_jet_page_headers());
 	ZK_ASSERT(at >= 0);
 	zk_buf_put(&body, page.p, (size_t)at);
-	zk_jet_status_rows(&w->history, &v, status_of(&v), &body);
+	zk_jet_status_rows(&s->w->history, &v, &body);
 	zk_buf_add(&body, zk_str_from(page, (size_t)at + mark.n));
 	zk_httpd_reply(r, 200, zk_buf_str(&head), zk_buf_str(&body));
-	return ZK_HTTPD_DONE;
-}
-
-static enum zk_httpd_next on_status(void *ctx, struct zk_httpd_req *r)
-{
-	struct zk_jet_web *w = ctx;
-	struct zk_buf b ZK_CLEANUP(zk_buf_done);
-	struct zk_jet_view v = { 0 };
-	struct zk_jwrite j;
-
-	w->conf.collect(w->conf.ctx, &v);
-	zk_buf_init(&b, ANSWER_MAX);
-	zk_jwrite_init(&j, &b);
-	zk_jw_obj(&j);
-	kv_text(&j, "status", status_of(&v));
-	zk_jw_key(&j, "data");
-	zk_jw_obj(&j);
-	zk_jet_status_put(&w->history, &v, w->conf.net,
-	                  w->conf.config ? w->conf.config(w->conf.ctx) : ZK_STR_NULL, &j);
-	zk_jw_obj_end(&j);
-	zk_jw_obj_end(&j);
-	reply(r, 200, ZK_STR(JSON_HEAD), &b);
-	return ZK_HTTPD_DONE;
 }
 
 /* A browser gets the page, everybody else the text of the earlier versions. */
-static enum zk_httpd_next on_root(void *ctx, struct zk_httpd_req *r)
+static void on_root(struct server *s, struct zk_httpd_req *r)
 {
-	if (zk_str_find(zk_httpd_header(r, ZK_STR("Accept")), ZK_STR("text/html")) >= 0)
-		return on_page(ctx, r);
-	zk_httpd_reply(r, 200, ZK_STR(TEXT_HEAD "Vary: Accept\r\n"),
-	               ZK_STR("jetstream-turbo API server"));
-	return ZK_HTTPD_DONE;
+	zk_str accept = zk_httpd_header(r, ZK_STR("Accept"));
+
+	if (s->pages && zk_str_find(accept, ZK_STR("text/html")) >= 0)
+		on_page(s, r);
+	else
+		zk_httpd_reply(r, 200, ZK_STR(TEXT_HEAD "Vary: Accept\r\n"),
+		               ZK_STR("jetstream-turbo API server"));
 }
 
-static enum zk_httpd_next on_ws(void *ctx, struct zk_httpd_req *r)
+static void on_ws(struct server *s, struct zk_httpd_req *r)
 {
-	struct zk_jet_web *w = ctx;
-
-	if (w->conf.fan)
-		zk_jet_fan_join(w->conf.fan, r);
+	if (s->w->conf.fan)
+		zk_jet_fan_join(s->w->conf.fan, r);
 	else
 		zk_httpd_reply(r, 503, ZK_STR(JSON_HEAD),
 		               ZK_STR("{\"error\":\"there is no store to read from\"}"));
-	return ZK_HTTPD_DONE;
+}
+
+/* The process answers. */
+static void on_alive(struct server *s, struct zk_httpd_req *r)
+{
+	(void)s;
+	zk_httpd_reply(r, 200, ZK_STR(JSON_HEAD), ZK_STR("{\"alive\":true}"));
 }
 
 /* ---- who may ask ---- */
@@ -645,22 +313,25 @@ static bool is_for_us(const struct zk_jet_web *w, const struct zk_httpd_req *r)
 	for (size_t i = 0; i < w->conf.n_listen; i++)
 		if (zk_str_eq_nocase(host, host_of(zk_str_of(w->conf.listen[i]))))
 			return true;
-	return false;
+	return w->conf.admin && zk_str_eq_nocase(host, host_of(zk_str_of(w->conf.admin)));
 }
-
-static enum zk_httpd_next (*const answers[])(void *ctx, struct zk_httpd_req *r) = {
-	on_root, on_page, on_health, on_ready, on_stats, on_status, on_metrics, on_ws,
-};
-enum { ROOT, UI, HEALTH, READY, STATS, STATUS, METRICS, WS };
 
 static enum zk_httpd_next on_request(void *ctx, struct zk_httpd_req *r)
 {
-	const struct zk_jet_web *w = ctx;
+	static void (*const answers[ANSWERS])(struct server * s,
+	                                      struct zk_httpd_req * r) = {
+		[ROOT] = on_root,       [UI] = on_page,    [HEALTH] = on_data,
+		[READY] = on_ready,     [STATS] = on_data, [STATUS] = on_data,
+		[METRICS] = on_metrics, [WS] = on_ws,      [ALIVE] = on_alive,
+	};
+	struct server *s = ctx;
 
-	if (is_for_us(w, r))
-		return answers[zk_httpd_route(r)->id](ctx, r);
-	zk_httpd_reply(r, 421, ZK_STR(JSON_HEAD),
-	               ZK_STR("{\"error\":\"the Host header names another server\"}"));
+	if (is_for_us(s->w, r))
+		answers[zk_httpd_route(r)->id](s, r);
+	else
+		zk_httpd_reply(
+		        r, 421, ZK_STR(JSON_HEAD),
+		        ZK_STR("{\"error\":\"the Host header names another server\"}"));
 	return ZK_HTTPD_DONE;
 }
 
@@ -668,25 +339,25 @@ static enum zk_httpd_next on_request(void *ctx, struct zk_httpd_req *r)
 	{                                                                       \
 		.method = m, .pattern = path, .id = what, .on_head = on_request \
 	}
-#define BOTH(path, what) ONE("GET", path, what), ONE("HEAD", path, what)
+#define BOTH(path, what)         ONE("GET", path, what), ONE("HEAD", path, what)
+#define TWICE(path, below, what) BOTH(path, what), BOTH("/api/v1" below, what)
+#define API_ROUTES               24
+#define PAGE_ROUTES              8
 
+/* The public ones first, then the pages, then those of the admin listener. */
 static const struct zk_route routes[] = {
-	BOTH("/", ROOT),
-	BOTH("/ui", UI),
-	BOTH("/health", HEALTH),
-	BOTH("/ready", READY),
-	BOTH("/stats", STATS),
-	BOTH("/status", STATUS),
-	BOTH("/metrics", METRICS),
-	BOTH("/ws", WS),
-	BOTH("/api/v1", ROOT),
-	BOTH("/api/v1/ui", UI),
-	BOTH("/api/v1/health", HEALTH),
-	BOTH("/api/v1/ready", READY),
-	BOTH("/api/v1/stats", STATS),
-	BOTH("/api/v1/status", STATUS),
-	BOTH("/api/v1/metrics", METRICS),
-	BOTH("/api/v1/ws", WS),
+	TWICE("/", "", ROOT),
+	TWICE("/health", "/health", HEALTH),
+	TWICE("/ready", "/ready", READY),
+	TWICE("/stats", "/stats", STATS),
+	TWICE("/metrics", "/metrics", METRICS),
+	TWICE("/ws", "/ws", WS),
+	/* API_ROUTES */
+	TWICE("/ui", "/ui", UI),
+	TWICE("/status", "/status", STATUS),
+	/* PAGE_ROUTES */
+	BOTH("/healthz", ALIVE),
+	BOTH("/readyz", READY),
 };
 
 /* ---- making it ---- */
@@ -748,51 +419,79 @@ void zk_jet_web_stored(struct zk_jet_web *w, size_t n, double seconds)
 	zk_histogram_observe(w->batches, seconds);
 }
 
+static int serve(struct server *s, struct zk_loop *loop, size_t n_routes,
+                 const char *const *listen, size_t n_listen, struct zk_error *err)
+{
+	struct zk_httpd_conf http;
+	int r;
+
+	if (!n_listen)
+		return 0;
+	zk_httpd_conf_init(&http);
+	http.ctx = s;
+	http.routes = routes;
+	http.n_routes = n_routes;
+	r = zk_httpd_new(loop, &http, &s->httpd, err);
+	if (r == 0)
+		r = zk_httpd_listen_at(s->httpd, s == &s->w->admin ? "admin" : "api",
+		                       listen, n_listen, err);
+	return r;
+}
+
+static struct zk_timer *every(struct zk_loop *loop, int64_t ms, void (*fn)(void *ctx),
+                              struct zk_jet_web *w)
+{
+	struct zk_timer *t = zk_timer_new(loop, fn, w);
+
+	zk_timer_weak(t, true);
+	zk_timer_start(t, ms, ms);
+	return t;
+}
+
 int zk_jet_web_new(struct zk_loop *loop, const struct zk_jet_web_conf *conf,
                    struct zk_jet_web **ret, struct zk_error *err)
 {
 	struct zk_jet_web *w = zk_new0(struct zk_jet_web);
-	struct zk_httpd_conf http;
 	int r;
 
 	w->conf = *conf;
-	w->loop = loop;
-	zk_httpd_conf_init(&http);
-	http.ctx = w;
-	http.routes = routes;
-	http.n_routes = ZK_ARRAY_LEN(routes);
-	r = zk_httpd_new(loop, &http, &w->httpd, err);
+	w->api = (struct server){ .w = w, .pages = !conf->admin };
+	w->admin = (struct server){ .w = w, .pages = true };
+	r = serve(&w->api, loop, API_ROUTES + (w->api.pages ? PAGE_ROUTES : 0),
+	          conf->listen, conf->n_listen, err);
 	if (r == 0)
-		r = zk_httpd_listen_at(w->httpd, "api", conf->listen, conf->n_listen,
-		                       err);
+		r = serve(&w->admin, loop, ZK_ARRAY_LEN(routes), &w->conf.admin,
+		          conf->admin != NULL, err);
 	if (r < 0) {
 		zk_jet_web_free(w);
 		return r;
 	}
 	add_metrics(w);
-	w->timer = zk_timer_new(loop, on_sample, w);
-	zk_timer_weak(w->timer, true);
 	on_sample(w);
-	zk_timer_start(w->timer, SAMPLE_MS, SAMPLE_MS);
 	zk_jet_history_init(&w->history);
-	w->step = zk_timer_new(loop, on_step, w);
-	zk_timer_weak(w->step, true);
-	zk_timer_start(w->step, ZK_JET_STEP_MS, ZK_JET_STEP_MS);
+	w->sample = every(loop, ZK_JET_MEMORY_STEP_MS, on_sample, w);
+	w->step = every(loop, ZK_JET_STEP_MS, on_step, w);
 	*ret = w;
 	return 0;
 }
 
 const char *zk_jet_web_address(const struct zk_jet_web *w, size_t i)
 {
-	return zk_httpd_address(w->httpd, i);
+	return w->api.httpd ? zk_httpd_address(w->api.httpd, i) : NULL;
+}
+
+const char *zk_jet_web_admin(const struct zk_jet_web *w)
+{
+	return w->admin.httpd ? zk_httpd_address(w->admin.httpd, 0) : NULL;
 }
 
 void zk_jet_web_free(struct zk_jet_web *w)
 {
 	if (!w)
 		return;
-	zk_httpd_free(w->httpd);
-	zk_timer_free(w->timer);
+	zk_httpd_free(w->api.httpd);
+	zk_httpd_free(w->admin.httpd);
+	zk_timer_free(w->sample);
 	zk_timer_free(w->step);
 	free(w);
 }

@@ -8,9 +8,7 @@
 
 #include "base/attr.h"
 #include "base/err.h"
-#include "jetstream/follow.h"
-#include "jetstream/hydrate.h"
-#include "jetstream/pipe.h"
+#include "jetstream/view.h"
 
 struct zk_jet_fan;
 struct zk_jet_web;
@@ -18,26 +16,12 @@ struct zk_loop;
 struct zk_metrics;
 struct zk_net;
 
-#define ZK_JET_FOLLOWERS_MAX 8
-
-/* Everything that the answers are made of. */
-struct zk_jet_view {
-	struct zk_jet_figures pipe;
-	struct zk_jet_hydrator_figures hydrator;
-	bool has_store, from_host;
-	bool login;      /* one is configured */
-	size_t sessions; /* that work */
-	bool redis, redis_up;
-	const char *redis_stream;
-	uint64_t redis_maxlen, store_bytes;
-	unsigned sealed;
-	struct zk_jet_follower_view followers[ZK_JET_FOLLOWERS_MAX];
-	size_t n_followers;
-};
-
 struct zk_jet_web_conf {
 	const char *const *listen;
 	size_t n_listen;
+	/* Where the page and /status are instead, beside everything else, /healthz and /readyz; NULL =
+	 * they are with the others. */
+	const char *admin;
 	struct zk_metrics *metrics;
 	bool compat; /* also the metrics of the earlier versions */
 	/* Sinks without which it is not ready: "redis", or the whole name. Borrowed. */
@@ -55,7 +39,9 @@ int zk_jet_web_new(struct zk_loop *loop, const struct zk_jet_web_conf *conf,
                    struct zk_jet_web **ret, struct zk_error *err) ZK_MUST_USE;
 /* A batch of `n` rows is stored, so long after the first of them came. */
 void zk_jet_web_stored(struct zk_jet_web *w, size_t n, double seconds);
+/* The bound addresses; NULL = none. */
 const char *zk_jet_web_address(const struct zk_jet_web *w, size_t i);
+const char *zk_jet_web_admin(const struct zk_jet_web *w);
 void zk_jet_web_free(struct zk_jet_web *w); /* NULL is fine */
 
 #endif
