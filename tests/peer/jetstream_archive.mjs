@@ -162,7 +162,6 @@ const tests = {
     await s4.close();
   },
 
-  // The bucket is away for a while: nothing is lost, the lag is shown, the store goes on.
   // What answers nonsense for a while is not the fault of a file: it is tried again, none is left out.
   async t14_nonsense() {
     const lines = many(4000), dir = storeDir();
@@ -175,6 +174,7 @@ const tests = {
     await s3.close();
   },
 
+  // The bucket is away for a while: nothing is lost, the lag is shown, the store goes on.
   async t14_down() {
     const lines = many(8000), dir = storeDir(), s3 = await startS3(place());
     await s3.down();
@@ -183,12 +183,13 @@ const tests = {
       "--linger", "5ms", "--min-free", "0", "--listen", "127.0.0.1:0", "--ready-file", ready, "--retry-base", "20ms", "--retry-cap", "20ms"]);
     const url = await httpOf(ready);
     await until(async () => (await stats(url)).events_stored === lines.length, "all rows", 60000);
-    let h = await (await fetch(url + "/health")).json(), f = row(h.data.followers, "s3");
-    equal([h.status, f.state, (await fetch(url + "/ready")).status], ["degraded", "down", 200], "14 down at the start: degraded, ready, the store goes on", f);
+    r.p.kill("SIGUSR2");
+    const h = await until(async () => { const x = await (await fetch(url + "/health")).json(), y = row(x.data.followers, "s3"); return y.state === "down" && y.lag_records === lines.length && x; }, "the lag", 60000);
+    const f = row(h.data.followers, "s3");
+    equal([h.status, (await fetch(url + "/ready")).status], ["degraded", 200], "14 down at the start: degraded, ready, the store goes on, the lag is shown", f);
     ok(/connect|refused/i.test(f.error ?? ""), "14 with the reason", f);
     await s3.up();
     await until(async () => row((await health(url)).followers, "s3").state !== "down", "the way up", 60000);
-    r.p.kill("SIGUSR2");
     await finish({ r, host, url, dir }, "14 down and back");
     ok(same(await archived(s3), lines), "14 down and back: each event once");
     await s3.close();

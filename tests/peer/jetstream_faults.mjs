@@ -1,11 +1,11 @@
 // What can go wrong around a Jetstream store, and a whole day: kill -9 at any moment with every sink,
 // a full disk, a damaged file, a clock that jumps; specs/jetstream.md §14, §16, §23.  TAP.
-import net from "node:net";
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, rmSync } from "node:fs";
-import { archived, bucket, byName, count, finish, health, hostOf, httpOf, many, place, row, sealedOf, startS3, stats } from "./s3_lib.mjs";
+import { archived, bucket, byName, count, health, hostOf, httpOf, many, objects, place, row, sealedOf, startS3, stats } from "./s3_lib.mjs";
 import { base, equal, execFileSync, existsSync, fakeHost, fixtures, folder, join, main, ok, readFileSync, readdirSync, rows, Run, run,
   same, skip, storeDir, stored, until, writeFileSync } from "./jetstream_lib.mjs";
+import { command, freePort, pages, redisBinary, startRedis } from "./jetstream_redis_lib.mjs";
 
 const fx = fixtures();
 const all = ["--collection", "*"];
@@ -35,27 +35,44 @@ function replaying(lines, cuts) {
   });
 }
 
-// ---- Redis from Debian ----
-const redisBinary = ["/usr/bin/redis-server", "/usr/bin/redis-check-rdb"].find(existsSync);
-async function startRedis() {
-  const s = net.createServer();
-  await new Promise(r => s.listen(0, "127.0.0.1", r));
-  const { port } = s.address();
-  await new Promise(r => s.close(r));
-  const p = spawn(redisBinary, ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder], { argv0: "redis-server", stdio: "ignore" });
-  await until(() => new Promise(r => { const c = net.connect(port, "127.0.0.1", () => { c.destroy(); r(true); }); c.on("error", () => r(false)); }), "redis");
-  const cli = (...a) => execFileSync("redis-cli", ["-p", String(port), ...a], { maxBuffer: 1 << 30 }).toString();
-  return { port, cli, stop: () => new Promise(r => { p.on("exit", r); p.kill("SIGKILL"); }) };
+// Paced: event i is that of the fixtures, made one of its own; its time tells i again.
+function paced(rate) {
+  const step = Math.floor(1e6 / rate), from = Date.now() * 1000, list = fx.lines("events.ndjson").map(l => JSON.parse(l));
+  const p = { on: true, sent: 0, at: us => (us - from) / step };
+  p.event = i => {
+    const { cursor, ...e } = list[i % list.length];
+    e.time_us = from + i * step;
+    if (e.commit) e.commit = { ...e.commit, rev: "r" + i };
+    for (const x of ["identity", "account"]) if (e[x]) e[x] = { ...e[x], seq: i };
+    return JSON.stringify(e);
+  };
+  p.start = async () => {
+    p.host = await fakeHost((c, req) => {
+      const cursor = new URL(req.url, "http://x").searchParams.get("cursor");
+      let i = cursor ? Math.max(0, Math.ceil(p.at(Number(cursor)))) : p.sent;
+      const t = setInterval(() => {
+        const due = p.on ? Math.floor(p.at(Date.now() * 1000)) : p.sent;
+        // A host that was kept from sending has more to send, not all of it at once.
+        for (let k = 0; k < rate && i < due && c.bufferedAmount < 1e6; k++) c.send(p.event(i++));
+        p.sent = Math.max(p.sent, i);
+      }, 20);
+      c.on("close", () => clearInterval(t));
+    });
+  };
+  return p;
 }
+
+const rssOf = pid => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]);
+const pause = ms => new Promise(r => setTimeout(r, ms));
 
 const tests = {
   // MUST SHOW 2: JET_KILLS=50 JET_EVENTS=200000 for the long round.
   async t05_killed_with_every_sink() {
     const kills = Number(process.env.JET_KILLS || "3"), n = Number(process.env.JET_EVENTS || "8000"), lines = many(n);
-    const host = await replaying(lines, true), dir = storeDir(), s3 = await startS3(place()), redis = redisBinary && await startRedis();
+    const host = await replaying(lines, true), dir = storeDir(), s3 = await startS3(place()), port = redisBinary && await freePort(), redis = redisBinary && await startRedis(port);
     const args = ["run", "--host", host.url, "--wire", "v1", ...plain, "--store", dir, "--batch", "500", "--rotate-bytes", n > 20000 ? "8MiB" : "4MiB", "--s3-keep-local", "--keep-plain",
       "--sink", "s3", ...bucket(s3), "--retry-base", "10ms", "--retry-cap", "100ms", ...base,
-      ...(redis ? ["--sink", "redis", "--redis", `redis://127.0.0.1:${redis.port}`, "--redis-maxlen", "0"] : [])];
+      ...(redis ? ["--sink", "redis", "--redis", `redis://127.0.0.1:${port}`, "--redis-maxlen", "0"] : [])];
     const go = (...more) => new Run([...args, ...(count(dir) === 0 ? ["--since", "2025-01-01"] : []), ...more]);
     let done = 0, whole = 0;
     // When everything is in, the next round begins anew in another folder of the same bucket.
@@ -75,7 +92,7 @@ const tests = {
     await until(() => liveRows(dir) === 0 || r.code !== undefined, () => `the switch ${liveRows(dir)} ${r.code} ${r.err}`, 60000);
     const sealed = () => files(dir).filter(f => f.endsWith(".db") && f !== readFileSync(join(dir, "live"), "utf8").trim()).map(f => f + ".zst");
     await until(async () => { const k = new Set(await s3.keys()); return sealed().every(f => k.has(f)); }, "everything in the bucket", 120000);
-    if (redis) await until(() => Number(redis.cli("XLEN", "hydrated_jetstream")) >= n, "everything in Redis", 120000);
+    if (redis) await until(async () => await command(port, "XLEN", "hydrated_jetstream") >= n, "everything in Redis", 120000);
     ok(await r.stop() === 0, "5 the last run ends with 0", r.code, r.err);
     console.log(`# killed ${done} times, ${whole} of them after everything was stored`);
     const got = stored(dir), set = new Set(got);
@@ -85,8 +102,7 @@ const tests = {
     ok(lines.every(l => inBucket.has(l)), "5 S3 has each event at least once", inBucket.size);
     if (redis) {
       const inRedis = new Set();
-      for (let from = "-", page; (page = JSON.parse(redis.cli("--json", "XRANGE", "hydrated_jetstream", from, "+", "COUNT", "20000"))).length; from = "(" + page.at(-1)[0])
-        for (const [, f] of page) inRedis.add(JSON.stringify(JSON.parse(f[f.indexOf("data") + 1]).message));
+      for await (const page of pages(port)) for (const e of page) inRedis.add(JSON.stringify(JSON.parse(e.fields.data).message));
       ok(lines.every(l => inRedis.has(JSON.stringify(JSON.parse(l)))), "5 Redis has each event at least once", inRedis.size);
       await redis.stop();
     }
@@ -116,12 +132,80 @@ const tests = {
       r = new Run(args);
       await until(() => liveRows(dir) >= lines.length - half, "the second half");
       ok(await r.stop() === 0, `5 killed after a switch (${what}): ends with 0`, r.code, r.err);
-      ok(Number(new URL(host.requests[1], "http://x").searchParams.get("cursor")) < JSON.parse(lines[half - 1]).time_us,
+      ok(Number(new URL(host.requests.at(-1), "http://x").searchParams.get("cursor")) < JSON.parse(lines[half - 1]).time_us,
         `5 killed after a switch (${what}): stored events come again`, host.requests);
       const q = await run("query", "--store", dir, "--all", "--oldest", "--envelope", "raw", "-o", "ndjson");
       ok(same(q.lines(), lines), `5 killed after a switch (${what}): each event exactly once`, q.lines().length, q.err);
       host.close();
     }
+  },
+
+  // MUST SHOW 3, with a release build: Redis and S3 are away for JET_OUTAGE seconds while JET_OUTAGE_RATE events come in each of them (§16).
+  async outage() {
+    const secs = Number(process.env.JET_OUTAGE || "0"), rate = Number(process.env.JET_OUTAGE_RATE || "2000");
+    if (!secs || !redisBinary) return skip("3 a long outage", "JET_OUTAGE says of how many seconds");
+    const port = await freePort(), aof = join(folder, "aof"), up = () => startRedis(port, "--dir", aof, "--appendonly", "yes");
+    mkdirSync(aof);
+    const src = paced(rate), s3 = await startS3(place()), dir = storeDir(), ready = join(folder, "ready-out"), channel = join(folder, "status-out");
+    let redis = await up();
+    await src.start();
+    const r = new Run(["run", "--host", src.host.url, "--wire", "v1", "--hydrate", "none", ...all, "--store", dir, "--rotate-bytes", "8MiB", "--envelope", "raw", "--sink", "redis", "--redis", `redis://127.0.0.1:${port}`,
+      "--redis-maxlen", "0", "--sink", "s3", ...bucket(s3), "--retry-base", "100ms", "--retry-cap", "500ms", "--min-free", "0", "--listen", "127.0.0.1:0", "--ready-file", ready, "--status-fd", channel]);
+    const url = await httpOf(ready), samples = [];
+    await until(() => readFileSync(channel, "utf8").includes('"followers"'), "a line of the status channel");
+    const told = () => JSON.parse(readFileSync(channel, "utf8").trimEnd().split("\n").filter(l => l.includes('"followers"')).at(-1));
+    const look = async phase => {
+      const h = await (await fetch(url + "/health")).json(), s = await stats(url), lag = (d, name) => row(d.followers, name).lag_records;
+      samples.push({ phase, rss: rssOf(r.p.pid), sent: src.sent, status: h.status, ready: (await fetch(url + "/ready")).status, stored: s.events_stored, received: s.events_received, followers: h.data.followers,
+        redis: [lag(h.data, "redis"), lag(s, "redis"), lag(told(), "redis")], s3: [lag(h.data, "s3"), lag(s, "s3"), lag(told(), "s3")] });
+      return samples.at(-1);
+    };
+    // Each second, whatever becomes of the peers.
+    const watch = async (phase, over) => { for (const from = Date.now(); !await over(Date.now() - from, await look(phase)) && r.code === undefined;) await pause(1000); };
+    await watch("before", (ms, l) => l.stored > 20 * rate);
+    r.p.kill("SIGUSR2");
+    await watch("before", async (ms, l) => (await s3.keys()).length > 0 && l.redis[0] < rate * 2);
+    const first = samples.length;
+    await redis.stop("SIGTERM");
+    await s3.down();
+    await watch("away", ms => ms > secs * 1000);
+    const away = samples.slice(first), end = away.at(-1), n0 = samples[first - 1].stored;
+    redis = await up();
+    await s3.up();
+    await watch("back", (ms, l) => ms > 1800e3 || (l.redis[0] < rate * 5 && l.followers.every(f => f.state !== "down") && l.s3[0] < rate * 120 && ms > 30000));
+    src.on = false;
+    await until(async () => (await stats(url)).events_stored === src.sent, "all rows", 60000);
+    r.p.kill("SIGUSR2");
+    await watch("back", async (ms, l) => ms > 1800e3 || (l.redis[0] === 0 && l.s3[0] === 0 && await liveRows(dir) === 0 && sealedOf(dir).length === 0));
+    ok(await r.stop() === 0, "3 ends with 0", r.code, r.err.slice(-1000));
+    src.host.close();
+
+    const n = src.sent, most = list => Math.max(...list.map(x => x.rss)), tenth = Math.max(5, Math.floor(away.length / 10)), begin = most(away.slice(0, tenth)), rest = most(away.slice(tenth)), peak = most(samples);
+    console.log(`# away for ${secs} s, ${n} events, ${end.stored - n0} of them meanwhile; RSS in KiB: before ${most(samples.slice(0, first))}, first tenth ${begin}, the rest ${rest}, back ${most(samples.filter(x => x.phase === "back"))}; ` +
+      `${samples.length} samples; lag at the end: redis ${end.redis}, s3 ${end.s3}`);
+    // A machine that is busy keeps the host from sending; what it sent is stored but for what is on the way.
+    ok(end.stored - n0 > secs * 100 && end.sent - end.stored < rate * 10, "3 the store goes on meanwhile", end.sent, end.stored, n0);
+    ok(rest - begin <= 8 << 10, "3 the memory does not grow while they are away", begin, rest);
+    ok(peak <= 100 << 10, "3 nor beyond measure when they come back", peak);
+    const late = away.slice(Math.min(away.length - 1, 15));
+    ok(late.every(x => x.status === "degraded" && x.ready === 200 && x.followers.every(f => f.state === "down" && f.error)), "3 degraded and ready, each of them is down, with the reason", late.find(x => x.status !== "degraded" || x.followers.some(f => f.state !== "down")));
+    // What Redis lacks is what was stored since, S3 what is in files that were left.
+    ok(away.every(x => Math.abs(x.redis[0] - x.redis[1]) <= rate * 3 && Math.abs(x.redis[0] - x.redis[2]) <= rate * 5), "3 the lag of Redis: /health, /stats and the status channel agree", away.at(-1).redis);
+    ok(end.redis.every(l => l > (end.stored - n0) * 0.95) && end.s3.every(l => l > (end.stored - n0) * 0.95 - 20e3), "3 and say how much it is, of S3 too", end.redis, end.s3, end.stored - n0);
+    ok(late.every((x, i) => !i || (x.redis[0] >= late[i - 1].redis[0] && x.s3[0] >= late[i - 1].s3[0])), "3 it only rises", late.map(x => [x.redis[0], x.s3[0]]));
+
+    let bad = 0, rows = 0;
+    const inRedis = new Uint8Array(n), inBucket = new Uint8Array(n);
+    for await (const page of pages(port)) for (const e of page) { const i = src.at(Number(e.fields.time_us)); inRedis[i]++; bad += e.fields.data !== src.event(i); rows++; }
+    ok(inRedis.every(x => x > 0) && bad === 0, "3 Redis has each event, byte for byte", inRedis.filter(x => !x).length, bad);
+    equal(rows, n, "3 and each once: they were away, nobody died");
+    for await (const part of objects(s3)) for (const m of part) { const i = src.at(JSON.parse(m).time_us); inBucket[i]++; bad += m !== src.event(i); }
+    ok(inBucket.every(x => x === 1) && bad === 0, "3 S3 has each event once, byte for byte", inBucket.filter(x => x !== 1).length, bad);
+    equal(s3.bad, [], "3 every signature and checksum is right");
+    const list = (await run("archive", "list", "--store", dir, "-o", "ndjson")).lines().map(l => JSON.parse(l));
+    equal(list.reduce((a, f) => a + (f.rows ?? 0), 0), n, "3 SQLite had each once: the rows of all files");
+    await redis.stop();
+    await s3.close();
   },
 
   // MUST SHOW 6: with TEST_ALL (or JET_DAY_HOURS=24) a whole day, at a thousand times its speed.
@@ -166,7 +250,8 @@ const tests = {
       const h = (await s3.object(k)).headers, first = Number(h["x-amz-meta-zk-first-us"]), last = Number(h["x-amz-meta-zk-last-us"]);
       const d = new Date(first / 1000).toISOString();
       ok(k.startsWith(`day/${d.slice(0, 4)}/${d.slice(5, 7)}/${d.slice(8, 10)}/${d.slice(11, 13)}/jetstream_`), "day: the key has the hour of the first event", k, d);
-      ok(last - first <= 3900e6, "day: no file is longer than an hour", k, (last - first) / 1e6);
+      // By as much as it was behind when the last file ended: two seconds of ours.
+      ok(last - first <= 3600e6 + 2e6 * rate, "day: no file is longer than an hour", k, (last - first) / 1e6);
       sum += Number(h["x-amz-meta-zk-rows"]);
     }
     equal(sum, sent.length, "day: the counts of the metadata add up");

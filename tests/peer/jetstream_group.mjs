@@ -38,7 +38,7 @@ const tests = {
     }, "all acknowledged", 90000);
     ok(true, "19 every entry is acknowledged");
     // Before it is ready the signal would end it.
-    await until(() => again.err.includes("started"), "the second life of a worker");
+    await until(() => again.err.includes("started") && second.err.includes("started"), "both workers");
     ok(await again.stop() === 0 && await second.stop() === 0, "19 the workers end with 0", again.code, second.code, again.err, second.err);
     const got = [...stored(a), ...stored(b)], set = new Set(got);
     const dead = readdirSync(a).concat(readdirSync(b)).includes("dead.ndjson") &&

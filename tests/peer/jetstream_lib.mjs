@@ -171,8 +171,9 @@ export function rows(dir, sql = "SELECT * FROM records ORDER BY id") {
   return out;
 }
 export const stored = dir => rows(dir, "SELECT message FROM records ORDER BY id").map(r => r.message);
-// How many there are, while our own hosts go on.
+// How many there are, while our own hosts go on; before there is a store, none.
 export async function count(dir) {
+  if (!existsSync(dir)) return 0;
   const of = f => new Promise(r => execFile("sqlite3", ["-readonly", join(dir, f), "SELECT count(*) FROM records"], (e, out) => r(Number(out))));
   return (await Promise.all(readdirSync(dir).filter(n => /^jetstream_.*\.db$/.test(n)).map(of))).reduce((a, b) => a + b, 0);
 }

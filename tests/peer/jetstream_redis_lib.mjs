@@ -21,7 +21,7 @@ export async function startRedis(port, ...more) {
     const c = net.connect(port, "127.0.0.1", () => { c.destroy(); r(true); });
     c.on("error", () => r(false));
   }), "redis");
-  return { p, stop: () => new Promise(r => { p.on("exit", r); p.kill("SIGKILL"); }) };
+  return { p, stop: (sig = "SIGKILL") => new Promise(r => { p.on("exit", r); p.kill(sig); }) };
 }
 
 // One command; the answer as strings, numbers and lists.
@@ -64,8 +64,17 @@ function parse(b, at) {
   return { v: kind === ":" ? +head : kind === "$" || kind === "*" ? null : head, next: eol + 2 };
 }
 
+const entry = ([id, f]) => ({ id, fields: Object.fromEntries(f.flatMap((x, i) => i % 2 ? [] : [[x, f[i + 1]]])) });
 // XRANGE of the whole stream: a list of { id, fields }.
 export async function entries(port, stream = "hydrated_jetstream") {
-  const list = await command(port, "XRANGE", stream, "-", "+");
-  return (list ?? []).map(([id, f]) => ({ id, fields: Object.fromEntries(f.flatMap((x, i) => i % 2 ? [] : [[x, f[i + 1]]])) }));
+  return (await command(port, "XRANGE", stream, "-", "+") ?? []).map(entry);
+}
+// The same a page at a time.
+export async function* pages(port, stream = "hydrated_jetstream") {
+  for (let from = "-"; ;) {
+    const page = (await command(port, "XRANGE", stream, from, "+", "COUNT", "2000")).map(entry);
+    if (!page.length) return;
+    yield page;
+    from = "(" + page.at(-1).id;
+  }
 }

@@ -1,5 +1,6 @@
 // specs/jetstream.md §15.4, §17: the clients of /ws, with `ws` from npm: every record as it is stored,
 // filters, clients that are too slow, cursors, the end.  TAP.
+import { unlinkSync } from "node:fs";
 import WebSocket from "ws";
 import { equal, existsSync, fakeHost, folder, join, main, ok, post, readFileSync, readdirSync, rows, Run, same, storeDir, until } from "./jetstream_lib.mjs";
 
@@ -103,9 +104,10 @@ main({
     const s = await start(storeDir());
     const slow = await join_(s), quick = await join_(s, "?collection=app.bsky.feed.post"), text = "x".repeat(20000);
     slow.pause();
-    for (let k = 0; k < 6; k++) {
-      s.send(500, { text });
-      await quick.have((k + 1) * 500);
+    // Each round is less than what a client may be behind.
+    for (let k = 0; k < 12; k++) {
+      s.send(250, { text });
+      await quick.have((k + 1) * 250);
     }
     ok(same(numbers(quick), range(0, 3000)), "one that reads gets all");
     await until(async () => await s.metric('zk_jetstream_ws_records_total{result="dropped"} ') > 0, "drops");
@@ -148,6 +150,7 @@ main({
     await until(() => { s.send(1); return future.got.length; }, "a record");
     ok(numbers(future)[0] >= 6800, "a moment to come is from now on", numbers(future));
     for (const x of [c, all, stuck, future]) x.terminate();
+    await until(async () => await s.metric("zk_jetstream_ws_clients ") === 0, "nobody is left of these");
     const eight = await Promise.all(range(0, 8).map(() => join_(s, "?cursor=" + since)));
     equal((await refusal(s, "?cursor=" + since))[0], 503, "not more than eight at once");
     for (const x of eight) x.terminate();
@@ -163,10 +166,17 @@ main({
     await until(() => readdirSync(s.dir).filter(f => /^jetstream_.*\.db$/.test(f)).length === 1, "its plain form is gone");
     s.send(50);
     await s.stored(150);
-    const c = await join_(s, "?cursor=1000000000000000");
-    await c.have(51);
-    ok(same(c.got.shift(), { type: "lagged", dropped: null }), "packed files are not read: it is told");
-    equal(numbers(c), range(100, 150), "and gets what is there");
+    const c = await join_(s, "?cursor=1000000000000000"), d = await join_(s, "?cursor=" + JSON.parse(post(60)).time_us);
+    await c.have(150);
+    await d.have(90);
+    ok(same(numbers(c), range(0, 150)) && same(numbers(d), range(60, 150)), "packed files are read too");
+    for (const x of [c, d]) x.terminate();
+    // Taken away behind its back, as an archive or a limit would.
+    unlinkSync(join(s.dir, readdirSync(s.dir).find(f => f.endsWith(".db.zst"))));
+    const e = await join_(s, "?cursor=1000000000000000");
+    await e.have(51);
+    ok(same(e.got.shift(), { type: "lagged", dropped: null }) && same(numbers(e), range(100, 150)), "what is gone is told, the rest comes");
+    ok(!readdirSync(s.dir).some(f => f.startsWith("zk-unpacked")), "no copy is left");
     await s.stop("the run ends with 0");
   },
   async nothing_to_read() {

@@ -173,9 +173,13 @@ function unpack(key, body) {
 export const byName = (a, b) => { const n = k => k.replace(/^.*\//, "").replace(/\.db.*/, "").replace(/^(jetstream_\d+_\d+)$/, "$1_1"), [x, y] = [n(a), n(b)];
   return x.length - y.length || (x < y ? -1 : 1); };
 
+// The messages of each object, oldest first.
+export async function* objects(s3) {
+  for (const k of (await s3.keys()).sort(byName)) yield unpack(k, (await s3.object(k)).body);
+}
 export async function archived(s3) {
   const out = [];
-  for (const k of (await s3.keys()).sort(byName)) out.push(...unpack(k, (await s3.object(k)).body));
+  for await (const part of objects(s3)) out.push(...part);
   return out;
 }
 const files = dir => readdirSync(dir).filter(n => /^jetstream_\d.*\.db(\.(zst|zip|gz))?$/.test(n));
