@@ -3598,6 +3598,7 @@ complete -c zk -n '__zk_at "jetstream run"' -l no-s3-virtual-host -d 'address it
 complete -c zk -n '__zk_at "jetstream run"' -l s3-keep-local -d 'keep files here that the bucket has, until --retention'
 complete -c zk -n '__zk_at "jetstream run"' -l no-s3-keep-local -d 'keep files here that the bucket has, until --retention'
 complete -c zk -n '__zk_at "jetstream run"' -l listen -x -d 'serve health, stats, metrics, a page there; \'off\' for none'
+complete -c zk -n '__zk_at "jetstream run"' -l admin -x -d 'the page and /status there instead, with /healthz /readyz'
 complete -c zk -n '__zk_at "jetstream run"' -l compat-metrics -d 'also the metrics of the earlier versions'
 complete -c zk -n '__zk_at "jetstream run"' -l no-compat-metrics -d 'also the metrics of the earlier versions'
 complete -c zk -n '__zk_at "jetstream run"' -l connect-timeout -x -d 'time to connect'
