@@ -219,18 +219,13 @@ static enum zk_jet_dead dead_of(enum zk_code code)
 	return code == ZK_E_LIMIT ? ZK_JET_DEAD_TOO_DEEP : ZK_JET_DEAD_JSON;
 }
 
-enum zk_jet_dead zk_jet_decode(struct zk_jet_decoder *d, zk_str frame,
-                               struct zk_jet_event *e)
+/* Whatever it is, by the names of its members. */
+static enum zk_jet_dead read_frame(struct zk_jet_decoder *d, zk_str frame,
+                                   struct zk_jet_event *e)
 {
 	struct zk_jval w[N_WANTS];
 	struct zk_jscan js;
 
-	memset(e, 0, sizeof(*e));
-	if (frame.n > ZK_JET_EVENT_MAX)
-		return ZK_JET_DEAD_TOO_BIG;
-	d->text.n = 0;
-	if (!d->records && !d->thorough && zk_jet_decode_usual(frame, e))
-		return ZK_JET_ALIVE;
 	memset(w + HEADS, 0,
 	       sizeof(w) - HEADS * sizeof(w[0])); /* perhaps not in the plan */
 	if (zk_jscan_plan(frame, ZK_JET_DEPTH_MAX, &d->plan, w, &js) < 0)
@@ -263,6 +258,18 @@ enum zk_jet_dead zk_jet_decode(struct zk_jet_decoder *d, zk_str frame,
 	else
 		read_relay(w, e);
 	return ZK_JET_ALIVE;
+}
+
+enum zk_jet_dead zk_jet_decode(struct zk_jet_decoder *d, zk_str frame,
+                               struct zk_jet_event *e)
+{
+	memset(e, 0, sizeof(*e));
+	if (frame.n > ZK_JET_EVENT_MAX)
+		return ZK_JET_DEAD_TOO_BIG;
+	d->text.n = 0;
+	if (!d->records && !d->thorough && zk_jet_decode_usual(frame, e))
+		return ZK_JET_ALIVE;
+	return read_frame(d, frame, e);
 }
 
 bool zk_jet_at_uri(const struct zk_jet_event *e, struct zk_buf *b)
