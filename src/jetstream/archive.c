@@ -287,11 +287,10 @@ static void on_looked(struct zk_job *job)
 	take_known(a);
 	choose_gone(a);
 	set_gauges(a);
-	if (a->settled) {
-		look(a); /* this one has not seen what became of it */
-	} else if (a->found.form[0] && a->once && !a->sending) {
+	/* When one is settled this look has not seen what became of it. */
+	if (a->found.form[0] && a->once && !a->sending && !a->settled) {
 		send(a);
-	} else if (a->n_gone || a->kicked) {
+	} else if (a->settled || a->n_gone || a->kicked) {
 		look(a);
 	} else {
 		zk_timer_start(a->timer, LOOK_MS, 0);
