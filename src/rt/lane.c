@@ -3,6 +3,7 @@
  * Layer: rt. */
 #include "rt/lane.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -18,6 +19,7 @@
 
 #define CLASSES          4
 #define MAX_JOBS_DEFAULT 1000
+#define HANG_LOOK_MS     20 /* between two looks at what is late */
 
 struct joblist {
 	struct zk_job *head, **tail;
@@ -45,7 +47,7 @@ struct zk_lane {
 
 	pthread_mutex_t lock;
 	pthread_cond_t work; /* monotonic clock */
-	pthread_cond_t back;
+	pthread_cond_t back; /* monotonic clock */
 	/* Under `lock`: */
 	struct joblist in, out;
 	bool asleep;       /* the thread waits for `work` */
@@ -402,7 +404,7 @@ int zk_lane_start(struct zk_loop *loop, const struct zk_lane_conf *conf,
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&l->work, &attr);
-	(void)pthread_cond_init(&l->back, NULL);
+	(void)pthread_cond_init(&l->back, &attr);
 	(void)pthread_condattr_destroy(&attr);
 	r = start_thread(l);
 	if (r != 0) {
@@ -414,24 +416,44 @@ int zk_lane_start(struct zk_loop *loop, const struct zk_lane_conf *conf,
 	return 0;
 }
 
-/* Waits for results while jobs are outstanding, and delivers them; false when none came in time. */
-static bool drain(struct zk_lane *l, int64_t ms)
-{
-	struct timespec until = zk_real_in(ZK_MAX(ms, (int64_t)0));
+/* How long a stop may take. */
+struct limit {
+	int64_t ms;
+	bool (*hangs)(void *ctx);
+	void *ctx;
+	struct timespec until;
+};
 
+static bool is_late(struct limit *m)
+{
+	m->until = zk_real_in(HANG_LOOK_MS);
+	return !m->hangs || m->hangs(m->ctx);
+}
+
+/* With the lock held: waits for results; the lane is given up when none came in time. */
+static void wait_for_results(struct zk_lane *l, struct limit *m)
+{
+	l->collect = true;
+	while (!l->out.head && !l->abandoned) {
+		int r = m->ms < 0 ? pthread_cond_wait(&l->back, &l->lock)
+		                  : pthread_cond_timedwait(&l->back, &l->lock, &m->until);
+
+		l->abandoned = r == ETIMEDOUT && !l->out.head && is_late(m);
+	}
+}
+
+/* Delivers results while jobs are outstanding; false when the lane was given up. */
+static bool drain(struct zk_lane *l, struct limit *m)
+{
+	m->until = zk_real_in(ZK_MAX(m->ms, (int64_t)0));
 	while (l->jobs) {
 		struct joblist out;
-		int r = 0;
 
 		list_init(&out);
 		flush_local(l);
 		(void)pthread_mutex_lock(&l->lock);
-		l->collect = true;
-		while (!l->out.head && r == 0)
-			r = ms < 0 ? pthread_cond_wait(&l->back, &l->lock)
-			           : pthread_cond_timedwait(&l->back, &l->lock, &until);
+		wait_for_results(l, m);
 		list_move(&out, &l->out);
-		l->abandoned = !out.head;
 		(void)pthread_mutex_unlock(&l->lock);
 		if (!out.head)
 			return false;
@@ -456,18 +478,20 @@ static void abandon(struct zk_lane *l)
 
 void zk_lane_stop(struct zk_lane *l)
 {
-	(void)zk_lane_stop_within(l, -1);
+	(void)zk_lane_stop_within(l, -1, NULL, NULL);
 }
 
-bool zk_lane_stop_within(struct zk_lane *l, int64_t ms)
+bool zk_lane_stop_within(struct zk_lane *l, int64_t ms, bool (*hangs)(void *ctx),
+                         void *ctx)
 {
+	struct limit limit = { .ms = ms, .hangs = hangs, .ctx = ctx };
 	struct waiter *w;
 
 	if (!l)
 		return true;
 	ZK_ASSERT(!l->stopping);
 	l->stopping = true;
-	if (!drain(l, ms)) {
+	if (!drain(l, &limit)) {
 		abandon(l);
 		return false;
 	}

@@ -59,10 +59,12 @@ size_t zk_lane_bytes(const struct zk_lane *l);
  * meanwhile), calls every outstanding `done`, joins the thread and frees the lane.
  * Blocks; used at shutdown, not from `done`. NULL is fine. */
 void zk_lane_stop(struct zk_lane *l);
-/* The same, within `ms` (below 0: however long it takes). False = what runs did not end: its thread
- * is left to itself with the jobs it has, whose `done` is not called, and touches nothing else; for
- * the end of the process. */
-bool zk_lane_stop_within(struct zk_lane *l, int64_t ms);
+/* The same, within `ms` (below 0: however long it takes), and for longer while hangs(ctx) says that
+ * what runs is not held up (NULL = it is). False = it did not end: its thread is left to itself with
+ * the jobs it has, whose `done` is not called, and touches nothing else; for the end of the
+ * process. */
+bool zk_lane_stop_within(struct zk_lane *l, int64_t ms, bool (*hangs)(void *ctx),
+                         void *ctx);
 /* Runs fn(ctx) once, on the loop thread, when the lane next becomes empty (at the end
  * of this turn when it is empty now). */
 void zk_lane_when_empty(struct zk_lane *l, void (*fn)(void *ctx), void *ctx);

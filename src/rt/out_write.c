@@ -125,13 +125,21 @@ void zk_out_write(struct zk_out *o)
 	o->full |= o->pending >= FULL_BYTES;
 }
 
+/* No room for another byte: it is the reader, not this machine, that is slow. */
+static bool is_stuck(void *ctx)
+{
+	const struct zk_out *o = ctx;
+
+	return would_wait(o->conf.fd);
+}
+
 void zk_out_write_wait(struct zk_out *o)
 {
 	int64_t ms =
 	        o->pending && o->conf.patience_ms ? o->conf.patience_ms(o->conf.app) : -1;
 
 	/* What may follow is written directly. */
-	if (!zk_lane_stop_within(ZK_TAKE(o->lane), ms) && !o->failed) {
+	if (!zk_lane_stop_within(ZK_TAKE(o->lane), ms, is_stuck, o) && !o->failed) {
 		o->failed = true;
 		(void)zk_fail(&o->error, ZK_E_INTERRUPTED,
 		              "nobody read the output: %zu bytes of it were not written",

@@ -402,7 +402,7 @@ static void test_leaving(void)
 	hand_over();
 	while (!atomic_load(&hanging.in_run))
 		(void)sched_yield();
-	(void)tap_ok(!zk_lane_stop_within(hanging.lane, 20) && !hanging.done,
+	(void)tap_ok(!zk_lane_stop_within(hanging.lane, 20, NULL, NULL) && !hanging.done,
 	             "what hangs is left to itself, and comes back to nobody");
 	zk_loop_run(loop);
 }
