@@ -317,6 +317,26 @@ main({
     api.close();
   },
 
+  // ux.md §10: with --admin the pages and the probes have a listener of their own.
+  async t16_admin() {
+    const host = await fakeHost(() => {}), s = await start(["--hydrate", "none", "--host", host.url, "--admin", "127.0.0.1:0"]);
+    await until(() => host.sockets.size, "a connection");
+    const admin = JSON.parse(readFileSync(s.ready)).admin, code = async u => (await fetch(u, { redirect: "manual" })).status;
+    ok(/^127\.0\.0\.1:\d+$/.test(admin) && s.url !== "http://" + admin, "16 the ready file names the admin listener", admin);
+    const paths = ["/healthz", "/readyz", "/status", "/metrics", "/ui", "/health"];
+    equal(await Promise.all(paths.map(p => code("http://" + admin + p))), paths.map(() => 200), "16 it has probes, status, metrics and page");
+    equal(await Promise.all(paths.map(p => code(s.url + p))), [404, 404, 404, 200, 404, 200], "16 the public one keeps what the upstream API defines");
+    const page = await fetch("http://" + admin + "/", { headers: { accept: "text/html" } });
+    ok(page.headers.get("content-type").startsWith("text/html"), "16 the page is there", [...page.headers]);
+    for (const c of host.sockets) c.terminate();
+    host.close();
+    await until(async () => await code("http://" + admin + "/readyz") === 503, "not ready");
+    equal(await code("http://" + admin + "/healthz"), 200, "16 no host: the process lives, and is not ready");
+    const taken = new Run(["run", "--wire", "v1", "--host", host.url, "--store", storeDir(), "--min-free", "0", "--listen", "off", "--admin", admin]);
+    equal(await taken.exit, 71, "16 an address that is taken: 71");
+    equal(await s.run.stop(), 0, "16 ends with 0");
+  },
+
   async t17_metrics() {
     const host = await fakeHost(() => {}), s = await start(["--hydrate", "cached", "--host", host.url]), c = await start(["--hydrate", "none", "--host", host.url, "--compat-metrics"]);
     await until(() => host.sockets.size === 2, "connections");
