@@ -413,7 +413,8 @@ int zk_db_migrate(struct zk_db *db, const char *const *sql, int n, int *from,
 	int64_t version = 0;
 	int r = get_i64(db, "PRAGMA user_version", &version, err);
 
-	if (r == 0 && version != n)
+	/* A fresh one only under the lock: another process may be at its first step. */
+	if (r == 0 && version != 0)
 		r = check_version(db, version, n, err);
 	int found = (int)version;
 
