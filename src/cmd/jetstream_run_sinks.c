@@ -188,6 +188,7 @@ void jet_run_sinks_done(struct run *r)
 {
 	for (size_t i = 0; i < r->n_sinks; i++)
 		r->sinks[i].free(r->sinks[i].ctx);
+	r->n_sinks = 0;
 	zk_jet_archive_free(ZK_TAKE(r->archive));
 	for (size_t i = 0; i < r->n_fds; i++)
 		(void)close(r->fds[i]); /* synced by their followers */

@@ -40,6 +40,16 @@ struct seal {
 	struct zk_error err;
 };
 
+/* It was the oldest, and made place before its turn came. */
+static bool is_gone(const struct zk_jet_store *s, const char *name)
+{
+	char *path = zk_asprintf("%s/%s", s->dir, name);
+	bool gone = access(path, F_OK) < 0 && errno == ENOENT;
+
+	free(path);
+	return gone;
+}
+
 static void run_seals(void *ctx, struct zk_job *batch, size_t n)
 {
 	struct zk_jet_store *s = ctx;
@@ -50,7 +60,9 @@ static void run_seals(void *ctx, struct zk_job *batch, size_t n)
 		struct zk_error ignored;
 
 		if (zk_jet_seal(s->dir, job->name, &job->err) != 0) {
-			if (job->err.code == ZK_E_STORE_CORRUPT)
+			if (job->err.code && is_gone(s, job->name))
+				job->err = (struct zk_error){ 0 };
+			else if (job->err.code == ZK_E_STORE_CORRUPT)
 				zk_jet_set_aside(s, job->name);
 			continue;
 		}
@@ -472,6 +484,9 @@ static void remove_file(struct zk_jet_store *s, const struct zk_jet_file *f)
 {
 	if (f->plain)
 		(void)unlink_in(s, f->name, "");
+	/* Of one that was not sealed yet. */
+	(void)unlink_in(s, f->name, "-wal");
+	(void)unlink_in(s, f->name, "-shm");
 	if (f->packed[0])
 		(void)unlink_in(s, f->name, f->packed);
 	zk_notice("an old file was removed", "file=%s bytes=%llu", f->name,

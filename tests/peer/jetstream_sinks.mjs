@@ -1,6 +1,6 @@
 // specs/jetstream.md §15 to §17, §23: what follows the store (Redis from Debian, files, stdout),
 // its HTTP side, query and cursor, and kill -9 at random moments.  TAP.
-import { base, count, equal, execFileSync, existsSync, fakeApi, fakeHost, fixtures, folder, join, main, ok, readdirSync, readFileSync, rows, Run, run,
+import { base, count, equal, execFileSync, existsSync, fakeApi, fakeHost, fixtures, folder, join, main, ok, post, readdirSync, readFileSync, rows, Run, run,
   same, skip, slow, storeDir, stored, until, writeFileSync } from "./jetstream_lib.mjs";
 import { command, entries, freePort, redisBinary, startRedis } from "./jetstream_redis_lib.mjs";
 
@@ -14,6 +14,16 @@ const messages = list => list.map(e => JSON.stringify(JSON.parse(e.fields.data).
 const wanted = () => events.map(l => JSON.stringify(JSON.parse(l)));
 
 const tests = {
+  // Files are left until the very end, and are asked about when sinks and clients of /ws are gone.
+  async t14_left_at_the_end() {
+    for (const [what, ...more] of [["compressed"], ["with a sink", "--sink", "file:" + join(folder, "left.ndjson")], ["not kept", "--max-bytes", "2MiB", "--when-full", "drop-oldest", "--compress", "none"]]) {
+      const dir = storeDir(), path = join(folder, "left.in");
+      writeFileSync(path, Array.from({ length: 6000 }, (_, n) => post(n, { text: "x".repeat(700) + n }) + "\n").join(""));
+      const r = await run("run", "--from", path, ...all, "--hydrate", "none", "--store", dir, "--rotate-bytes", "1MiB", "--min-free", "0", "--listen", "127.0.0.1:0", ...more);
+      ok(r.code === 0 && !r.err.includes("could not be sealed"), "14 files that are left when all ends, " + what, r.code, r.err);
+    }
+  },
+
   async redis_plain() {
     if (!redisBinary) return skip("13 Redis", "redis is not installed");
     redisPort = await freePort();
