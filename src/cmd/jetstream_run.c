@@ -450,14 +450,14 @@ static int finish(struct run *r, int x, struct zk_error *err)
 		x = -(int)err->code;
 	if (r->pipe && r->source)
 		x = jet_show_summary(r, x == 0 && r->gap_stop ? ZK_EXIT_PARTIAL : x, err);
-	/* The store still tells of what becomes of its last files: there is nobody to ask by then. */
-	r->started = false;
 	zk_jet_source_free(r->source);
+	zk_jet_mender_free(ZK_TAKE(r->mender));
+	zk_timer_free(r->keep);
+	/* It asks sinks and clients about its last files. */
+	zk_jet_store_settle(r->store);
 	zk_jet_web_free(ZK_TAKE(r->web));
 	zk_jet_fan_free(ZK_TAKE(r->fan));
 	jet_run_sinks_done(r);
-	zk_jet_mender_free(ZK_TAKE(r->mender));
-	zk_timer_free(r->keep);
 	zk_jet_store_close(r->store);
 	zk_jet_pipe_free(r->pipe);
 	zk_jet_hydrator_free(r->hydrator);

@@ -406,16 +406,23 @@ int zk_jet_store_open(struct zk_loop *loop, const struct zk_jet_store_conf *conf
 	return 0;
 }
 
+void zk_jet_store_settle(struct zk_jet_store *s)
+{
+	if (!s)
+		return;
+	/* Commits that it holds back go to the writer now. */
+	zk_jet_check_free(ZK_TAKE(s->check));
+	zk_lane_stop(ZK_TAKE(s->writer));
+	zk_lane_stop(ZK_TAKE(s->sealer));
+}
+
 void zk_jet_store_close(struct zk_jet_store *s)
 {
 	struct zk_list *unsealed;
 
 	if (!s)
 		return;
-	/* Commits that it holds back go to the writer now. */
-	zk_jet_check_free(ZK_TAKE(s->check));
-	zk_lane_stop(s->writer);
-	zk_lane_stop(s->sealer);
+	zk_jet_store_settle(s);
 	/* Sealed at the next start. */
 	while ((unsealed = zk_list_pop(&s->unsealed)) != NULL)
 		free(ZK_CONTAINER_OF(unsealed, struct seal, again));

@@ -87,7 +87,10 @@ struct zk_jet_commit {
  * -ZK_E_STORE… */
 int zk_jet_store_open(struct zk_loop *loop, const struct zk_jet_store_conf *conf,
                       struct zk_jet_store **ret, struct zk_error *err) ZK_MUST_USE;
-/* Waits for what runs, closes. NULL is fine. */
+/* Writes what it was given and seals what was left: blocks. Nothing is called back afterwards, and
+ * nothing may be given to it any more. NULL is fine. */
+void zk_jet_store_settle(struct zk_jet_store *s);
+/* Settles it, closes. NULL is fine. */
 void zk_jet_store_close(struct zk_jet_store *s);
 /* Before the first commit: the position of a source, false when there is none. */
 bool zk_jet_store_place(struct zk_jet_store *s, const char *source,
