@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "rt/loop.h"
 
@@ -91,15 +92,8 @@ static bool put(struct zk_mailbox *m, struct zk_item *item)
 static void wait_room(struct zk_mailbox *m, const struct zk_item *item,
                       int64_t timeout_ms)
 {
-	struct timespec until;
+	struct timespec until = zk_real_in(ZK_MAX(timeout_ms, (int64_t)0));
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	if (timeout_ms > 0) {
-		until.tv_sec += timeout_ms / 1000;
-		until.tv_nsec += timeout_ms % 1000 * 1000000;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
-	}
 	m->waiting++;
 	while (!m->closed && !fits(m, item)) {
 		if (timeout_ms < 0)

@@ -164,12 +164,12 @@ static void on_grace(void *ctx)
 
 static int64_t grace_end(const struct zk_stop *s)
 {
-	return zk_mono_us() / 1000 + s->conf.grace_ms;
+	return zk_mono_ms() + s->conf.grace_ms;
 }
 
 int64_t zk_stop_left_ms(const struct zk_stop *s)
 {
-	return ZK_MAX(s->until_ms - zk_mono_us() / 1000, (int64_t)LAST_MS);
+	return ZK_MAX(s->until_ms - zk_mono_ms(), (int64_t)LAST_MS);
 }
 
 void zk_stop_begin(struct zk_stop *s)
