@@ -353,7 +353,7 @@ static int push_one(struct archive *a, struct zk_jet_due *due, struct zk_error *
 	if (r == 0)
 		r = put_pushed(a, due, &w, err);
 	if (r == 0 && !w.err.code && !a->o->keep_local && may_go(a, f->name))
-		zk_jet_archive_remove(a->dir, f->name);
+		zk_jet_files_remove(a->dir, f->name);
 	return r;
 }
 

@@ -202,9 +202,11 @@ static int unpack(struct repair *r, const struct zk_jet_file *f, struct zk_error
 
 static enum zk_jet_compress form_of(const char *suffix)
 {
-	return strcmp(suffix, ".zst") == 0   ? ZK_JET_ZSTD
-	       : strcmp(suffix, ".zip") == 0 ? ZK_JET_ZIP
-	                                     : ZK_JET_GZIP;
+	enum zk_jet_compress form = ZK_JET_ZSTD;
+
+	while (form < ZK_JET_GZIP && strcmp(suffix, zk_jet_suffixes[form]) != 0)
+		form++;
+	return form;
 }
 
 static int sealed_file(struct repair *r, const struct zk_jet_file *f,

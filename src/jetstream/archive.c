@@ -118,7 +118,7 @@ static void run(void *ctx, struct zk_job *job, size_t n)
 	if (r == 0)
 		r = keep(a);
 	for (unsigned i = 0; r == 0 && i < a->n_gone; i++)
-		zk_jet_archive_remove(a->dir, a->gone[i]);
+		zk_jet_files_remove(a->dir, a->gone[i]);
 	if (r == 0)
 		r = find_due(a);
 	if (r == 0 && a->sums.last[0])

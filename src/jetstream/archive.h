@@ -61,8 +61,6 @@ struct zk_jet_due_sums {
 int zk_jet_archive_due(struct zk_db *ledger, const struct zk_jet_due_conf *conf,
                        struct zk_jet_due *ret, struct zk_jet_due_sums *sums,
                        struct zk_error *err) ZK_MUST_USE;
-/* Removes both forms of a file. */
-void zk_jet_archive_remove(const char *dir, const char *name);
 /* The pairs of x-amz-meta-zk-NAME for zk_s3_put: `texts` holds them. */
 struct zk_jet_archive_meta {
 	char texts[3][24];

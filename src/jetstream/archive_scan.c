@@ -158,18 +158,6 @@ int zk_jet_archive_due(struct zk_db *ledger, const struct zk_jet_due_conf *conf,
 	return r < 0 ? r : zk_jet_ledger_each(ledger, on_known, &s, err);
 }
 
-void zk_jet_archive_remove(const char *dir, const char *name)
-{
-	static const char *const suffixes[] = { "", ".zst", ".zip", ".gz" };
-
-	for (size_t i = 0; i < ZK_ARRAY_LEN(suffixes); i++) {
-		char *path = zk_asprintf("%s/%s%s", dir, name, suffixes[i]);
-
-		(void)unlink(path); /* most are not there; otherwise it is tried again */
-		free(path);
-	}
-}
-
 int zk_jet_archive_lock(const char *dir, int *ret_fd, struct zk_error *err)
 {
 	char *path = zk_asprintf("%s/archive", dir);

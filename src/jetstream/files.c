@@ -105,10 +105,33 @@ static struct zk_jet_file *slot(struct zk_jet_files *f, const struct zk_jet_file
 	return &f->v[f->n++];
 }
 
+const char *const zk_jet_suffixes[] = { [ZK_JET_ZSTD] = ".zst",
+	                                [ZK_JET_ZIP] = ".zip",
+	                                [ZK_JET_GZIP] = ".gz",
+	                                [ZK_JET_PLAIN] = "" };
+
 static bool is_packed(const char *suffix)
 {
-	return strcmp(suffix, ".zst") == 0 || strcmp(suffix, ".zip") == 0 ||
-	       strcmp(suffix, ".gz") == 0;
+	for (size_t i = 0; i < ZK_JET_PLAIN; i++)
+		if (strcmp(suffix, zk_jet_suffixes[i]) == 0)
+			return true;
+	return false;
+}
+
+static void remove_form(const char *dir, const char *name, const char *suffix)
+{
+	char *path = zk_asprintf("%s/%s%s", dir, name, suffix);
+
+	(void)unlink(path); /* most are not there; otherwise it is tried again */
+	free(path);
+}
+
+void zk_jet_files_remove(const char *dir, const char *name)
+{
+	for (size_t i = 0; i < ZK_ARRAY_LEN(zk_jet_suffixes); i++)
+		remove_form(dir, name, zk_jet_suffixes[i]);
+	remove_form(dir, name, "-wal");
+	remove_form(dir, name, "-shm");
 }
 
 bool zk_jet_name_split(zk_str text, char name[ZK_JET_NAME_MAX], char suffix[8])

@@ -11,6 +11,13 @@
 #include "base/err.h"
 #include "base/str.h"
 
+/* Forms of a store file that was left. */
+enum zk_jet_compress { ZK_JET_ZSTD, ZK_JET_ZIP, ZK_JET_GZIP, ZK_JET_PLAIN };
+/* What stands behind the name, by form; "" is the plain one. */
+extern const char *const zk_jet_suffixes[ZK_JET_PLAIN + 1];
+/* Removes a file in all of its forms, with its log; none of them has to be there. */
+void zk_jet_files_remove(const char *dir, const char *name);
+
 #define ZK_JET_NAME_MAX 64
 
 struct zk_jet_file {

@@ -478,28 +478,6 @@ const char *zk_jet_store_live(const struct zk_jet_store *s)
 
 /* ---- retention ---- */
 
-static bool unlink_in(const struct zk_jet_store *s, const char *name, const char *suffix)
-{
-	char *path = zk_asprintf("%s/%s%s", s->dir, name, suffix);
-	bool ok = unlink(path) == 0;
-
-	free(path);
-	return ok;
-}
-
-static void remove_file(struct zk_jet_store *s, const struct zk_jet_file *f)
-{
-	if (f->plain)
-		(void)unlink_in(s, f->name, "");
-	/* Of one that was not sealed yet. */
-	(void)unlink_in(s, f->name, "-wal");
-	(void)unlink_in(s, f->name, "-shm");
-	if (f->packed[0])
-		(void)unlink_in(s, f->name, f->packed);
-	zk_notice("an old file was removed", "file=%s bytes=%llu", f->name,
-	          (unsigned long long)f->bytes);
-}
-
 uint64_t zk_jet_store_retain(struct zk_jet_store *s, const struct zk_jet_retention *r,
                              unsigned *removed)
 {
@@ -523,7 +501,9 @@ uint64_t zk_jet_store_retain(struct zk_jet_store *s, const struct zk_jet_retenti
 		if (!is_left(s, f))
 			continue;
 		if ((old || over) && (!r->may_go || r->may_go(r->ctx, f->name))) {
-			remove_file(s, f);
+			zk_jet_files_remove(s->dir, f->name);
+			zk_notice("an old file was removed", "file=%s bytes=%llu",
+			          f->name, (unsigned long long)f->bytes);
 			all -= f->bytes;
 			(*removed)++;
 		} else {

@@ -23,8 +23,6 @@ struct zk_jet_commit;
 struct zk_jet_store;
 struct zk_loop;
 
-enum zk_jet_compress { ZK_JET_ZSTD, ZK_JET_ZIP, ZK_JET_GZIP, ZK_JET_PLAIN };
-
 struct zk_jet_store_conf {
 	const char *dir;   /* made when missing; copied, as are the others */
 	const char *shard; /* "I/N" or NULL; another one in the same folder is refused */

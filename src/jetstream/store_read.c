@@ -56,11 +56,10 @@ static bool is_there(const char *path)
 static int open_packed(const char *dir, const char *name, const char *tmp,
                        struct zk_db **ret, struct zk_error *err)
 {
-	static const char *const suffixes[] = { ".zst", ".zip", ".gz" };
 	int r = 0;
 
-	for (size_t i = 0; i < ZK_ARRAY_LEN(suffixes) && !*ret && r == 0; i++) {
-		char *path = zk_asprintf("%s/%s%s", dir, name, suffixes[i]);
+	for (size_t i = 0; i < ZK_JET_PLAIN && !*ret && r == 0; i++) {
+		char *path = zk_asprintf("%s/%s%s", dir, name, zk_jet_suffixes[i]);
 
 		if (is_there(path))
 			r = zk_jet_packed_open(path, tmp, ret, err);

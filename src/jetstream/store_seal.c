@@ -308,11 +308,8 @@ static int pack_into(struct copy *c, enum zk_jet_compress how, const char *name,
 int zk_jet_pack(const char *dir, const char *name, enum zk_jet_compress how, bool keep,
                 struct zk_error *err)
 {
-	static const char *const suffixes[] = {
-		[ZK_JET_ZSTD] = ".zst", [ZK_JET_ZIP] = ".zip", [ZK_JET_GZIP] = ".gz"
-	};
 	char *plain = zk_asprintf("%s/%s", dir, name);
-	char *to = zk_asprintf("%s/%s%s", dir, name, suffixes[how]);
+	char *to = zk_asprintf("%s/%s%s", dir, name, zk_jet_suffixes[how]);
 	char *tmp = zk_asprintf("%s.tmp", to);
 	struct copy c = { .in = open(plain, O_RDONLY | O_CLOEXEC),
 		          .out = open(tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
